@@ -1,0 +1,14 @@
+"""Normalizing flows for lattice phi^4 theory in any number of dimensions."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from flowlat.build import build_flow
+from flowlat.checkpoint import load_flow
+from flowlat.config import compose
+
+try:
+    __version__ = version("flowlat")
+except PackageNotFoundError:  # run from a checkout that is not installed
+    __version__ = "unknown"
+
+__all__ = ["__version__", "build_flow", "compose", "load_flow"]

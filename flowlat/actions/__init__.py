@@ -1,0 +1,5 @@
+from flowlat.actions.base import Action
+from flowlat.actions.free import Free
+from flowlat.actions.phi4 import Phi4
+
+__all__ = ["Action", "Free", "Phi4"]

@@ -1,0 +1,54 @@
+"""The phi^4 action."""
+
+import math
+
+from torch import Tensor
+
+from flowlat.actions.base import Action
+from flowlat.lattice import neighbour, sum_sites
+
+
+class Phi4(Action):
+    """S = sum_x { (2d + m2) phi^2 + lam phi^4 - 2 sum_mu phi(x) phi(x+mu) }.
+
+    The same as sum_x { sum_mu (phi(x+mu) - phi(x))^2 + m2 phi^2 + lam phi^4 }.
+    Albergo et al., arXiv:2101.08176, eq. (9). Other normalisations: see the README.
+
+    Raises:
+        ValueError: the action is not bounded below (lam < 0, or lam = 0 and m2 <= 0), or a
+            coupling is not finite.
+    """
+
+    even = True
+
+    def __init__(self, m2: float, lam: float):
+        if not (math.isfinite(m2) and math.isfinite(lam)):
+            raise ValueError(f"m2={m2}, lam={lam}: couplings must be finite")
+        if lam < 0:
+            raise ValueError(f"lam={lam}: negative, the action is unbounded below")
+        if lam == 0 and m2 <= 0:
+            raise ValueError(f"m2={m2} with lam=0: the action is unbounded below")
+        self.m2 = float(m2)
+        self.lam = float(lam)
+
+    def __call__(self, phi: Tensor) -> Tensor:
+        d = phi.dim() - 1
+        hops = sum_neighbours(phi, (1,))
+        phi2 = phi * phi
+        return sum_sites(phi2 * (2 * d + self.m2 + self.lam * phi2) - 2 * phi * hops)
+
+    def force(self, phi: Tensor) -> Tensor:
+        """-dS/dphi = -2 (2d + m2) phi - 4 lam phi^3 + 2 sum_{+-mu} phi(x +- mu)."""
+        d = phi.dim() - 1
+        return 2 * sum_neighbours(phi, (1, -1)) - phi * (
+            2 * (2 * d + self.m2) + 4 * self.lam * phi * phi
+        )
+
+
+def sum_neighbours(phi: Tensor, steps: tuple[int, ...]) -> Tensor:
+    """sum_mu sum_{n in steps} phi(x + n mu)."""
+    terms = [neighbour(phi, axis, n) for axis in range(phi.dim() - 1) for n in steps]
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total

@@ -1,0 +1,3 @@
+from flowlat.archs.combconv import combconv
+
+__all__ = ["combconv"]

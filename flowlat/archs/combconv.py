@@ -1,0 +1,52 @@
+"""Affine checkerboard couplings with combinational-convolution nets."""
+
+from collections.abc import Sequence
+
+from flowlat.couplings import Affine, Bijection, checkerboard_stack
+from flowlat.lattice import Lattice
+from flowlat.nets import CombConvNet, Net, Z2Equivariant
+
+
+def combconv(
+    lattice: Lattice,
+    k: int | None = None,
+    n_couplings: int = 16,
+    hidden: Sequence[int] = (8, 8),
+    kernel_size: int = 3,
+    activation: str = "leaky_relu",
+    activation_last: bool = False,
+    final_tanh: bool = False,
+    batch_norm: bool = False,
+    identity_start: bool = True,
+    equivariant: bool = False,
+    kernel: str = "auto",
+) -> Bijection:
+    """The bijection of the study of combinational convolutions, with its options.
+
+    Args:
+        k: axes convolved at once; None is all d of them, the standard convolution.
+        n_couplings: coupling layers, alternating between the two sublattices.
+        hidden: channels of the hidden layers; kernel_size: odd, per convolved axis.
+        activation: of the hidden layers; ``activation_last`` puts it after the mean over branches.
+        final_tanh: bound s and t by a tanh on the last layer.
+        equivariant: couplings that commute with phi -> -phi, at twice the cost.
+        kernel: implementation of the convolution, see :mod:`flowlat.kernels`.
+    """
+
+    def net() -> Net:
+        plain = CombConvNet(
+            lattice,
+            n_params=Affine.n_params,
+            k=lattice.d if k is None else k,
+            hidden=hidden,
+            kernel_size=kernel_size,
+            activation=activation,
+            activation_last=activation_last,
+            final_activation="tanh" if final_tanh else "identity",
+            batch_norm=batch_norm,
+            identity_start=identity_start,
+            kernel=kernel,
+        )
+        return Z2Equivariant(plain) if equivariant else plain
+
+    return checkerboard_stack(lattice, n_couplings, net, Affine)

@@ -1,0 +1,67 @@
+"""From a checked config to the objects it describes."""
+
+from typing import Any
+
+import hydra
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from flowlat.actions import Action
+from flowlat.config import TrainConfig, validate
+from flowlat.errors import ConfigError
+from flowlat.flow import Flow, PushforwardFlow, SymmetrizedFlow
+from flowlat.lattice import Lattice
+
+#: the groups that define a flow, and so all that a checkpoint has to hold
+FLOW_GROUPS = ("lattice", "action", "prior", "arch", "symmetrize")
+
+
+def build_flow(cfg: DictConfig | dict[str, Any], seed: int | None = None) -> Flow:
+    """A flow with fresh weights, a function of the config and ``seed`` (default: the config's).
+
+    >>> flow = build_flow(compose(["lattice=4d", "arch=combconv_k1", "prior=normal"]))
+
+    Raises:
+        ConfigError: an option that cannot be used, with its key and value.
+    """
+    config = plain(cfg)
+    seed = config.get("seed", 0) if seed is None else seed
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        lattice = instantiate(config, "lattice")
+        prior = instantiate(config, "prior", lattice=lattice)
+        bijection = instantiate(config, "arch", lattice=lattice)
+    flow: Flow = PushforwardFlow(prior, bijection)
+    if config.get("symmetrize"):
+        if not build_action(config).even:
+            raise ConfigError("symmetrize=True: the action is not even in phi")
+        flow = SymmetrizedFlow(flow)
+    return flow
+
+
+def build_action(cfg: DictConfig | dict[str, Any]) -> Action:
+    """The action of a config."""
+    return instantiate(plain(cfg), "action")
+
+
+def build_lattice(cfg: DictConfig | dict[str, Any]) -> Lattice:
+    """The lattice of a config."""
+    return instantiate(plain(cfg), "lattice")
+
+
+def instantiate(config: dict[str, Any], group: str, **given: Any) -> Any:
+    """The object of one group; its ValueError becomes a ConfigError that names the group."""
+    try:
+        return hydra.utils.instantiate(config[group], **given)
+    except hydra.errors.InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ValueError | TypeError):
+            raise ConfigError(f"{group}: {cause}") from error
+        raise
+
+
+def plain(cfg: DictConfig | dict[str, Any]) -> dict[str, Any]:
+    """Plain data: a composed config is checked, plain data is taken as checked."""
+    if isinstance(cfg, DictConfig):
+        return validate(OmegaConf.create(cfg), TrainConfig)
+    return cfg

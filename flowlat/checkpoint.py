@@ -1,0 +1,117 @@
+"""Checkpoints are data: read without running anything that is in them."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from flowlat.build import FLOW_GROUPS, build_flow
+from flowlat.config import TrainConfig, check
+from flowlat.errors import CheckpointError, ConfigError
+from flowlat.flow import Flow
+
+#: a checkpoint may name only classes and functions of these packages, and only these of them
+ALLOWED_TARGETS = {
+    "lattice": ("flowlat.lattice.",),
+    "action": ("flowlat.actions.",),
+    "prior": ("flowlat.priors.",),
+    "arch": ("flowlat.archs.",),
+}
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The contents of a flowlat checkpoint, with ``weights_only=True`` and its config checked.
+
+    Raises:
+        CheckpointError: no such file, not readable, or not written by flowlat.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"ckpt_path={path}: no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file may fail in any way
+        raise CheckpointError(
+            f"ckpt_path={path}: not a readable checkpoint, truncated or of another program "
+            f"({type(error).__name__})"
+        ) from error
+    if not isinstance(content, dict) or "config" not in content.get("flowlat", {}):
+        raise CheckpointError(f"ckpt_path={path}: not a flowlat checkpoint")
+    try:
+        _check_flow_config(content["flowlat"]["config"])
+    except ConfigError as error:
+        raise CheckpointError(f"ckpt_path={path}: {error}") from error
+    return content
+
+
+def load_flow(path: str | Path) -> Flow:
+    """The trained flow of a checkpoint, in evaluation mode on the CPU.
+
+    The averaged weights, where the training kept any. The lattice, the action and the options are
+    the checkpoint's own: ``load_flow(path).lattice``.
+
+    Raises:
+        CheckpointError: see :func:`read_checkpoint`; or weights that do not fit the config.
+    """
+    content = read_checkpoint(path)
+    try:
+        flow = build_flow(content["flowlat"]["config"])
+    except ConfigError as error:
+        raise CheckpointError(f"ckpt_path={path}: {error}") from error
+    weights = flow_weights(content)
+    flow.to(dtype=next(iter(weights.values())).dtype)
+    load_weights(flow, weights, path)
+    return flow.eval()
+
+
+def flow_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The flow's own state dict within a training checkpoint."""
+    state = content.get("state_dict", {})
+    prefix = "averaged.module." if any(k.startswith("averaged.") for k in state) else "flow."
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def load_weights(flow: Flow, weights: dict[str, torch.Tensor], path: str | Path) -> None:
+    """Fill a flow; CheckpointError in one line if names or shapes differ or a weight is NaN."""
+    own = flow.state_dict()
+    for name in own.keys() | weights.keys():
+        theirs = list(weights[name].shape) if name in weights else None
+        ours = list(own[name].shape) if name in own else None
+        if theirs != ours:
+            raise CheckpointError(
+                f"{path}: the weights do not fit lattice.shape={list(flow.lattice.shape)} and this "
+                f"architecture ({name}: {theirs} in the checkpoint, {ours} in the flow)"
+            )
+    if not all(torch.isfinite(w).all() for w in weights.values()):
+        raise CheckpointError(f"{path}: weights that are not finite")
+    flow.load_state_dict(weights)
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def _check_flow_config(config: Any) -> None:
+    if not isinstance(config, dict):
+        raise ConfigError("config: not a mapping")
+    for group in FLOW_GROUPS:
+        if group not in config:
+            raise ConfigError(f"config.{group}: missing")
+    for group, allowed in ALLOWED_TARGETS.items():
+        _check_targets(config[group], allowed, f"config.{group}.")
+    check({group: config[group] for group in FLOW_GROUPS}, TrainConfig)
+
+
+def _check_targets(node: Any, allowed: tuple[str, ...], path: str) -> None:
+    if isinstance(node, dict):
+        target = node.get("_target_")
+        if target is not None and not (isinstance(target, str) and target.startswith(allowed)):
+            raise ConfigError(f"{path}_target_={target!r}: not allowed in a checkpoint")
+        for key, value in node.items():
+            _check_targets(value, allowed, f"{path}{key}.")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            _check_targets(value, allowed, f"{path}{index}.")

@@ -1,0 +1,61 @@
+"""The contracts of a bijection of fields and of an elementwise transform, and composition."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class Bijection(nn.Module, ABC):
+    """Both directions return ``(value, log_det)`` with log_det of that direction, ``(batch,)``.
+
+    Forward runs from the prior to the field: log q(phi) = log r(z) - log_det.
+    """
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x -> (y, log|det dy/dx|)."""
+
+    @abstractmethod
+    def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """y -> (x, log|det dx/dy|)."""
+
+
+class Transform(nn.Module, ABC):
+    """An invertible map of each site, y(x) = T(x; theta), with parameters from a network.
+
+    It has to be the identity where its parameters are zero: that is how frozen sites stay.
+    """
+
+    #: parameters a site, the network's output channels
+    n_params: int
+
+    @abstractmethod
+    def forward(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """x ``(batch, *shape)``, params ``(batch, n_params, *shape)`` -> (y, log_det)."""
+
+    @abstractmethod
+    def inverse(self, y: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """The inverse for the same parameters, and its log_det."""
+
+
+class Composition(Bijection):
+    """f = f_n o ... o f_1; log-determinants add."""
+
+    def __init__(self, bijections: Sequence[Bijection]):
+        super().__init__()
+        self.bijections = nn.ModuleList(bijections)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        total = x.new_zeros(x.shape[0])
+        for bijection in self.bijections:
+            x, log_det = bijection(x)
+            total = total + log_det
+        return x, total
+
+    def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        total = y.new_zeros(y.shape[0])
+        for bijection in reversed(self.bijections):
+            y, log_det = bijection.inverse(y)  # type: ignore[operator]
+            total = total + log_det
+        return y, total

@@ -1,0 +1,143 @@
+"""A training run, from a checked config to the files of its folder."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+
+from flowlat.build import FLOW_GROUPS, build_action, build_flow, instantiate
+from flowlat.callbacks import AtomicCheckpointIO, Evaluation, Progress, checkpoints
+from flowlat.checkpoint import flow_weights, load_flow, load_weights, read_checkpoint
+from flowlat.data import PriorDataModule
+from flowlat.errors import CheckpointError, ConfigError
+from flowlat.evaluation import proposals
+from flowlat.files import write_json
+from flowlat.loggers import MetricsTable
+from flowlat.metrics import Quality, quality
+from flowlat.provenance import provenance
+from flowlat.rng import Stream, generator
+from flowlat.training import LitFlow
+
+
+def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Train as the config says; leave checkpoints, metrics.csv and summary.json in ``folder``.
+
+    Returns the summary. ESS, acceptance and log Z in it are measured on fresh samples of
+    ``best_ess.ckpt``, so that they do not profit from having been the best of many.
+    """
+    started = time.monotonic()
+    record = {"config": config, "provenance": provenance()}
+    module = build_module(config, record)
+    evaluation = instantiate(config, "evaluation", seed=config["seed"])
+    if config["ckpt_path"]:
+        check_resumable(config)
+    trainer = build_trainer(config, folder, evaluation)
+    for logger in trainer.loggers:
+        logger.log_hyperparams(record)
+    trainer.fit(
+        module,
+        datamodule=PriorDataModule(config["data"]["batch_size"], config["seed"]),
+        ckpt_path=config["ckpt_path"],
+        weights_only=True,
+    )
+    checkpoint = folder / "checkpoints" / "best_ess.ckpt"
+    summary = {
+        **measure(checkpoint, config, module.device)._asdict(),
+        "n_samples": config["evaluation"]["n_samples"],
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+        "seconds": round(time.monotonic() - started, 3),
+        **{f"best_{name}": score for name, score in best_scores(trainer).items()},
+        "checkpoint": str(checkpoint),
+    }
+    if trainer.is_global_zero:
+        write_json(folder / "summary.json", summary)
+    return summary
+
+
+def build_module(config: dict[str, Any], record: dict[str, Any]) -> LitFlow:
+    """The LightningModule of a config, with the weights of ``init_from`` if it is given."""
+    flow = build_flow(config)
+    if config["init_from"]:
+        path = config["init_from"]
+        try:
+            load_weights(flow, flow_weights(read_checkpoint(path)), path)
+        except CheckpointError as error:
+            raise CheckpointError(f"init_from: {error}") from error
+    optimizer = instantiate(config, "optimizer")
+    try:
+        optimizer(flow.parameters())  # its own checks, before anything is written
+    except ValueError as error:
+        raise ConfigError(f"optimizer: {error}") from error
+    return LitFlow(
+        flow,
+        build_action(config),
+        instantiate(config, "objective"),
+        optimizer,
+        instantiate(config, "scheduler"),
+        config["ema_decay"],
+        record,
+    )
+
+
+def build_trainer(config: dict[str, Any], folder: Path, evaluation: Evaluation) -> Trainer:
+    """The Lightning Trainer of a config, with flowlat's callbacks and loggers."""
+    loggers: list[Logger] = [MetricsTable(folder / "metrics.csv")]
+    loggers += instantiate(config, "logger").values() if config["logger"] else []
+    return instantiate(
+        config,
+        "trainer",
+        default_root_dir=str(folder),
+        callbacks=[evaluation, Progress(), *checkpoints(folder / "checkpoints")],
+        logger=loggers,
+        plugins=[AtomicCheckpointIO()],
+    )
+
+
+def check_resumable(config: dict[str, Any]) -> None:
+    """Raise CheckpointError if the run of ``ckpt_path`` cannot go on under this config."""
+    path = config["ckpt_path"]
+    content = read_checkpoint(path)
+    theirs = content["flowlat"]["config"]
+    for group in FLOW_GROUPS:
+        if theirs[group] != config[group]:
+            raise CheckpointError(
+                f"ckpt_path={path}: of another {group}, {theirs[group]}, than the config's "
+                f"{config[group]}; init_from= takes the weights alone"
+            )
+    done = content["epoch"] + 1
+    if done >= config["trainer"]["max_epochs"]:
+        raise ConfigError(
+            f"trainer.max_epochs={config['trainer']['max_epochs']}: the run of ckpt_path={path} "
+            f"has its {done} epochs already"
+        )
+
+
+def best_scores(trainer: Trainer) -> dict[str, float]:
+    """The best ESS and acceptance of the epochs."""
+    return {
+        callback.monitor: callback.best_model_score.item()
+        for callback in trainer.checkpoint_callbacks
+        if isinstance(callback, ModelCheckpoint)
+        and callback.monitor
+        and callback.best_model_score is not None
+    }
+
+
+def measure(checkpoint: Path, config: dict[str, Any], device: torch.device) -> Quality:
+    """ESS, acceptance and log Z of a checkpoint on samples that the training never saw."""
+    seed, evaluation = config["seed"], config["evaluation"]
+    batches = proposals(
+        load_flow(checkpoint).to(device),
+        build_action(config),
+        evaluation["n_samples"],
+        evaluation["batch_size"],
+        seed,
+        Stream.FINAL,
+    )
+    log_w = torch.cat([batch.log_weight for batch in batches])
+    return quality(log_w, generator(seed, Stream.ACCEPT))

@@ -1,0 +1,52 @@
+"""The contract of a prior: parameter-free noise, pushed to a field whose density is known."""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from flowlat.lattice import Lattice, sum_sites
+
+
+class Prior(nn.Module, ABC):
+    """z ~ r(z) in two steps, so that the noise can be drawn anywhere and the rest be learnable.
+
+    ``noise`` has no parameters and draws from an explicit generator; ``forward`` maps it to
+    ``(z, log r(z))`` with gradients; ``log_prob`` evaluates the density of any field.
+    """
+
+    device_anchor: Tensor
+
+    def __init__(self, lattice: Lattice):
+        super().__init__()
+        self.lattice = lattice
+        # carries device and dtype for priors without parameters
+        self.register_buffer("device_anchor", torch.zeros(()), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        return self.device_anchor.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.device_anchor.dtype
+
+    def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """White Gaussian noise ``(n, *shape)`` on the prior's device."""
+        shape = (n, *self.lattice.shape)
+        return torch.randn(shape, generator=generator, device=self.device, dtype=self.dtype)
+
+    @abstractmethod
+    def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """noise -> (z ``(n, *shape)``, log r(z) ``(n,)``)."""
+
+    @abstractmethod
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log r(z), ``(n, *shape) -> (n,)``."""
+
+
+def log_standard_normal(x: Tensor) -> Tensor:
+    """log N(x; 0, 1) summed over sites: -(1/2) sum x^2 - (V/2) log(2 pi); ``(n,)``."""
+    volume = x[0].numel()
+    return -0.5 * (sum_sites(x * x) + volume * math.log(2 * math.pi))

@@ -1,0 +1,26 @@
+"""Random streams keyed by what they are for: the same numbers after a resume, on any rank."""
+
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+
+class Stream(IntEnum):
+    """Uses of randomness that must not share numbers."""
+
+    WEIGHTS = 0
+    TRAINING = 1
+    EVALUATION = 2
+    FINAL = 3
+    PROPOSALS = 4
+    ACCEPT = 5
+
+
+def generator(
+    seed: int, stream: Stream, *step: int, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """A torch generator that is a function of (seed, stream, step) and of nothing else."""
+    key = np.random.SeedSequence([seed, int(stream), *step]).generate_state(1, np.uint64)[0]
+    # torch takes seeds of 63 bits
+    return torch.Generator(device=device).manual_seed(int(key) >> 1)

@@ -1,0 +1,3 @@
+from flowlat.samplers.metropolis import independence_chain, longest_rejection_run
+
+__all__ = ["independence_chain", "longest_rejection_run"]

@@ -1,0 +1,81 @@
+"""Learning-rate schedules as a factor of the step; all advance every step."""
+
+import math
+from collections.abc import Sequence
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+def constant(optimizer: Optimizer, total_steps: int, steps_per_epoch: int) -> LambdaLR:
+    """The optimizer's own rate throughout."""
+    return LambdaLR(optimizer, lambda step: 1.0)
+
+
+def step(
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    milestones: Sequence[int] = (200,),
+    gamma: float = 0.1,
+) -> LambdaLR:
+    """Times ``gamma`` at each of the epochs ``milestones``."""
+
+    def factor(step: int) -> float:
+        return gamma ** sum(step >= epoch * steps_per_epoch for epoch in milestones)
+
+    return LambdaLR(optimizer, factor)
+
+
+def warmup_cosine(
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    warmup: float = 0.05,
+    final: float = 0.0,
+) -> LambdaLR:
+    """Linear rise over the fraction ``warmup`` of the training, then a half cosine to ``final``.
+
+    Loshchilov and Hutter, arXiv:1608.03983.
+    """
+    check_fraction("warmup", warmup)
+    rise = max(1, round(warmup * total_steps))
+
+    def factor(step: int) -> float:
+        if step < rise:
+            return (step + 1) / rise
+        progress = min(1.0, (step - rise) / max(1, total_steps - rise))
+        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    return LambdaLR(optimizer, factor)
+
+
+def one_cycle(
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    rise: float = 0.3,
+    start: float = 0.04,
+    final: float = 1e-4,
+) -> LambdaLR:
+    """Half cosines from ``start`` up to 1 over the fraction ``rise``, then down to ``final``.
+
+    The optimizer's rate is the peak. Smith and Topin, arXiv:1708.07120.
+    """
+    check_fraction("rise", rise)
+    peak = max(1.0, rise * total_steps)
+
+    def between(low: float, high: float, progress: float) -> float:
+        return high + (low - high) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+    def factor(step: int) -> float:
+        if step < peak:
+            return between(start, 1.0, step / peak)
+        return between(1.0, final, (step - peak) / max(1.0, total_steps - peak))
+
+    return LambdaLR(optimizer, factor)
+
+
+def check_fraction(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}={value}: a fraction of the training, between 0 and 1")

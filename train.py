@@ -1,0 +1,23 @@
+"""Train a flow: python train.py [OPTION=VALUE ...], see --help and the README."""
+
+import hydra
+from omegaconf import DictConfig
+
+from flowlat.build import build_lattice
+from flowlat.cli import fit_report, one_line_errors, run_dir, set_threads
+from flowlat.config import TrainConfig, validate
+from flowlat.fit import fit
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@one_line_errors
+def main(cfg: DictConfig) -> float:
+    config = validate(cfg, TrainConfig)
+    set_threads(config["threads"], build_lattice(config).volume, config["data"]["batch_size"])
+    summary = fit(config, run_dir())
+    print(fit_report(summary))
+    return summary["ess"]
+
+
+if __name__ == "__main__":
+    main()
