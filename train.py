@@ -3,7 +3,6 @@
 import hydra
 from omegaconf import DictConfig
 
-from flowlat.build import build_lattice
 from flowlat.cli import fit_report, one_line_errors, run_dir, set_threads
 from flowlat.config import TrainConfig, validate
 from flowlat.fit import fit
@@ -13,7 +12,7 @@ from flowlat.fit import fit
 @one_line_errors
 def main(cfg: DictConfig) -> float:
     config = validate(cfg, TrainConfig)
-    set_threads(config["threads"], build_lattice(config).volume, config["data"]["batch_size"])
+    set_threads(config["threads"])
     summary = fit(config, run_dir())
     print(fit_report(summary))
     return summary["ess"]

@@ -4,6 +4,8 @@ from typing import Any
 
 import hydra
 import torch
+from hydra.errors import InstantiationException
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from flowlat.actions import Action
@@ -53,11 +55,17 @@ def instantiate(config: dict[str, Any], group: str, **given: Any) -> Any:
     """The object of one group; its ValueError becomes a ConfigError that names the group."""
     try:
         return hydra.utils.instantiate(config[group], **given)
-    except hydra.errors.InstantiationException as error:
+    except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, ValueError | TypeError):
+        if isinstance(cause, ValueError | TypeError | MisconfigurationException):
             raise ConfigError(f"{group}: {cause}") from error
         raise
+
+
+def instantiate_all(config: dict[str, Any], group: str) -> dict[str, Any]:
+    """The objects of a group that holds several by name."""
+    nodes = config[group] or {}
+    return {name: instantiate(nodes, name) for name in nodes}
 
 
 def plain(cfg: DictConfig | dict[str, Any]) -> dict[str, Any]:

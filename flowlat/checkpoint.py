@@ -55,8 +55,12 @@ def load_flow(path: str | Path) -> Flow:
         CheckpointError: see :func:`read_checkpoint`; or weights that do not fit the config.
     """
     content = read_checkpoint(path)
+    config = content["flowlat"]["config"]
+    if "kernel" in config["arch"]:
+        # how it is computed is not the checkpoint's to say: another machine has other kernels
+        config["arch"]["kernel"] = "auto"
     try:
-        flow = build_flow(content["flowlat"]["config"])
+        flow = build_flow(config)
     except ConfigError as error:
         raise CheckpointError(f"ckpt_path={path}: {error}") from error
     weights = flow_weights(content)

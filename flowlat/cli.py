@@ -4,6 +4,7 @@ import logging
 import math
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -28,6 +29,7 @@ def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfi
 
     @wraps(task)
     def wrapped(cfg: DictConfig) -> Result:
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's, of PyTorch
         try:
             return task(cfg)
         except USER_ERRORS as error:
@@ -53,14 +55,8 @@ def remove_if_unused(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def set_threads(threads: int | None, volume: int, batch_size: int) -> None:
-    """Use ``threads`` CPU threads; by default one where there is too little work to share.
-
-    Two threads on a batch of 64 small lattices are slower than one, above all when another
-    process runs: below 2^20 sites a batch the default is one thread.
-    """
-    if threads is None and volume * batch_size < 2**20:
-        threads = 1
+def set_threads(threads: int | None) -> None:
+    """Use so many CPU threads; None leaves PyTorch's default."""
     if threads is not None:
         torch.set_num_threads(threads)
 
@@ -102,6 +98,26 @@ def fit_report(summary: dict[str, Any]) -> str:
     return (
         f"\nReached, on {summary['n_samples']} fresh samples:\n{table(rows)}\n"
         f"Sample from it:\n  python sample.py ckpt_path={checkpoint}"
+    )
+
+
+def sample_report(summary: dict[str, Any], folder: Path) -> str:
+    """What a sampling run found, and where it is."""
+    log_z = summary["log_z"]
+    quality = [
+        ("acceptance", f"{summary['acceptance']:.4f}"),
+        ("ESS", f"{summary['ess']:.4f}"),
+        ("log Z", with_error(log_z["value"], log_z["error"])),
+        ("longest rejection run", str(summary["longest_rejection_run"])),
+    ]
+    rows = [("observable", "value", "tau_int")]
+    rows += [
+        (name, with_error(o["value"], o["error"]), f"{o['tau_int']:.2f}")
+        for name, o in summary["observables"].items()
+    ]
+    return (
+        f"\n{summary['n_samples']} proposals:\n{table(quality)}\n\n{table(rows)}\n\n"
+        f"In {shorten(str(folder))}: ensemble.h5, summary.json"
     )
 
 

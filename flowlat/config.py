@@ -76,6 +76,7 @@ class SampleConfig:
     n_samples: int
     batch_size: int
     save_configs: bool
+    observables: dict[str, Any]
     precision: Literal[32, 64] | None
     device: str
     seed: int
@@ -260,4 +261,4 @@ def describe(hint: Any) -> str:
         elif plain_type(member):
             inner = get_args(member)[:1]
             names.append(f"a list, each {describe(inner[0])}" if inner else "a list")
-    return " or ".join(names)
+    return " or ".join(dict.fromkeys(names))

@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
-from flowlat.build import FLOW_GROUPS, build_action, build_flow, instantiate
+from flowlat.build import FLOW_GROUPS, build_action, build_flow, instantiate, instantiate_all
 from flowlat.callbacks import AtomicCheckpointIO, Evaluation, Progress, checkpoints
 from flowlat.checkpoint import flow_weights, load_flow, load_weights, read_checkpoint
 from flowlat.data import PriorDataModule
@@ -68,17 +68,17 @@ def build_module(config: dict[str, Any], record: dict[str, Any]) -> LitFlow:
             load_weights(flow, flow_weights(read_checkpoint(path)), path)
         except CheckpointError as error:
             raise CheckpointError(f"init_from: {error}") from error
-    optimizer = instantiate(config, "optimizer")
-    try:
-        optimizer(flow.parameters())  # its own checks, before anything is written
+    optimizer, scheduler = instantiate(config, "optimizer"), instantiate(config, "scheduler")
+    try:  # their own checks, before anything is written
+        scheduler(optimizer(flow.parameters()), total_steps=1, steps_per_epoch=1)
     except ValueError as error:
-        raise ConfigError(f"optimizer: {error}") from error
+        raise ConfigError(f"optimizer, scheduler: {error}") from error
     return LitFlow(
         flow,
         build_action(config),
         instantiate(config, "objective"),
         optimizer,
-        instantiate(config, "scheduler"),
+        scheduler,
         config["ema_decay"],
         record,
     )
@@ -86,8 +86,12 @@ def build_module(config: dict[str, Any], record: dict[str, Any]) -> LitFlow:
 
 def build_trainer(config: dict[str, Any], folder: Path, evaluation: Evaluation) -> Trainer:
     """The Lightning Trainer of a config, with flowlat's callbacks and loggers."""
+    for key in ("max_epochs", "limit_train_batches"):  # the data are endless: both must be counts
+        value = config["trainer"].get(key)
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(f"trainer.{key}={value}: must be an integer of at least 1")
     loggers: list[Logger] = [MetricsTable(folder / "metrics.csv")]
-    loggers += instantiate(config, "logger").values() if config["logger"] else []
+    loggers += instantiate_all(config, "logger").values()
     return instantiate(
         config,
         "trainer",

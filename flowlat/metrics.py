@@ -35,15 +35,18 @@ def log_z(log_w: Tensor) -> tuple[float, float]:
     return value, math.sqrt(relative_variance / (n - 1)) if n > 1 else math.nan
 
 
+def acceptance(accepted: Tensor) -> float:
+    """The fraction of proposals taken; the first starts the chain and is not a decision."""
+    return accepted[1:].double().mean().item() if len(accepted) > 1 else math.nan
+
+
 def quality(log_w: Tensor, generator: torch.Generator | None = None) -> Quality:
     """ESS, log Z and the acceptance rate of a Metropolis-Hastings chain over these proposals."""
     log_w = log_w.double().cpu()
     if not torch.isfinite(log_w).all():
         return Quality(math.nan, math.nan, math.nan, math.nan)
     _, accepted = independence_chain(log_w, generator)
-    # the first proposal starts the chain and is not a decision
-    rate = accepted[1:].double().mean().item() if len(accepted) > 1 else math.nan
-    return Quality(ess(log_w), rate, *log_z(log_w))
+    return Quality(ess(log_w), acceptance(accepted), *log_z(log_w))
 
 
 class LogWeights(Metric):

@@ -53,5 +53,5 @@ class Evaluation(Callback):
             trainer.world_size,
         ):
             gathered.update(batch.log_weight)
-        measured = quality(gathered.compute(), generator(self.seed, Stream.ACCEPT, epoch))
+        measured = quality(gathered.compute().reshape(-1), generator(self.seed, Stream.ACCEPT, epoch))
         pl_module.log_dict(measured._asdict(), rank_zero_only=False)

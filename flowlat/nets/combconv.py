@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from flowlat.kernels import StencilSpec, stencil_stack
+from flowlat.kernels import KERNELS, StencilSpec, available_kernels, stencil_stack
 from flowlat.lattice import Lattice, Parity
 from flowlat.nets.base import Net
 
@@ -24,7 +24,8 @@ class CombConvNet(Net):
     identity. Batch normalisation, if any, follows each hidden layer.
 
     Raises:
-        ValueError: k outside 1..d, an even kernel, or a hidden width below 1.
+        ValueError: k outside 1..d, an even kernel_size, a hidden width below 1, or a kernel that is
+            unknown or not available.
     """
 
     def __init__(
@@ -49,6 +50,10 @@ class CombConvNet(Net):
             raise ValueError(f"kernel_size={kernel_size}: must be odd and positive")
         if any(width < 1 for width in hidden):
             raise ValueError(f"hidden={list(hidden)}: every width must be at least 1")
+        if kernel not in KERNELS:
+            raise ValueError(f"kernel={kernel}: unknown (known: {', '.join(KERNELS)})")
+        if kernel != "auto" and kernel not in available_kernels():
+            raise ValueError(f"kernel={kernel}: not available on this machine")
         self.kernel = kernel
         activations = (*[activation] * len(hidden), final_activation)
         self.spec = StencilSpec(lattice.shape, k, kernel_size, activations, activation_last)

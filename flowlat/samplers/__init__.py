@@ -1,3 +1,7 @@
-from flowlat.samplers.metropolis import independence_chain, longest_rejection_run
+from flowlat.samplers.metropolis import (
+    chain_index,
+    independence_chain,
+    longest_rejection_run,
+)
 
-__all__ = ["independence_chain", "longest_rejection_run"]
+__all__ = ["chain_index", "independence_chain", "longest_rejection_run"]
