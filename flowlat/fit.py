@@ -13,7 +13,7 @@ from flowlat.build import FLOW_GROUPS, build_action, build_flow, instantiate, in
 from flowlat.callbacks import AtomicCheckpointIO, Evaluation, Progress, checkpoints
 from flowlat.checkpoint import flow_weights, load_flow, load_weights, read_checkpoint
 from flowlat.data import PriorDataModule
-from flowlat.errors import CheckpointError, ConfigError
+from flowlat.errors import CheckpointError, ConfigError, DivergedError
 from flowlat.evaluation import proposals
 from flowlat.files import write_json
 from flowlat.loggers import MetricsTable
@@ -38,12 +38,17 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     trainer = build_trainer(config, folder, evaluation)
     for logger in trainer.loggers:
         logger.log_hyperparams(record)
-    trainer.fit(
-        module,
-        datamodule=PriorDataModule(config["data"]["batch_size"], config["seed"]),
-        ckpt_path=config["ckpt_path"],
-        weights_only=True,
-    )
+    try:
+        trainer.fit(
+            module,
+            datamodule=PriorDataModule(config["data"]["batch_size"], config["seed"]),
+            ckpt_path=config["ckpt_path"],
+            weights_only=True,
+        )
+    except DivergedError as error:
+        last = folder / "checkpoints" / "last.ckpt"
+        kept = f"the last good checkpoint is {last}" if last.exists() else "no epoch was finished"
+        raise DivergedError(f"{error}; {kept}") from error
     checkpoint = folder / "checkpoints" / "best_ess.ckpt"
     summary = {
         **measure(checkpoint, config, module.device)._asdict(),

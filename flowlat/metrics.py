@@ -41,10 +41,11 @@ def acceptance(accepted: Tensor) -> float:
 
 
 def quality(log_w: Tensor, generator: torch.Generator | None = None) -> Quality:
-    """ESS, log Z and the acceptance rate of a Metropolis-Hastings chain over these proposals."""
-    log_w = log_w.double().cpu()
-    if not torch.isfinite(log_w).all():
-        return Quality(math.nan, math.nan, math.nan, math.nan)
+    """ESS, log Z and the acceptance rate of a Metropolis-Hastings chain over these proposals.
+
+    Raises:
+        ValueError: a log weight that is NaN or +inf.
+    """
     _, accepted = independence_chain(log_w, generator)
     return Quality(ess(log_w), acceptance(accepted), *log_z(log_w))
 

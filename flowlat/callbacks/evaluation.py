@@ -4,6 +4,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from flowlat.errors import DivergedError
 from flowlat.evaluation import proposals
 from flowlat.metrics import LogWeights, quality
 from flowlat.rng import Stream, generator
@@ -53,5 +54,9 @@ class Evaluation(Callback):
             trainer.world_size,
         ):
             gathered.update(batch.log_weight)
-        measured = quality(gathered.compute().reshape(-1), generator(self.seed, Stream.ACCEPT, epoch))
+        log_w = gathered.compute().reshape(-1)  # torchmetrics squeezes a single one
+        try:
+            measured = quality(log_w, generator(self.seed, Stream.ACCEPT, epoch))
+        except ValueError as error:
+            raise DivergedError(f"{error}, after epoch {epoch}: the training diverged") from error
         pl_module.log_dict(measured._asdict(), rank_zero_only=False)
