@@ -129,7 +129,7 @@ def validate(cfg: DictConfig, schema: type) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
     assert isinstance(plain, dict)
-    plain.pop("hydra", None)
+    plain = {str(key): value for key, value in plain.items() if key != "hydra"}
     check(plain, schema)
     parts = {key: _as_dataclass(value, schema, key) for key, value in plain.items()}
     _construct(schema, parts, "")

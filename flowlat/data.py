@@ -47,7 +47,9 @@ class PriorDataModule(LightningDataModule):
         module: Any = self.trainer.lightning_module
         rank, n_ranks = self.trainer.global_rank, self.trainer.world_size
         if self.batch_size % n_ranks:
-            raise ValueError(f"data.batch_size={self.batch_size}: not a multiple of {n_ranks} ranks")
+            raise ValueError(
+                f"data.batch_size={self.batch_size}: not a multiple of {n_ranks} ranks"
+            )
         stream = generator(self.seed, Stream.TRAINING, self.n_drawn, device=module.device)
         self.n_drawn += 1
         return module.flow.noise(self.batch_size, stream).chunk(n_ranks)[rank]

@@ -34,7 +34,12 @@ class EnsembleWriter:
     """
 
     def __init__(
-        self, path: Path, shape: tuple[int, ...], dtype: torch.dtype, save_configs: bool, **attrs: Any
+        self,
+        path: Path,
+        shape: tuple[int, ...],
+        dtype: torch.dtype,
+        save_configs: bool,
+        **attrs: Any,
     ):
         self.path = path
         self._partial = path.with_name(f".{path.name}.partial")
@@ -59,7 +64,9 @@ class EnsembleWriter:
 
     def finish(self, accepted: Tensor) -> None:
         """Add the accept flags, and give the file its name."""
-        self._file.create_dataset("accepted", data=accepted.numpy(), chunks=True, compression="gzip")
+        self._file.create_dataset(
+            "accepted", data=accepted.numpy(), chunks=True, compression="gzip"
+        )
         self._file.close()
         self._partial.replace(self.path)
 

@@ -67,8 +67,10 @@ class Progress(ProgressBar):
         values = {name: f"{known[name].item():.3g}" for name in SHOWN if name in known}
         done = trainer.current_epoch
         if self._bar is not None:
-            self._bar.set_description(f"epoch {min(done + 1, trainer.max_epochs or 0)}/"
-                                      f"{trainer.max_epochs}", refresh=False)
+            self._bar.set_description(
+                f"epoch {min(done + 1, trainer.max_epochs or 0)}/{trainer.max_epochs}",
+                refresh=False,
+            )
             self._bar.set_postfix(values, refresh=last)
         elif self._enabled and values and (last or self._is_time()):
             figures = "  ".join(f"{name} {value}" for name, value in values.items())

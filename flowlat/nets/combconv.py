@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +91,7 @@ class BatchNorm(nn.BatchNorm1d):
         return super().forward(x.flatten(2)).reshape(x.shape)
 
 
-@lru_cache(maxsize=None)
+@cache
 def layers_of(spec: StencilSpec, first: int, last: int, outputs: Parity | None) -> StencilSpec:
     """Part of a stack. Cached, since a spec carries its neighbour tables."""
     return replace(spec, activations=spec.activations[first:last], outputs=outputs)

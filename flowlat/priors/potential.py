@@ -80,6 +80,6 @@ class SingleSitePotential(Prior):
         """The z > 0 at which the potential has risen by REACH above its minimum."""
         if self.lam == 0:
             return math.sqrt(REACH / self.m2)
-        minimum = -self.m2**2 / (4 * self.lam) if self.m2 < 0 else 0.0
+        minimum = -(self.m2**2) / (4 * self.lam) if self.m2 < 0 else 0.0
         root = math.sqrt(self.m2**2 + 4 * self.lam * (REACH + minimum))
         return math.sqrt((root - self.m2) / (2 * self.lam))

@@ -1,0 +1,272 @@
+"""Time of a training step and of sampling: the published form against flowlat's kernels.
+
+    python -m benchmarks.step                     the whole table, into benchmarks/results/
+    python -m benchmarks.step --cases d4_L4_k1 --kernels cpu torch --rounds 5
+
+All contenders of a case run in turn in one process, round after round, so that a noisy machine
+slows all of them; the figures are medians, the spread is half the range of the middle half.
+"""
+
+import argparse
+import json
+import math
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import transcription
+from benchmarks.machine import peak_gflops, peak_memory_mb, processor, reset_peak_memory
+from flowlat.actions import Phi4
+from flowlat.archs import combconv
+from flowlat.flow import PushforwardFlow
+from flowlat.kernels import available_kernels
+from flowlat.lattice import Lattice
+from flowlat.objectives import reverse_kl
+from flowlat.priors import Normal
+
+RESULTS = Path(__file__).parent / "results"
+HIDDEN = (8, 8)
+PUBLISHED = "published"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A flow of the published architecture, 1 -> 8 -> 8 -> 2, kernel 3."""
+
+    name: str
+    shape: tuple[int, ...]
+    k: int
+    n_couplings: int = 16
+
+    @property
+    def sites(self) -> int:
+        return math.prod(self.shape)
+
+    def gflop(self, batch: int, training: bool) -> float:
+        """2 operations a multiply-add of the convolutions; a gradient costs two forwards more."""
+        channels = (1, *HIDDEN, 2)
+        pairs = sum(a * b for a, b in pairwise(channels))
+        per_site = 2 * math.comb(len(self.shape), self.k) * 3**self.k * pairs
+        return 1e-9 * per_site * self.sites * batch * self.n_couplings * (3 if training else 1)
+
+
+CASES = (
+    Case("d2_L8_conv", (8, 8), 2),
+    Case("d2_L32_k1", (32, 32), 1),
+    Case("d3_L8_k1", (8, 8, 8), 1),
+    Case("d3_L8_k2", (8, 8, 8), 2),
+    Case("d3_L8_k3", (8, 8, 8), 3),
+    Case("d4_L4_k1", (4, 4, 4, 4), 1),
+    Case("d4_L4_k2", (4, 4, 4, 4), 2),
+    Case("d4_L4_k3", (4, 4, 4, 4), 3),
+    Case("d4_L8_k1", (8, 8, 8, 8), 1, n_couplings=4),
+)
+
+
+@dataclass
+class Contender:
+    """Something to time: one call is one training step, or one batch of samples."""
+
+    train: Callable[[], None]
+    sample: Callable[[], None]
+
+
+def published(case: Case, batch: int, dtype: torch.dtype, device: str) -> Contender:
+    """The plain transcription."""
+    flow = transcription.Flow(case.shape, case.k, case.n_couplings).to(device, dtype)
+
+    def loss() -> torch.Tensor:
+        phi, log_q = flow(torch.randn(batch, *case.shape, dtype=dtype, device=device))
+        return (log_q + transcription.action(phi)).mean()
+
+    return _contender(flow, loss)
+
+
+def ours(case: Case, kernel: str, batch: int, dtype: torch.dtype, device: str) -> Contender:
+    """flowlat with the same architecture and a given kernel."""
+    lattice = Lattice(case.shape)
+    bijection = combconv(
+        lattice,
+        k=case.k,
+        n_couplings=case.n_couplings,
+        hidden=HIDDEN,
+        final_tanh=True,
+        identity_start=False,
+        kernel=kernel,
+    )
+    flow = PushforwardFlow(Normal(lattice), bijection).to(device, dtype)
+    action = Phi4(m2=-4.0, lam=5.113)
+    return _contender(flow, lambda: reverse_kl(flow, action, flow.noise(batch))[0])
+
+
+def _contender(flow: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> Contender:
+    optimizer = torch.optim.Adam(flow.parameters(), lr=1e-3, fused=True)
+
+    def train() -> None:
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    def sample() -> None:
+        with torch.no_grad():
+            loss()
+
+    return Contender(train, sample)
+
+
+def measure(
+    case: Case, kernels: Sequence[str], batch: int, dtype: torch.dtype, threads: int, rounds: int
+) -> Iterator[dict[str, Any]]:
+    """One row for each contender and mode."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(threads)
+    contenders = {PUBLISHED: published(case, batch, dtype, device)}
+    contenders |= {kernel: ours(case, kernel, batch, dtype, device) for kernel in kernels}
+    peak = peak_gflops(dtype)
+    for mode in ("train", "sample"):
+        calls = {name: getattr(contender, mode) for name, contender in contenders.items()}
+        memory = {name: _memory_of(call) for name, call in calls.items()}
+        times = interleave(calls, rounds, device)
+        base = statistics.median(times[PUBLISHED])
+        gflop = case.gflop(batch, training=mode == "train")
+        for name, seconds in times.items():
+            median = statistics.median(seconds)
+            yield {
+                "case": case.name,
+                **{k: v for k, v in asdict(case).items() if k != "name"},
+                "mode": mode,
+                "kernel": name,
+                "dtype": str(dtype).removeprefix("torch."),
+                "threads": threads,
+                "batch": batch,
+                "ms": 1e3 * median,
+                "spread_ms": 1e3 * _spread(seconds),
+                "ratio": base / median,
+                "gflops": gflop / median,
+                "share_of_peak": gflop / median / (peak * threads) if peak else None,
+                "peak_memory_mb": memory[name],
+                "ns_per_site_coupling": 1e9 * median / (case.sites * batch * case.n_couplings),
+            }
+
+
+def interleave(
+    calls: dict[str, Callable[[], None]], rounds: int, device: str
+) -> dict[str, list[float]]:
+    """Seconds of each call in each round; every round runs all of them in turn."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            _synchronize(device)
+            start = time.perf_counter()
+            call()
+            _synchronize(device)
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def _memory_of(call: Callable[[], None]) -> float | None:
+    call()  # warm: allocations that stay, compilation
+    reset_peak_memory()
+    call()
+    return peak_memory_mb()
+
+
+def _spread(seconds: list[float]) -> float:
+    if len(seconds) < 4:
+        return (max(seconds) - min(seconds)) / 2
+    quartiles = statistics.quantiles(seconds, n=4)
+    return (quartiles[2] - quartiles[0]) / 2
+
+
+def _synchronize(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def environment() -> dict[str, Any]:
+    """The machine and the versions that a result belongs to."""
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "processor": processor(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "peak_gflops_one_thread": {
+            str(dtype).removeprefix("torch."): peak_gflops(dtype)
+            for dtype in (torch.float32, torch.float64)
+        },
+    }
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as a table."""
+    lines = [
+        "| case | mode | dtype | threads | kernel | ms | ratio | GFLOP/s | of peak | MB |",
+        "| --- | --- | --- | --: | --- | --: | --: | --: | --: | --: |",
+    ]
+    for r in rows:
+        share = f"{r['share_of_peak']:.0%}" if r["share_of_peak"] is not None else "-"
+        memory = f"{r['peak_memory_mb']:.0f}" if r["peak_memory_mb"] is not None else "-"
+        lines.append(
+            f"| {r['case']} | {r['mode']} | {r['dtype']} | {r['threads']} | {r['kernel']} "
+            f"| {r['ms']:.2f} ± {r['spread_ms']:.2f} | {r['ratio']:.1f} | {r['gflops']:.1f} "
+            f"| {share} | {memory} |"
+        )
+    return "\n".join(lines)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    default_kernels = [k for k in available_kernels() if k != "reference"]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    names = [case.name for case in CASES]
+    parser.add_argument("--cases", nargs="+", choices=names, default=names)
+    parser.add_argument("--kernels", nargs="+", default=default_kernels)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "float64"])
+    all_threads = torch.get_num_threads()
+    parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, all_threads}))
+    parser.add_argument("--output", type=Path, help="JSON file (default: in benchmarks/results/)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    options = parse(arguments)
+    rows = []
+    for case in CASES:
+        if case.name not in options.cases:
+            continue
+        for dtype in options.dtypes:
+            for threads in options.threads:
+                new = list(
+                    measure(
+                        case,
+                        options.kernels,
+                        options.batch,
+                        getattr(torch, dtype),
+                        threads,
+                        options.rounds,
+                    )
+                )
+                rows += new
+                print(markdown(new), flush=True)
+    where = environment()
+    name = "gpu" if where["gpu"] else "cpu"
+    output = options.output or RESULTS / f"step_{name}.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps({"environment": where, "rows": rows}, indent=1) + "\n")
+    print(f"\nwritten to {output}")
+    return rows
+
+
+if __name__ == "__main__":
+    main()
