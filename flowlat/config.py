@@ -125,11 +125,10 @@ def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictCo
 def validate(cfg: DictConfig, schema: type) -> dict[str, Any]:
     """The config as plain data, checked key by key; ConfigError on the first thing amiss."""
     try:
-        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        content: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
-    assert isinstance(plain, dict)
-    plain = {str(key): value for key, value in plain.items() if key != "hydra"}
+    plain = {str(key): value for key, value in content.items() if key != "hydra"}
     check(plain, schema)
     parts = {key: _as_dataclass(value, schema, key) for key, value in plain.items()}
     _construct(schema, parts, "")

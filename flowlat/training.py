@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -55,7 +55,7 @@ class LitFlow(LightningModule):
     @property
     def best_flow(self) -> Flow:
         """The flow to evaluate and to keep: the averaged weights where there are any."""
-        return self.averaged.module if self.averaged is not None else self.flow
+        return self.flow if self.averaged is None else cast(Flow, self.averaged.module)
 
     @property
     def seconds(self) -> float:

@@ -34,10 +34,10 @@ class MetricsTable(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         if "loss" not in metrics:
             return
-        row = {key: metrics.get(key, "") for key in COLUMNS}
-        row["epoch"], row["step"] = int(metrics["epoch"]), int(step or 0)
+        epoch = int(metrics["epoch"])
         if not self._continuing:
-            self._start(row["epoch"])
+            self._start(epoch)
+        row = {**{key: metrics.get(key, "") for key in COLUMNS}, "epoch": epoch, "step": step}
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, COLUMNS).writerow(row)
 

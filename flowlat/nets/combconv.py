@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +45,8 @@ class CombConvNet(Net):
     ):
         super().__init__()
         if not 1 <= k <= lattice.d:
-            bound = f"exceeds the lattice dimension d={lattice.d}" if k > 0 else "must be positive"
-            raise ValueError(f"k={k} {bound}")
+            reason = f"exceeds the lattice dimension d={lattice.d}" if k > 0 else "must be positive"
+            raise ValueError(f"k={k} {reason}")
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={kernel_size}: must be odd and positive")
         if any(width < 1 for width in hidden):
@@ -62,7 +63,7 @@ class CombConvNet(Net):
         channels = [1, *hidden, n_params]
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for c_in, c_out in zip(channels[:-1], channels[1:], strict=True):
+        for c_in, c_out in pairwise(channels):
             bound = 1 / math.sqrt(c_in * taps)
             self.weights.append(uniform((n_branches, c_out, c_in, taps), bound))
             self.biases.append(uniform((n_branches, c_out), bound))
