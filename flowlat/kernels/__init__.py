@@ -1,0 +1,15 @@
+"""Stacks of periodic-stencil layers, as fast as the device allows, behind one function.
+
+``stencil_stack`` computes what StencilSpec says with the kernel asked for:
+
+- "reference": branch by branch and tap by tap, the oracle of the tests;
+- "torch": plain PyTorch, batch innermost; any device and dtype;
+- "cpu": one fused C++ forward and backward, compiled at first use; float32 and float64;
+- "triton": the same on a CUDA device;
+- "auto": the fastest of these that the device, the dtype and the machine allow.
+"""
+
+from flowlat.kernels.select import KERNELS, available_kernels, stencil_stack
+from flowlat.kernels.spec import ACTIVATIONS, StencilSpec
+
+__all__ = ["ACTIVATIONS", "KERNELS", "StencilSpec", "available_kernels", "stencil_stack"]

@@ -1,0 +1,146 @@
+"""What a stack of periodic-stencil layers is: the lattice, the axes a branch acts on, the taps."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from flowlat.lattice import Lattice, Parity
+
+ACTIVATIONS = {
+    "identity": lambda z: z,
+    "relu": F.relu,
+    "leaky_relu": F.leaky_relu,  # slope 0.01
+    "tanh": torch.tanh,
+    "silu": F.silu,
+    "gelu": F.gelu,  # the exact one, with erf
+}
+
+
+@dataclass(frozen=True)
+class StencilSpec:
+    """Layers y = (1/R) sum_r act(conv_r(x)), one branch r for each choice of k of the d axes.
+
+    conv_r(x)[s] = b_r + sum_t w_r[t] x[s + t - (f-1)/2], periodic, over the f^k taps t in
+    row-major order over the chosen axes.  R = C(d, k), in the order of itertools.combinations.
+
+    Args:
+        shape: the lattice, one side an axis; a side may be smaller than the kernel.
+        k: how many axes a branch convolves, 1 <= k <= d.
+        kernel_size: f, odd.
+        activations: one name a layer, from ACTIVATIONS.
+        activation_last: y = act((1/R) sum_r conv_r(x)) instead.
+        outputs: parity (sum of the coordinates mod 2) of the sites where the last layer's output
+            is wanted; it is zero elsewhere.  None: everywhere.
+
+    Raises:
+        ValueError: a value outside what is said above.
+    """
+
+    shape: tuple[int, ...]
+    k: int
+    kernel_size: int
+    activations: tuple[str, ...]
+    activation_last: bool = False
+    outputs: Parity | None = None
+
+    def __post_init__(self) -> None:
+        if not self.shape or min(self.shape) < 1:
+            raise ValueError(f"the lattice needs sides of at least 1, got {self.shape}")
+        if not 1 <= self.k <= len(self.shape):
+            raise ValueError(f"k must lie in 1..{len(self.shape)}, got {self.k}")
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd and positive, got {self.kernel_size}")
+        if not self.activations:
+            raise ValueError("a stack needs at least one layer: activations is empty")
+        for name in self.activations:
+            if name not in ACTIVATIONS:
+                known = ", ".join(ACTIVATIONS)
+                raise ValueError(f"unknown activation {name!r}; known: {known}")
+        if self.outputs not in (None, "even", "odd"):
+            raise ValueError(f"outputs must be 'even', 'odd' or None, got {self.outputs!r}")
+
+    def __hash__(self) -> int:
+        return self._hash  # the generated one walks every field, and this is a key on the hot path
+
+    @cached_property
+    def _hash(self) -> int:
+        fields = (self.shape, self.k, self.kernel_size, self.activations)
+        return hash((fields, self.activation_last, self.outputs))
+
+    @cached_property
+    def n_sites(self) -> int:
+        return math.prod(self.shape)
+
+    @cached_property
+    def branches(self) -> tuple[tuple[int, ...], ...]:
+        """The chosen axes of every branch: R tuples of k axes."""
+        return tuple(itertools.combinations(range(len(self.shape)), self.k))
+
+    @cached_property
+    def taps(self) -> int:
+        """f^k, the taps of a branch."""
+        return int(self.kernel_size**self.k)
+
+    @cached_property
+    def offsets(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """Displacement in the lattice of every tap of every branch: (R, f^k) tuples of length d."""
+        reach = range(-(self.kernel_size // 2), self.kernel_size // 2 + 1)
+        table = []
+        for axes in self.branches:
+            rows = []
+            for steps in itertools.product(reach, repeat=self.k):
+                offset = [0] * len(self.shape)
+                for axis, step in zip(axes, steps, strict=True):
+                    offset[axis] = step
+                rows.append(tuple(offset))
+            table.append(tuple(rows))
+        return tuple(table)
+
+    @cached_property
+    def neighbours(self) -> Tensor:
+        """(R, sites, f^k) int32: the site that each tap of each branch reads, around every site."""
+        sites = torch.arange(self.n_sites, dtype=torch.int32).reshape(self.shape)
+        axes = tuple(range(len(self.shape)))
+
+        def read(offset: tuple[int, ...]) -> Tensor:
+            return torch.roll(sites, tuple(-o for o in offset), axes).flatten()
+
+        return torch.stack([torch.stack([read(o) for o in rows], -1) for rows in self.offsets])
+
+    @cached_property
+    def active(self) -> Tensor | None:
+        """(*shape) bool: where the last layer's output is wanted; None: everywhere."""
+        if self.outputs is None:
+            return None
+        return Lattice(self.shape).parity_mask(self.outputs)
+
+
+def check_stack(
+    x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], spec: StencilSpec
+) -> None:
+    """Raise ValueError, naming the tensor, unless the shapes, dtypes and devices fit the spec."""
+    layers = len(spec.activations)
+    if len(weights) != layers or len(biases) != layers:
+        raise ValueError(f"{layers} layers, but {len(weights)} weights and {len(biases)} biases")
+    if x.ndim != len(spec.shape) + 2 or x.shape[2:] != spec.shape:
+        raise ValueError(f"x must be (batch, channels, *{spec.shape}), got {tuple(x.shape)}")
+    branches, channels = len(spec.branches), x.shape[1]
+    for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
+        if w.ndim != 4 or w.shape != (branches, w.shape[1], channels, spec.taps):
+            want = f"({branches}, C_out, {channels}, {spec.taps})"
+            raise ValueError(f"weight {i} must be {want}, got {tuple(w.shape)}")
+        if b.shape != (branches, w.shape[1]):
+            raise ValueError(f"bias {i} must be {(branches, w.shape[1])}, got {tuple(b.shape)}")
+        if w.dtype != x.dtype or b.dtype != x.dtype:
+            raise ValueError(f"layer {i} is {w.dtype} and {b.dtype}, but x is {x.dtype}")
+        if w.device != x.device or b.device != x.device:
+            raise ValueError(f"layer {i} is on {w.device} and {b.device}, but x on {x.device}")
+        channels = w.shape[1]

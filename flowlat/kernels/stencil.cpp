@@ -1,0 +1,672 @@
+// Fused stacks of periodic-stencil layers, forward and backward, vectorised over the batch.
+//
+// A layer is y = sum_r act(conv_r(x)) / R over R branches; see StencilSpec in spec.py.
+//
+// Memory: a tile of W configurations at a time, [site][channel][lane], one vector of W lanes for
+// each (site, channel), so that every neighbour is a whole aligned vector and a weight a broadcast
+// scalar.  All layers run on a tile before the next tile is touched; what lies between them stays
+// in the cache where the lattice is small enough.
+//
+// Merged layers (activation_last, or a linear activation) are one branch with all R f^k taps.
+//
+// The gradient needs the input of every layer and what its activation did: of a piecewise linear
+// one the sign alone, a bit for each channel.  The forward keeps both in a buffer of the caller.
+//
+// Only GCC/Clang vector extensions are used: the same source serves AVX-512, AVX2 and NEON.
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define REGISTERS 32
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#define REGISTERS 16
+#elif defined(__aarch64__)
+#define VECTOR_BYTES 16
+#define REGISTERS 32
+#else
+#define VECTOR_BYTES 16
+#define REGISTERS 16
+#endif
+
+#define UNROLL _Pragma("GCC unroll 32")
+#define INLINE inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+
+// The structures that cpu.py mirrors ---------------------------------------------------------
+
+enum Activation : int32_t { PIECEWISE_LINEAR = 0, TANH = 1, SILU = 2, GELU = 3 };
+
+struct Layer {
+  int32_t c_in, c_out;
+  int32_t branches, taps;     // of the kernel: one branch with R f^k taps if merged
+  int32_t choices;            // R, the branches of the weight tensor
+  int32_t activation;         // an Activation
+  double slope;               // PIECEWISE_LINEAR: of the negative half (1: identity)
+  const int32_t* neighbours;  // (branches, sites, taps)
+  const int32_t* outputs;     // the sites where y is wanted
+  int64_t n_outputs;
+};
+
+struct Stack {
+  int64_t n_layers, n_sites;
+  const Layer* layers;
+};
+
+struct Call {
+  int64_t batch, threads;
+  const void* x;         // (batch, c_in, sites)
+  void* y;               // (batch, c_out, sites); backward: its gradient, read
+  void* kept;            // what the backward needs of the forward; null: none is kept
+  void* grad_x;          // null: not wanted
+  const void** weights;  // a layer: (R, c_out, c_in, f^k)
+  const void** biases;   // a layer: (R, c_out)
+  void** grad_weights;   // null: none is wanted
+  void** grad_biases;
+};
+
+namespace {
+
+constexpr int kChunk = 16;  // sites whose gradients wait in the first cache
+constexpr int kBits = 8;    // channels whose signs share a mask vector
+
+bool is_linear(const Layer& l) { return l.activation == PIECEWISE_LINEAR && l.slope == 1; }
+int64_t n_weights(const Layer& l) { return int64_t(l.branches) * l.taps * l.c_in * l.c_out; }
+
+template <class T> struct Bits;
+template <> struct Bits<float> {
+  using Int = int32_t;
+  static constexpr float round_magic = 12582912.0f;  // 1.5 * 2^23
+  static constexpr float log_min = -87.0f, log_max = 88.0f;
+  static constexpr float ln2_hi = 0.693359375f, ln2_lo = -2.12194440e-4f;
+  static constexpr int mantissa = 23, bias = 127, exp_degree = 7;
+};
+template <> struct Bits<double> {
+  using Int = int64_t;
+  static constexpr double round_magic = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double log_min = -708.0, log_max = 709.0;
+  static constexpr double ln2_hi = 6.93145751953125e-1, ln2_lo = 1.42860682030941723212e-6;
+  static constexpr int mantissa = 52, bias = 1023, exp_degree = 13;
+};
+
+// Everything for one element type and one number of lanes ------------------------------------
+
+template <class T, int W> struct Kernel {
+  using I = typename Bits<T>::Int;
+  typedef T V __attribute__((vector_size(W * sizeof(T))));
+  typedef I M __attribute__((vector_size(W * sizeof(T))));
+
+  // --- activations -------------------------------------------------------------------------
+
+  static INLINE V splat(T a) { return V{} + a; }
+
+  static INLINE V exp(V z) {  // exp(z) = 2^n exp(r), |r| <= ln(2)/2, Taylor; NaN stays NaN
+    using B = Bits<T>;
+    z = z > B::log_max ? splat(B::log_max) : z;
+    z = z < B::log_min ? splat(B::log_min) : z;
+    const V shifted = z * T(1.44269504088896340736) + B::round_magic;
+    const V n = shifted - B::round_magic;
+    const V r = (z - n * B::ln2_hi) - n * B::ln2_lo;
+    T c = 1;
+    T coefficient[B::exp_degree + 1];
+    UNROLL for (int k = 0; k <= B::exp_degree; ++k) {
+      coefficient[k] = c;
+      c /= T(k + 1);
+    }
+    V p = splat(coefficient[B::exp_degree]);
+    UNROLL for (int k = B::exp_degree - 1; k >= 0; --k) p = p * r + coefficient[k];
+    const M exponent = (M)shifted - (M)splat(B::round_magic) + I(B::bias);
+    return p * (V)(exponent << B::mantissa);
+  }
+
+  static INLINE V tanh_small(V z) {  // |z| < 0.625; Cephes (Moshier)
+    const V u = z * z;
+    if (sizeof(T) == 4) {
+      V p = splat(T(-5.70498872745e-3));
+      p = p * u + T(2.06390887954e-2);
+      p = p * u + T(-5.37397155531e-2);
+      p = p * u + T(1.33314422036e-1);
+      p = p * u + T(-3.33332819422e-1);
+      return z + z * u * p;
+    }
+    V p = splat(T(-9.64399179425052238628e-1));
+    p = p * u + T(-9.92877231001918586564e1);
+    p = p * u + T(-1.61468768441708447952e3);
+    V q = u + T(1.12811678491632931402e2);
+    q = q * u + T(2.23548839060100448583e3);
+    q = q * u + T(4.84406305325125486048e3);
+    return z + z * u * (p / q);
+  }
+
+  static INLINE V tanh(V z) {
+    const V a = z < T(0) ? -z : z;
+    const V large = T(1) - T(2) / (exp(a + a) + T(1));
+    return a < T(0.625) ? tanh_small(z) : (z < T(0) ? -large : large);
+  }
+
+  // z[i] -> act(z[i]), and its derivative into d where wanted
+  static NOINLINE void smooth(int32_t activation, V* z, V* d, int n) {
+    for (int i = 0; i < n; ++i) {
+      if (activation == TANH) {
+        z[i] = tanh(z[i]);
+        if (d) d[i] = T(1) - z[i] * z[i];
+      } else if (activation == SILU) {
+        const V s = T(1) / (T(1) + exp(-z[i]));
+        if (d) d[i] = s * (T(1) + z[i] * (T(1) - s));
+        z[i] *= s;
+      } else {  // GELU, the exact one
+        for (int lane = 0; lane < W; ++lane) {
+          const T x = z[i][lane];
+          const T cdf = T(0.5) * std::erfc(-x * T(0.70710678118654752440));
+          if (d) d[i][lane] = cdf + x * T(0.39894228040143267794) * std::exp(T(-0.5) * x * x);
+          z[i][lane] = x * cdf;
+        }
+      }
+    }
+  }
+
+  // --- weights ------------------------------------------------------------------------------
+
+  // A piecewise linear activation commutes with the factor 1/R of the mean, and so does the sum of
+  // a merged layer: both take it into the weights.  The others apply it to their output.
+  static bool scaled(const Layer& l) { return l.activation == PIECEWISE_LINEAR || l.branches == 1; }
+  static T output_scale(const Layer& l) { return scaled(l) ? T(1) : T(1) / T(l.choices); }
+  static T weight_scale(const Layer& l) { return scaled(l) ? T(1) / T(l.choices) : T(1); }
+
+  struct Packed {
+    std::vector<T> w;   // [branch][tap][c_in][c_out]
+    std::vector<T> wt;  // [branch][tap][c_out][c_in]
+    std::vector<T> b;   // [branch][c_out]
+  };
+
+  // Where element (branch r, tap t) of the kernel's layout lies in the weight tensor
+  static void locate(const Layer& l, int r, int t, int& choice, int& tap) {
+    const int taps = l.branches == l.choices ? l.taps : l.taps / l.choices;
+    choice = l.branches == l.choices ? r : t / taps;
+    tap = l.branches == l.choices ? t : t % taps;
+  }
+
+  static int64_t offset(const Layer& l, int r, int t, int o, int c) {
+    int choice, tap;
+    locate(l, r, t, choice, tap);
+    const int taps = l.branches == l.choices ? l.taps : l.taps / l.choices;
+    return ((int64_t(choice) * l.c_out + o) * l.c_in + c) * taps + tap;
+  }
+
+  static Packed pack_weights(const Layer& l, const T* w, const T* b, bool transposed) {
+    Packed p;
+    const T scale = weight_scale(l);
+    p.w.resize(n_weights(l));
+    if (transposed) p.wt.resize(n_weights(l));
+    int64_t i = 0;
+    for (int r = 0; r < l.branches; ++r)
+      for (int t = 0; t < l.taps; ++t) {
+        for (int c = 0; c < l.c_in; ++c)
+          for (int o = 0; o < l.c_out; ++o) {
+            const T value = scale * w[offset(l, r, t, o, c)];
+            p.w[i + c * l.c_out + o] = value;
+            if (transposed) p.wt[i + o * l.c_in + c] = value;
+          }
+        i += l.c_in * l.c_out;
+      }
+    p.b.assign(l.branches * l.c_out, T(0));
+    for (int choice = 0; choice < l.choices; ++choice)
+      for (int o = 0; o < l.c_out; ++o)
+        p.b[(l.branches == l.choices ? choice : 0) * l.c_out + o] += scale * b[choice * l.c_out + o];
+    return p;
+  }
+
+  // --- forward ------------------------------------------------------------------------------
+
+  static int64_t kept_a_site(const Layer& l) {  // vectors, a branch and site
+    if (is_linear(l)) return 0;
+    return l.activation == PIECEWISE_LINEAR ? (l.c_out + kBits - 1) / kBits : l.c_out;
+  }
+  static int64_t kept_vectors(const Layer& l) {
+    return l.branches * l.n_outputs * kept_a_site(l);
+  }
+
+  // y[s][c0 .. c0+CO] += act(conv_r(x)) at NS of the output sites
+  template <int CO, int NS>
+  static INLINE void forward_sites(const Layer& l, int r, int64_t i, int c0, int64_t n_sites,
+                                   const V* x, const Packed& p, V* y, V* kept) {
+    const int32_t* rows[NS];
+    UNROLL for (int s = 0; s < NS; ++s)
+      rows[s] = l.neighbours + (int64_t(r) * n_sites + l.outputs[i + s]) * l.taps;
+    const T* w = p.w.data() + int64_t(r) * l.taps * l.c_in * l.c_out + c0;
+    const T* b = p.b.data() + r * l.c_out + c0;
+    V acc[NS][CO];
+    UNROLL for (int s = 0; s < NS; ++s)
+      UNROLL for (int j = 0; j < CO; ++j) acc[s][j] = splat(b[j]);
+    const int c_in = l.c_in, c_out = l.c_out;
+    for (int t = 0; t < l.taps; ++t) {
+      const V* q[NS];
+      UNROLL for (int s = 0; s < NS; ++s) q[s] = x + int64_t(rows[s][t]) * c_in;
+      for (int c = 0; c < c_in; ++c, w += c_out) {
+        V xs[NS];
+        UNROLL for (int s = 0; s < NS; ++s) xs[s] = q[s][c];
+        UNROLL for (int j = 0; j < CO; ++j) {
+          const V wj = splat(w[j]);
+          UNROLL for (int s = 0; s < NS; ++s) acc[s][j] += xs[s] * wj;
+        }
+      }
+    }
+    activate<CO, NS>(l, r, i, c0, acc, kept);
+    UNROLL for (int s = 0; s < NS; ++s) {
+      V* ys = y + int64_t(l.outputs[i + s]) * c_out + c0;
+      UNROLL for (int j = 0; j < CO; ++j) ys[j] = r == 0 ? acc[s][j] : ys[j] + acc[s][j];
+    }
+  }
+
+  template <int CO, int NS>
+  static INLINE void activate(const Layer& l, int r, int64_t i, int c0, V (&acc)[NS][CO], V* kept) {
+    if (is_linear(l)) return;
+    const int64_t per = kept_a_site(l);
+    V* k = kept ? kept + (r * l.n_outputs + i) * per : nullptr;
+    if (l.activation == PIECEWISE_LINEAR) {
+      const T slope = T(l.slope);
+      UNROLL for (int s = 0; s < NS; ++s) {
+        M signs = M{};
+        UNROLL for (int j = 0; j < CO; ++j) {
+          const M positive = acc[s][j] > T(0);
+          signs |= positive & (I(1) << j);
+          acc[s][j] = positive ? acc[s][j] : acc[s][j] * slope;
+        }
+        if (k) {
+          M* mask = (M*)(k + s * per + c0 / kBits);
+          *mask = c0 % kBits ? *mask | (signs << I(c0 % kBits)) : signs;
+        }
+      }
+      return;
+    }
+    const T scale = output_scale(l);
+    UNROLL for (int s = 0; s < NS; ++s) {
+      V d[CO];
+      smooth(l.activation, acc[s], k ? d : nullptr, CO);
+      UNROLL for (int j = 0; j < CO; ++j) {
+        acc[s][j] *= scale;
+        if (k) k[s * per + c0 + j] = d[j] * scale;
+      }
+    }
+  }
+
+  template <int CO, int NS>
+  static NOINLINE void forward_channels(const Layer& l, int c0, int64_t n_sites, const V* x,
+                                        const Packed& p, V* y, V* kept) {
+    for (int r = 0; r < l.branches; ++r) {
+      int64_t i = 0;
+      for (; i + NS <= l.n_outputs; i += NS)
+        forward_sites<CO, NS>(l, r, i, c0, n_sites, x, p, y, kept);
+      for (; i < l.n_outputs; ++i) forward_sites<CO, 1>(l, r, i, c0, n_sites, x, p, y, kept);
+    }
+  }
+
+  static void forward_layer(const Layer& l, int64_t n_sites, const V* x, const Packed& p, V* y,
+                            V* kept) {
+    constexpr bool many = REGISTERS == 32;
+    int c = 0;
+    for (; c + 8 <= l.c_out; c += 8)
+      forward_channels<8, many ? 3 : 1>(l, c, n_sites, x, p, y, kept);
+    for (; c + 4 <= l.c_out; c += 4)
+      forward_channels<4, many ? 4 : 2>(l, c, n_sites, x, p, y, kept);
+    for (; c + 2 <= l.c_out; c += 2)
+      forward_channels<2, many ? 8 : 4>(l, c, n_sites, x, p, y, kept);
+    for (; c < l.c_out; ++c) forward_channels<1, 8>(l, c, n_sites, x, p, y, kept);
+  }
+
+  // --- backward -----------------------------------------------------------------------------
+
+  // g = gy * act'(z) at the sites [i, i + n) of branch r
+  static NOINLINE void through_activation(const Layer& l, int r, int64_t i, int n, const V* gy,
+                                          const V* kept, V* g) {
+    const int c_out = l.c_out;
+    const int64_t per = kept_a_site(l);
+    const T slope = T(l.slope);
+    for (int s = 0; s < n; ++s) {
+      const V* from = gy + int64_t(l.outputs[i + s]) * c_out;
+      const V* k = kept + (r * l.n_outputs + i + s) * per;
+      V* to = g + s * c_out;
+      if (is_linear(l)) {
+        for (int j = 0; j < c_out; ++j) to[j] = from[j];
+      } else if (l.activation == PIECEWISE_LINEAR) {
+        for (int j = 0; j < c_out; ++j) {
+          const M bit = ((const M*)k)[j / kBits] & (I(1) << (j % kBits));
+          to[j] = bit != I(0) ? from[j] : from[j] * slope;
+        }
+      } else {
+        for (int j = 0; j < c_out; ++j) to[j] = from[j] * k[j];
+      }
+    }
+  }
+
+  // gw[j][c0 .. c0+CO] += sum_s x(tap, channel of j) g[s], NB of the indices j = tap * c_in + channel
+  template <int CO, int NB>
+  static INLINE void weight_block(const Layer& l, const int32_t* const* rows, int n, int j0, int c0,
+                                  const V* x, const V* g, V* gw) {
+    const int c_in = l.c_in, c_out = l.c_out;
+    V acc[NB][CO];
+    int tap[NB], channel[NB];
+    UNROLL for (int b = 0; b < NB; ++b) {
+      tap[b] = (j0 + b) / c_in;
+      channel[b] = (j0 + b) % c_in;
+      UNROLL for (int j = 0; j < CO; ++j) acc[b][j] = gw[(j0 + b) * c_out + c0 + j];
+    }
+    for (int s = 0; s < n; ++s) {
+      V xs[NB];
+      UNROLL for (int b = 0; b < NB; ++b)
+        xs[b] = x[int64_t(rows[s][tap[b]]) * c_in + channel[b]];
+      const V* gs = g + s * c_out + c0;
+      UNROLL for (int j = 0; j < CO; ++j) {
+        const V gj = gs[j];
+        UNROLL for (int b = 0; b < NB; ++b) acc[b][j] += xs[b] * gj;
+      }
+    }
+    UNROLL for (int b = 0; b < NB; ++b)
+      UNROLL for (int j = 0; j < CO; ++j) gw[(j0 + b) * c_out + c0 + j] = acc[b][j];
+  }
+
+  template <int CO, int NB>
+  static NOINLINE void weight_channels(const Layer& l, const int32_t* const* rows, int n, int c0,
+                                       const V* x, const V* g, V* gw) {
+    const int indices = l.taps * l.c_in;
+    int j = 0;
+    for (; j + NB <= indices; j += NB) weight_block<CO, NB>(l, rows, n, j, c0, x, g, gw);
+    for (; j < indices; ++j) weight_block<CO, 1>(l, rows, n, j, c0, x, g, gw);
+  }
+
+  static void weight_gradient(const Layer& l, const int32_t* const* rows, int n, const V* x,
+                              const V* g, V* gw) {
+    constexpr bool many = REGISTERS == 32;
+    int c = 0;
+    for (; c + 8 <= l.c_out; c += 8) weight_channels<8, many ? 3 : 1>(l, rows, n, c, x, g, gw);
+    for (; c + 4 <= l.c_out; c += 4) weight_channels<4, many ? 4 : 2>(l, rows, n, c, x, g, gw);
+    for (; c + 2 <= l.c_out; c += 2) weight_channels<2, many ? 8 : 4>(l, rows, n, c, x, g, gw);
+    for (; c < l.c_out; ++c) weight_channels<1, 8>(l, rows, n, c, x, g, gw);
+  }
+
+  // gx[neighbour][c0 .. c0+CI] += sum_o w[tap][o] g[s][o]
+  template <int CI>
+  static NOINLINE void input_channels(const Layer& l, const int32_t* const* rows, int n, int c0,
+                                      const T* wt, const V* g, V* gx) {
+    const int c_in = l.c_in, c_out = l.c_out;
+    for (int s = 0; s < n; ++s) {
+      const V* gs = g + s * c_out;
+      for (int t = 0; t < l.taps; ++t) {
+        V* q = gx + int64_t(rows[s][t]) * c_in + c0;
+        const T* w = wt + int64_t(t) * c_in * c_out + c0;
+        V acc[CI];
+        UNROLL for (int c = 0; c < CI; ++c) acc[c] = q[c];
+        for (int o = 0; o < c_out; ++o, w += c_in) {
+          const V go = gs[o];
+          UNROLL for (int c = 0; c < CI; ++c) acc[c] += go * splat(w[c]);
+        }
+        UNROLL for (int c = 0; c < CI; ++c) q[c] = acc[c];
+      }
+    }
+  }
+
+  static void input_gradient(const Layer& l, const int32_t* const* rows, int n, const T* wt,
+                             const V* g, V* gx) {
+    int c = 0;
+    for (; c + 8 <= l.c_in; c += 8) input_channels<8>(l, rows, n, c, wt, g, gx);
+    for (; c + 4 <= l.c_in; c += 4) input_channels<4>(l, rows, n, c, wt, g, gx);
+    for (; c + 2 <= l.c_in; c += 2) input_channels<2>(l, rows, n, c, wt, g, gx);
+    for (; c < l.c_in; ++c) input_channels<1>(l, rows, n, c, wt, g, gx);
+  }
+
+  // gw, gb, gx may be null
+  static void backward_layer(const Layer& l, int64_t n_sites, const V* x, const Packed& p,
+                             const V* gy, const V* kept, V* gw, V* gb, V* gx, V* g) {
+    if (gx) std::memset((void*)gx, 0, n_sites * l.c_in * sizeof(V));
+    const int64_t per_branch = int64_t(l.taps) * l.c_in * l.c_out;
+    const int32_t* rows[kChunk];
+    for (int r = 0; r < l.branches; ++r)
+      for (int64_t i = 0; i < l.n_outputs; i += kChunk) {
+        const int n = int(std::min<int64_t>(kChunk, l.n_outputs - i));
+        for (int s = 0; s < n; ++s)
+          rows[s] = l.neighbours + (int64_t(r) * n_sites + l.outputs[i + s]) * l.taps;
+        through_activation(l, r, i, n, gy, kept, g);
+        if (gw) {
+          weight_gradient(l, rows, n, x, g, gw + r * per_branch);
+          for (int s = 0; s < n; ++s)
+            for (int j = 0; j < l.c_out; ++j) gb[r * l.c_out + j] += g[s * l.c_out + j];
+        }
+        if (gx) input_gradient(l, rows, n, p.wt.data() + r * per_branch, g, gx);
+      }
+  }
+
+  // --- tiles --------------------------------------------------------------------------------
+
+  // (batch, channels, sites) -> [site][channel][lane]; lanes beyond the batch are zero
+  static void pack(const T* from, int64_t channels, int64_t n_sites, int lanes, V* to) {
+    const int64_t stride = channels * n_sites;
+    T* out = (T*)to;
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t s = 0; s < n_sites; ++s) {
+        T* at = out + (s * channels + c) * W;
+        const T* in = from + c * n_sites + s;
+        for (int lane = 0; lane < lanes; ++lane) at[lane] = in[lane * stride];
+        for (int lane = lanes; lane < W; ++lane) at[lane] = T(0);
+      }
+  }
+
+  static void unpack(const V* from, int64_t channels, int64_t n_sites, int lanes, T* to) {
+    const int64_t stride = channels * n_sites;
+    const T* in = (const T*)from;
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t s = 0; s < n_sites; ++s)
+        for (int lane = 0; lane < lanes; ++lane)
+          to[lane * stride + c * n_sites + s] = in[(s * channels + c) * W + lane];
+  }
+
+  // The input of every layer, then what its activation did
+  static int64_t tile_vectors(const Stack& stack) {
+    int64_t total = 0;
+    for (int64_t i = 0; i < stack.n_layers; ++i)
+      total += stack.n_sites * stack.layers[i].c_in + kept_vectors(stack.layers[i]);
+    return total;
+  }
+
+  struct Place {
+    V* input;
+    V* kept;
+  };
+  static std::vector<Place> places(const Stack& stack, V* memory) {
+    std::vector<Place> all;
+    for (int64_t i = 0; i < stack.n_layers; ++i) {
+      V* kept = memory + stack.n_sites * stack.layers[i].c_in;
+      all.push_back({memory, kept});
+      memory = kept + kept_vectors(stack.layers[i]);
+    }
+    return all;
+  }
+
+  // Aligned scratch of a thread
+  struct Scratch {
+    V* data;
+    explicit Scratch(int64_t vectors)
+        : data((V*)std::aligned_alloc(alignof(V), std::max<int64_t>(1, vectors) * sizeof(V))) {}
+    ~Scratch() { std::free(data); }
+    Scratch(const Scratch&) = delete;
+  };
+
+  static int64_t n_tiles(const Call& call) { return (call.batch + W - 1) / W; }
+
+  static std::vector<Packed> pack_all(const Stack& stack, const Call& call, bool transposed) {
+    std::vector<Packed> packed;
+    for (int64_t i = 0; i < stack.n_layers; ++i)
+      packed.push_back(pack_weights(stack.layers[i], (const T*)call.weights[i],
+                                    (const T*)call.biases[i], transposed));
+    return packed;
+  }
+
+  // work(thread, tile) on every tile; which thread has which tile is fixed
+  template <class Work> static void over_tiles(const Call& call, const Work& work) {
+    const int64_t tiles = n_tiles(call);
+    const int64_t threads = std::max<int64_t>(1, std::min(call.threads, tiles));
+    const auto run = [&](int64_t thread) {
+      for (int64_t tile = thread; tile < tiles; tile += threads) work(thread, tile);
+    };
+    std::vector<std::thread> others;
+    for (int64_t thread = 1; thread < threads; ++thread) others.emplace_back(run, thread);
+    run(0);
+    for (std::thread& other : others) other.join();
+  }
+
+  static void forward(const Stack& stack, const Call& call) {
+    const std::vector<Packed> packed = pack_all(stack, call, false);
+    const Layer& first = stack.layers[0];
+    const Layer& last = stack.layers[stack.n_layers - 1];
+    const int64_t n_sites = stack.n_sites, per_tile = tile_vectors(stack);
+    const int64_t out_vectors = n_sites * last.c_out;
+    over_tiles(call, [&](int64_t, int64_t tile) {
+      const int lanes = int(std::min<int64_t>(W, call.batch - tile * W));
+      const Scratch scratch(out_vectors + (call.kept ? 0 : per_tile));
+      V* y = scratch.data;
+      const std::vector<Place> at =
+          places(stack, call.kept ? (V*)call.kept + tile * per_tile : y + out_vectors);
+      const int64_t x_stride = first.c_in * n_sites, y_stride = last.c_out * n_sites;
+      pack((const T*)call.x + tile * W * x_stride, first.c_in, n_sites, lanes, at[0].input);
+      if (last.n_outputs < n_sites) std::memset((void*)y, 0, out_vectors * sizeof(V));
+      for (int64_t i = 0; i < stack.n_layers; ++i)
+        forward_layer(stack.layers[i], n_sites, at[i].input, packed[i],
+                      i + 1 < stack.n_layers ? at[i + 1].input : y,
+                      call.kept ? at[i].kept : nullptr);
+      unpack(y, last.c_out, n_sites, lanes, (T*)call.y + tile * W * y_stride);
+    });
+  }
+
+  struct Gradients {  // of the weights and biases, a lane each; one for every thread
+    std::vector<int64_t> at_w, at_b;
+    int64_t total = 0;
+    explicit Gradients(const Stack& stack) {
+      for (int64_t i = 0; i < stack.n_layers; ++i) {
+        const Layer& l = stack.layers[i];
+        at_w.push_back(total);
+        at_b.push_back(total + n_weights(l));
+        total = at_b.back() + l.branches * l.c_out;
+      }
+    }
+  };
+
+  static T sum_lanes(const V* first, int64_t stride, int64_t threads) {
+    V total = V{};
+    for (int64_t i = 0; i < threads; ++i) total += first[i * stride];
+    T sum = 0;
+    for (int lane = 0; lane < W; ++lane) sum += total[lane];
+    return sum;
+  }
+
+  static void write_gradients(const Layer& l, const V* gw, const V* gb, int64_t stride,
+                              int64_t threads, T* to_w, T* to_b) {
+    const T scale = weight_scale(l);
+    for (int r = 0; r < l.branches; ++r)
+      for (int t = 0; t < l.taps; ++t)
+        for (int c = 0; c < l.c_in; ++c)
+          for (int o = 0; o < l.c_out; ++o)
+            to_w[offset(l, r, t, o, c)] = scale * sum_lanes(gw++, stride, threads);
+    for (int choice = 0; choice < l.choices; ++choice)
+      for (int o = 0; o < l.c_out; ++o) {
+        const V* from = gb + (l.branches == l.choices ? choice : 0) * l.c_out + o;
+        to_b[choice * l.c_out + o] = scale * sum_lanes(from, stride, threads);
+      }
+  }
+
+  static void backward(const Stack& stack, const Call& call) {
+    const std::vector<Packed> packed = pack_all(stack, call, true);
+    const Layer& last = stack.layers[stack.n_layers - 1];
+    const int64_t n_sites = stack.n_sites, per_tile = tile_vectors(stack);
+    const int64_t threads = std::max<int64_t>(1, std::min(call.threads, n_tiles(call)));
+    int64_t widest = last.c_out;
+    for (int64_t i = 0; i < stack.n_layers; ++i)
+      widest = std::max<int64_t>(widest, stack.layers[i].c_in);
+    const Gradients sums(stack);
+    const bool weights = call.grad_weights != nullptr;
+    const Scratch total(weights ? sums.total * threads : 0);
+    if (weights) std::memset((void*)total.data, 0, sums.total * threads * sizeof(V));
+    over_tiles(call, [&](int64_t thread, int64_t tile) {
+      const int lanes = int(std::min<int64_t>(W, call.batch - tile * W));
+      const Scratch scratch((2 * n_sites + kChunk) * widest);
+      V* gy = scratch.data;
+      V* gx = gy + n_sites * widest;
+      V* chunk = gx + n_sites * widest;
+      V* sum = total.data + thread * sums.total;
+      const std::vector<Place> at = places(stack, (V*)call.kept + tile * per_tile);
+      pack((const T*)call.y + tile * W * last.c_out * n_sites, last.c_out, n_sites, lanes, gy);
+      for (int64_t i = stack.n_layers - 1; i >= 0; --i) {
+        const bool wanted = i > 0 || call.grad_x;
+        backward_layer(stack.layers[i], n_sites, at[i].input, packed[i], gy, at[i].kept,
+                       weights ? sum + sums.at_w[i] : nullptr,
+                       weights ? sum + sums.at_b[i] : nullptr, wanted ? gx : nullptr, chunk);
+        std::swap(gy, gx);
+      }
+      const int64_t c_in = stack.layers[0].c_in;
+      if (call.grad_x)
+        unpack(gy, c_in, n_sites, lanes, (T*)call.grad_x + tile * W * c_in * n_sites);
+    });
+    if (!weights) return;
+    for (int64_t i = 0; i < stack.n_layers; ++i)
+      write_gradients(stack.layers[i], total.data + sums.at_w[i], total.data + sums.at_b[i],
+                      sums.total, threads, (T*)call.grad_weights[i], (T*)call.grad_biases[i]);
+  }
+
+  // --- the machine --------------------------------------------------------------------------
+
+  static double peak_gflops() {
+    constexpr int kChains = 12;
+    V acc[kChains];
+    for (int i = 0; i < kChains; ++i) acc[i] = splat(T(i));
+    V factor = splat(T(0.999999)), term = splat(T(1e-6));
+    const int64_t rounds = 4000000;
+    const auto start = std::chrono::steady_clock::now();
+    for (int64_t n = 0; n < rounds; ++n) {
+      UNROLL for (int i = 0; i < kChains; ++i) acc[i] = acc[i] * factor + term;
+      asm volatile("" : "+v"(factor));
+    }
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    V sum = V{};
+    for (int i = 0; i < kChains; ++i) sum += acc[i];
+    volatile T sink = sum[0];
+    (void)sink;
+    return 1e-9 * 2.0 * kChains * W * double(rounds) / seconds.count();
+  }
+};
+
+using Float = Kernel<float, VECTOR_BYTES / 4>;
+using Double = Kernel<double, VECTOR_BYTES / 8>;
+
+}  // namespace
+
+// The interface of cpu.py ---------------------------------------------------------------------
+
+extern "C" {
+
+// Bytes that the forward keeps for the backward
+int64_t flowlat_kept_bytes(const Stack* stack, int64_t batch, int32_t is_double) {
+  const int64_t lanes = is_double ? VECTOR_BYTES / 8 : VECTOR_BYTES / 4;
+  const int64_t vectors = is_double ? Double::tile_vectors(*stack) : Float::tile_vectors(*stack);
+  return (batch + lanes - 1) / lanes * vectors * VECTOR_BYTES;
+}
+
+void flowlat_forward(const Stack* stack, const Call* call, int32_t is_double) {
+  is_double ? Double::forward(*stack, *call) : Float::forward(*stack, *call);
+}
+
+void flowlat_backward(const Stack* stack, const Call* call, int32_t is_double) {
+  is_double ? Double::backward(*stack, *call) : Float::backward(*stack, *call);
+}
+
+double flowlat_peak_gflops(int32_t is_double) {
+  return is_double ? Double::peak_gflops() : Float::peak_gflops();
+}
+
+int32_t flowlat_vector_bytes() { return VECTOR_BYTES; }
+}
