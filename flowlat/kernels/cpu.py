@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -161,33 +161,43 @@ def plan(spec: StencilSpec, channels: tuple[int, ...]) -> Plan:
     return Plan(stack, channels[-1], work, (layers, split, merged, everywhere, wanted))
 
 
+class Buffer:
+    """Memory that goes back to a pool, not to the system, when its graph is gone.
+
+    Fresh pages cost as much as the kernel itself on small lattices, every step anew.
+    """
+
+    pool: ClassVar[dict[int, list[Tensor]]] = {}
+    most_sizes = 8
+
+    def __init__(self, size: int):
+        free = self.pool.get(size)
+        self.data = free.pop() if free else torch.empty(size, dtype=torch.uint8)
+
+    def __del__(self) -> None:
+        size = self.data.numel()
+        if size not in self.pool and len(self.pool) >= self.most_sizes:
+            self.pool.clear()
+        self.pool.setdefault(size, []).append(self.data)
+
+
 class _CpuStack(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, spec: StencilSpec, *parameters: Tensor) -> Tensor:
-        x = x.contiguous()
-        parameters = tuple(p.contiguous() for p in parameters)
-        weights = parameters[: len(parameters) // 2]
-        planned = plan(spec, (x.shape[1], *(w.shape[1] for w in weights)))
-        y = x.new_empty((x.shape[0], planned.channels_out, *spec.shape))
-        kept = None
-        if any(ctx.needs_input_grad):
-            is_double = int(x.dtype == torch.float64)
-            stack = ctypes.addressof(planned.stack)
-            size = library().flowlat_kept_bytes(stack, x.shape[0], is_double)
-            kept = torch.empty(size, dtype=torch.uint8)  # torch aligns to 64 bytes
-            ctx.save_for_backward(kept, *parameters)
-            ctx.plan, ctx.shape = planned, x.shape
-        call = Call.of(planned, x.shape[0], parameters, y, kept)
-        call.x = x.data_ptr()
-        launch("flowlat_forward", planned, call, x.dtype)
-        return y
+        planned = plan(spec, channels(x, parameters))
+        stack = ctypes.addressof(planned.stack)
+        is_double = int(x.dtype == torch.float64)
+        size = library().flowlat_kept_bytes(stack, x.shape[0], is_double)
+        ctx.save_for_backward(*parameters)
+        ctx.plan, ctx.shape, ctx.kept = planned, x.shape, Buffer(size)
+        return run_forward(planned, x, spec.shape, parameters, ctx.kept.data)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        kept, *parameters = ctx.saved_tensors
+        parameters = ctx.saved_tensors
         grad = grad.contiguous()
-        call = Call.of(ctx.plan, grad.shape[0], parameters, grad, kept)
+        call = Call.of(ctx.plan, grad.shape[0], parameters, grad, ctx.kept.data)
         grad_x = grad.new_empty(ctx.shape) if ctx.needs_input_grad[0] else None
         call.grad_x = None if grad_x is None else grad_x.data_ptr()
         grads: list[Any] = [None] * len(parameters)
@@ -196,6 +206,26 @@ class _CpuStack(torch.autograd.Function):
             call.want_parameters(grads)
         launch("flowlat_backward", ctx.plan, call, grad.dtype)
         return grad_x, None, *grads
+
+
+def run_forward(
+    planned: Plan,
+    x: Tensor,
+    shape: tuple[int, ...],
+    parameters: Sequence[Tensor],
+    kept: Tensor | None = None,
+) -> Tensor:
+    """The output; what the backward needs goes into ``kept``."""
+    y = x.new_empty((x.shape[0], planned.channels_out, *shape))
+    call = Call.of(planned, x.shape[0], parameters, y, kept)
+    call.x = x.data_ptr()
+    launch("flowlat_forward", planned, call, x.dtype)
+    return y
+
+
+def channels(x: Tensor, parameters: Sequence[Tensor]) -> tuple[int, ...]:
+    """Channels before, between and after the layers."""
+    return (x.shape[1], *(w.shape[1] for w in parameters[: len(parameters) // 2]))
 
 
 def launch(function: str, planned: Plan, call: Call, dtype: torch.dtype) -> None:
@@ -216,4 +246,8 @@ def cpu_stack(
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"kernel='cpu' takes float32 or float64 on the CPU, not {x.dtype} on {x.device}")
     check_stack(x, weights, biases, spec)
-    return _CpuStack.apply(x, spec, *weights, *biases)
+    x = x.contiguous()
+    parameters = [p.contiguous() for p in (*weights, *biases)]
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *parameters)):
+        return _CpuStack.apply(x, spec, *parameters)
+    return run_forward(plan(spec, channels(x, parameters)), x, spec.shape, parameters)

@@ -75,7 +75,7 @@ struct Call {
 
 namespace {
 
-constexpr int kChunk = 16;  // sites whose gradients wait in the first cache
+constexpr int kChunk = 32;  // sites whose gradients wait in the first cache
 constexpr int kBits = 8;    // channels whose signs share a mask vector
 
 bool is_linear(const Layer& l) { return l.activation == PIECEWISE_LINEAR && l.slope == 1; }
@@ -235,7 +235,7 @@ template <class T, int W> struct Kernel {
   }
 
   // y[s][c0 .. c0+CO] += act(conv_r(x)) at NS of the output sites
-  template <int CO, int NS>
+  template <int CO, int NS, bool KEEP>
   static INLINE void forward_sites(const Layer& l, int r, int64_t i, int c0, int64_t n_sites,
                                    const V* x, const Packed& p, V* y, V* kept) {
     const int32_t* rows[NS];
@@ -259,28 +259,28 @@ template <class T, int W> struct Kernel {
         }
       }
     }
-    activate<CO, NS>(l, r, i, c0, acc, kept);
+    activate<CO, NS, KEEP>(l, r, i, c0, acc, kept);
     UNROLL for (int s = 0; s < NS; ++s) {
       V* ys = y + int64_t(l.outputs[i + s]) * c_out + c0;
       UNROLL for (int j = 0; j < CO; ++j) ys[j] = r == 0 ? acc[s][j] : ys[j] + acc[s][j];
     }
   }
 
-  template <int CO, int NS>
+  template <int CO, int NS, bool KEEP>
   static INLINE void activate(const Layer& l, int r, int64_t i, int c0, V (&acc)[NS][CO], V* kept) {
     if (is_linear(l)) return;
     const int64_t per = kept_a_site(l);
-    V* k = kept ? kept + (r * l.n_outputs + i) * per : nullptr;
+    V* k = KEEP ? kept + (r * l.n_outputs + i) * per : nullptr;
     if (l.activation == PIECEWISE_LINEAR) {
       const T slope = T(l.slope);
       UNROLL for (int s = 0; s < NS; ++s) {
         M signs = M{};
         UNROLL for (int j = 0; j < CO; ++j) {
           const M positive = acc[s][j] > T(0);
-          signs |= positive & (I(1) << j);
+          if (KEEP) signs |= positive & (I(1) << j);
           acc[s][j] = positive ? acc[s][j] : acc[s][j] * slope;
         }
-        if (k) {
+        if (KEEP) {
           M* mask = (M*)(k + s * per + c0 / kBits);
           *mask = c0 % kBits ? *mask | (signs << I(c0 % kBits)) : signs;
         }
@@ -290,36 +290,41 @@ template <class T, int W> struct Kernel {
     const T scale = output_scale(l);
     UNROLL for (int s = 0; s < NS; ++s) {
       V d[CO];
-      smooth(l.activation, acc[s], k ? d : nullptr, CO);
+      smooth(l.activation, acc[s], KEEP ? d : nullptr, CO);
       UNROLL for (int j = 0; j < CO; ++j) {
         acc[s][j] *= scale;
-        if (k) k[s * per + c0 + j] = d[j] * scale;
+        if (KEEP) k[s * per + c0 + j] = d[j] * scale;
       }
     }
   }
 
-  template <int CO, int NS>
+  template <int CO, int NS, bool KEEP>
   static NOINLINE void forward_channels(const Layer& l, int c0, int64_t n_sites, const V* x,
                                         const Packed& p, V* y, V* kept) {
-    for (int r = 0; r < l.branches; ++r) {
-      int64_t i = 0;
-      for (; i + NS <= l.n_outputs; i += NS)
-        forward_sites<CO, NS>(l, r, i, c0, n_sites, x, p, y, kept);
-      for (; i < l.n_outputs; ++i) forward_sites<CO, 1>(l, r, i, c0, n_sites, x, p, y, kept);
+    // all branches on a few sites before the next few: the sums stay in the first cache
+    for (int64_t start = 0; start < l.n_outputs; start += 8 * NS) {
+      const int64_t end = std::min<int64_t>(start + 8 * NS, l.n_outputs);
+      for (int r = 0; r < l.branches; ++r) {
+        int64_t i = start;
+        for (; i + NS <= end; i += NS)
+          forward_sites<CO, NS, KEEP>(l, r, i, c0, n_sites, x, p, y, kept);
+        for (; i < end; ++i) forward_sites<CO, 1, KEEP>(l, r, i, c0, n_sites, x, p, y, kept);
+      }
     }
   }
 
+  template <bool KEEP>
   static void forward_layer(const Layer& l, int64_t n_sites, const V* x, const Packed& p, V* y,
                             V* kept) {
     constexpr bool many = REGISTERS == 32;
     int c = 0;
     for (; c + 8 <= l.c_out; c += 8)
-      forward_channels<8, many ? 3 : 1>(l, c, n_sites, x, p, y, kept);
+      forward_channels<8, many ? 3 : 1, KEEP>(l, c, n_sites, x, p, y, kept);
     for (; c + 4 <= l.c_out; c += 4)
-      forward_channels<4, many ? 4 : 2>(l, c, n_sites, x, p, y, kept);
+      forward_channels<4, many ? 4 : 2, KEEP>(l, c, n_sites, x, p, y, kept);
     for (; c + 2 <= l.c_out; c += 2)
-      forward_channels<2, many ? 8 : 4>(l, c, n_sites, x, p, y, kept);
-    for (; c < l.c_out; ++c) forward_channels<1, 8>(l, c, n_sites, x, p, y, kept);
+      forward_channels<2, many ? 8 : 4, KEEP>(l, c, n_sites, x, p, y, kept);
+    for (; c < l.c_out; ++c) forward_channels<1, 8, KEEP>(l, c, n_sites, x, p, y, kept);
   }
 
   // --- backward -----------------------------------------------------------------------------
@@ -445,26 +450,61 @@ template <class T, int W> struct Kernel {
 
   // --- tiles --------------------------------------------------------------------------------
 
+  // Transpose of W vectors in log2(W) rounds of swapping blocks of H
+  template <int H> static INLINE void transpose(V (&rows)[W]) {
+    if constexpr (H < W) {
+      M low, high;
+      UNROLL for (int e = 0; e < W; ++e) {
+        low[e] = e & H ? W + e - H : e;
+        high[e] = e & H ? W + e : e + H;
+      }
+      UNROLL for (int i = 0; i < W; ++i)
+        if (!(i & H)) {
+          const V a = rows[i], b = rows[i + H];
+          rows[i] = __builtin_shuffle(a, b, low);
+          rows[i + H] = __builtin_shuffle(a, b, high);
+        }
+      transpose<2 * H>(rows);
+    }
+  }
+
   // (batch, channels, sites) -> [site][channel][lane]; lanes beyond the batch are zero
   static void pack(const T* from, int64_t channels, int64_t n_sites, int lanes, V* to) {
     const int64_t stride = channels * n_sites;
-    T* out = (T*)to;
-    for (int64_t c = 0; c < channels; ++c)
-      for (int64_t s = 0; s < n_sites; ++s) {
-        T* at = out + (s * channels + c) * W;
-        const T* in = from + c * n_sites + s;
-        for (int lane = 0; lane < lanes; ++lane) at[lane] = in[lane * stride];
-        for (int lane = lanes; lane < W; ++lane) at[lane] = T(0);
+    for (int64_t c = 0; c < channels; ++c) {
+      const T* in = from + c * n_sites;
+      int64_t s = 0;
+      for (; s + W <= n_sites; s += W) {
+        V rows[W] = {};
+        for (int lane = 0; lane < lanes; ++lane)
+          std::memcpy(&rows[lane], in + lane * stride + s, sizeof(V));
+        transpose<1>(rows);
+        UNROLL for (int e = 0; e < W; ++e) to[(s + e) * channels + c] = rows[e];
       }
+      for (; s < n_sites; ++s) {
+        V row = {};
+        for (int lane = 0; lane < lanes; ++lane) row[lane] = in[lane * stride + s];
+        to[s * channels + c] = row;
+      }
+    }
   }
 
   static void unpack(const V* from, int64_t channels, int64_t n_sites, int lanes, T* to) {
     const int64_t stride = channels * n_sites;
-    const T* in = (const T*)from;
-    for (int64_t c = 0; c < channels; ++c)
-      for (int64_t s = 0; s < n_sites; ++s)
+    for (int64_t c = 0; c < channels; ++c) {
+      T* out = to + c * n_sites;
+      int64_t s = 0;
+      for (; s + W <= n_sites; s += W) {
+        V rows[W];
+        UNROLL for (int e = 0; e < W; ++e) rows[e] = from[(s + e) * channels + c];
+        transpose<1>(rows);
         for (int lane = 0; lane < lanes; ++lane)
-          to[lane * stride + c * n_sites + s] = in[(s * channels + c) * W + lane];
+          std::memcpy(out + lane * stride + s, &rows[lane], sizeof(V));
+      }
+      for (; s < n_sites; ++s)
+        for (int lane = 0; lane < lanes; ++lane)
+          out[lane * stride + s] = from[s * channels + c][lane];
+    }
   }
 
   // The input of every layer, then what its activation did
@@ -489,14 +529,21 @@ template <class T, int W> struct Kernel {
     return all;
   }
 
-  // Aligned scratch of a thread
-  struct Scratch {
-    V* data;
-    explicit Scratch(int64_t vectors)
-        : data((V*)std::aligned_alloc(alignof(V), std::max<int64_t>(1, vectors) * sizeof(V))) {}
-    ~Scratch() { std::free(data); }
-    Scratch(const Scratch&) = delete;
-  };
+  // Scratch that a thread keeps from call to call: fresh pages are slow
+  static V* scratch(int64_t vectors) {
+    struct Memory {
+      V* data = nullptr;
+      int64_t size = 0;
+      ~Memory() { std::free(data); }
+    };
+    static thread_local Memory memory;
+    if (memory.size < vectors) {
+      std::free(memory.data);
+      memory.data = (V*)std::aligned_alloc(alignof(V), vectors * sizeof(V));
+      memory.size = vectors;
+    }
+    return memory.data;
+  }
 
   static int64_t n_tiles(const Call& call) { return (call.batch + W - 1) / W; }
 
@@ -529,20 +576,26 @@ template <class T, int W> struct Kernel {
     const int64_t out_vectors = n_sites * last.c_out;
     over_tiles(call, [&](int64_t, int64_t tile) {
       const int lanes = int(std::min<int64_t>(W, call.batch - tile * W));
-      const Scratch scratch(out_vectors + (call.kept ? 0 : per_tile));
-      V* y = scratch.data;
+      V* y = scratch(out_vectors + (call.kept ? 0 : per_tile));
       const std::vector<Place> at =
           places(stack, call.kept ? (V*)call.kept + tile * per_tile : y + out_vectors);
       const int64_t x_stride = first.c_in * n_sites, y_stride = last.c_out * n_sites;
       pack((const T*)call.x + tile * W * x_stride, first.c_in, n_sites, lanes, at[0].input);
       if (last.n_outputs < n_sites) std::memset((void*)y, 0, out_vectors * sizeof(V));
-      for (int64_t i = 0; i < stack.n_layers; ++i)
-        forward_layer(stack.layers[i], n_sites, at[i].input, packed[i],
-                      i + 1 < stack.n_layers ? at[i + 1].input : y,
-                      call.kept ? at[i].kept : nullptr);
+      for (int64_t i = 0; i < stack.n_layers; ++i) {
+        V* out = i + 1 < stack.n_layers ? at[i + 1].input : y;
+        if (call.kept)
+          forward_layer<true>(stack.layers[i], n_sites, at[i].input, packed[i], out, at[i].kept);
+        else
+          forward_layer<false>(stack.layers[i], n_sites, at[i].input, packed[i], out, nullptr);
+      }
       unpack(y, last.c_out, n_sites, lanes, (T*)call.y + tile * W * y_stride);
     });
   }
+
+  struct alignas(V) Lanes {
+    T lane[W] = {};
+  };
 
   struct Gradients {  // of the weights and biases, a lane each; one for every thread
     std::vector<int64_t> at_w, at_b;
@@ -590,15 +643,13 @@ template <class T, int W> struct Kernel {
       widest = std::max<int64_t>(widest, stack.layers[i].c_in);
     const Gradients sums(stack);
     const bool weights = call.grad_weights != nullptr;
-    const Scratch total(weights ? sums.total * threads : 0);
-    if (weights) std::memset((void*)total.data, 0, sums.total * threads * sizeof(V));
+    std::vector<Lanes> total(weights ? sums.total * threads : 0);
     over_tiles(call, [&](int64_t thread, int64_t tile) {
       const int lanes = int(std::min<int64_t>(W, call.batch - tile * W));
-      const Scratch scratch((2 * n_sites + kChunk) * widest);
-      V* gy = scratch.data;
+      V* gy = scratch((2 * n_sites + kChunk) * widest);
       V* gx = gy + n_sites * widest;
       V* chunk = gx + n_sites * widest;
-      V* sum = total.data + thread * sums.total;
+      V* sum = (V*)total.data() + thread * sums.total;
       const std::vector<Place> at = places(stack, (V*)call.kept + tile * per_tile);
       pack((const T*)call.y + tile * W * last.c_out * n_sites, last.c_out, n_sites, lanes, gy);
       for (int64_t i = stack.n_layers - 1; i >= 0; --i) {
@@ -614,7 +665,7 @@ template <class T, int W> struct Kernel {
     });
     if (!weights) return;
     for (int64_t i = 0; i < stack.n_layers; ++i)
-      write_gradients(stack.layers[i], total.data + sums.at_w[i], total.data + sums.at_b[i],
+      write_gradients(stack.layers[i], (V*)total.data() + sums.at_w[i], (V*)total.data() + sums.at_b[i],
                       sums.total, threads, (T*)call.grad_weights[i], (T*)call.grad_biases[i]);
   }
 
