@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from flowlat.couplings.base import Transform
+from flowlat.kernels import affine
 from flowlat.lattice import sum_sites
 
 
@@ -15,8 +16,7 @@ class Affine(Transform):
     n_params = 2
 
     def forward(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        s, t = params.unbind(1)
-        return x * s.exp() + t, sum_sites(s)
+        return affine(x, params)
 
     def inverse(self, y: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         s, t = params.unbind(1)

@@ -9,7 +9,8 @@
 - "auto": the fastest of these that the device, the dtype and the machine allow.
 """
 
+from flowlat.kernels.affine import affine
 from flowlat.kernels.select import KERNELS, available_kernels, stencil_stack
 from flowlat.kernels.spec import ACTIVATIONS, StencilSpec
 
-__all__ = ["ACTIVATIONS", "KERNELS", "StencilSpec", "available_kernels", "stencil_stack"]
+__all__ = ["ACTIVATIONS", "KERNELS", "StencilSpec", "affine", "available_kernels", "stencil_stack"]

@@ -18,6 +18,8 @@ from flowlat.kernels.torch_path import torch_stack
 
 log = logging.getLogger("flowlat")
 
+FUSED_DTYPES = (torch.float32, torch.float64)
+
 KERNELS = ("auto", "reference", "torch", "cpu", "triton")
 
 
@@ -40,7 +42,7 @@ def stencil_stack(
         RuntimeError: the kernel asked for cannot run here, in one line that says why.
     """
     if kernel == "auto":
-        kernel = _choose(x.device.type, x.dtype)
+        kernel = choose(x.device.type, x.dtype)
     if kernel == "cpu":
         return _cpu().cpu_stack(x, weights, biases, spec)
     check_stack(x, weights, biases, spec)
@@ -67,16 +69,16 @@ def available_kernels() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=None)
-def _choose(device: str, dtype: torch.dtype) -> str:
+def choose(device: str, dtype: torch.dtype) -> str:
     """What "auto" means for a device and dtype; cached, so that the log says it once."""
     name = "torch"
-    if device == "cpu" and dtype in (torch.float32, torch.float64):
+    if device == "cpu" and dtype in FUSED_DTYPES:
         error = _cpu_error()
         if error is None:
             name = "cpu"
         else:
             log.warning("no fused CPU kernel, the plain PyTorch path runs: %s", error)
-    elif device == "cuda" and _triton() is not None:
+    elif device == "cuda" and dtype in FUSED_DTYPES and _triton() is not None:
         name = "triton"
     log.info("stencil kernel for %s, %s: %s", device, str(dtype).removeprefix("torch."), name)
     return name

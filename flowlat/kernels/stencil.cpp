@@ -669,6 +669,49 @@ template <class T, int W> struct Kernel {
                       sums.total, threads, (T*)call.grad_weights[i], (T*)call.grad_biases[i]);
   }
 
+  // --- the affine coupling ------------------------------------------------------------------
+
+  // y = x exp(s) + t, log_det = sum of s, with (s, t) = params (batch, 2, sites).  The exponent is
+  // computed again in the backward: cheaper than keeping it.
+  static INLINE V load(const T* from, int64_t left) {
+    V v = {};
+    std::memcpy(&v, from, left < W ? left * sizeof(T) : sizeof(V));
+    return v;
+  }
+  static INLINE void store(T* to, const V& v, int64_t left) {
+    std::memcpy(to, &v, left < W ? left * sizeof(T) : sizeof(V));
+  }
+
+  static void affine_forward(int64_t batch, int64_t sites, const T* x, const T* params, T* y,
+                             T* log_det) {
+    for (int64_t b = 0; b < batch; ++b, x += sites, y += sites, params += 2 * sites) {
+      V sum = {};
+      for (int64_t i = 0; i < sites; i += W) {
+        const int64_t left = sites - i;
+        const V s = load(params + i, left);
+        store(y + i, load(x + i, left) * exp(s) + load(params + sites + i, left), left);
+        sum += s;
+      }
+      log_det[b] = 0;
+      for (int lane = 0; lane < W; ++lane) log_det[b] += sum[lane];
+    }
+  }
+
+  static void affine_backward(int64_t batch, int64_t sites, const T* x, const T* params,
+                              const T* grad_y, const T* grad_log_det, T* grad_x, T* grad_params) {
+    for (int64_t b = 0; b < batch; ++b) {
+      const V gl = splat(grad_log_det[b]);
+      for (int64_t i = 0; i < sites; i += W) {
+        const int64_t left = sites - i, at = b * sites + i, of_s = 2 * b * sites + i;
+        const V gy = load(grad_y + at, left);
+        const V gx = gy * exp(load(params + of_s, left));
+        store(grad_x + at, gx, left);
+        store(grad_params + of_s, gx * load(x + at, left) + gl, left);
+        store(grad_params + of_s + sites, gy, left);
+      }
+    }
+  }
+
   // --- the machine --------------------------------------------------------------------------
 
   static double peak_gflops() {
@@ -715,9 +758,27 @@ void flowlat_backward(const Stack* stack, const Call* call, int32_t is_double) {
   is_double ? Double::backward(*stack, *call) : Float::backward(*stack, *call);
 }
 
+void flowlat_affine_forward(int64_t batch, int64_t sites, const void* x, const void* params,
+                            void* y, void* log_det, int32_t is_double) {
+  is_double ? Double::affine_forward(batch, sites, (const double*)x, (const double*)params,
+                                     (double*)y, (double*)log_det)
+            : Float::affine_forward(batch, sites, (const float*)x, (const float*)params, (float*)y,
+                                    (float*)log_det);
+}
+
+void flowlat_affine_backward(int64_t batch, int64_t sites, const void* x, const void* params,
+                             const void* grad_y, const void* grad_log_det, void* grad_x,
+                             void* grad_params, int32_t is_double) {
+  is_double
+      ? Double::affine_backward(batch, sites, (const double*)x, (const double*)params,
+                                (const double*)grad_y, (const double*)grad_log_det,
+                                (double*)grad_x, (double*)grad_params)
+      : Float::affine_backward(batch, sites, (const float*)x, (const float*)params,
+                               (const float*)grad_y, (const float*)grad_log_det, (float*)grad_x,
+                               (float*)grad_params);
+}
+
 double flowlat_peak_gflops(int32_t is_double) {
   return is_double ? Double::peak_gflops() : Float::peak_gflops();
 }
-
-int32_t flowlat_vector_bytes() { return VECTOR_BYTES; }
 }
