@@ -21,6 +21,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #if defined(__AVX512F__)
@@ -673,25 +674,29 @@ template <class T, int W> struct Kernel {
 
   // y = x exp(s) + t, log_det = sum of s, with (s, t) = params (batch, 2, sites).  The exponent is
   // computed again in the backward: cheaper than keeping it.
-  static INLINE V load(const T* from, int64_t left) {
+  static INLINE V load(const T* from, int64_t n) {
     V v = {};
-    std::memcpy(&v, from, left < W ? left * sizeof(T) : sizeof(V));
+    std::memcpy(&v, from, n * sizeof(T));
     return v;
   }
-  static INLINE void store(T* to, const V& v, int64_t left) {
-    std::memcpy(to, &v, left < W ? left * sizeof(T) : sizeof(V));
+  static INLINE void store(T* to, const V& v, int64_t n) { std::memcpy(to, &v, n * sizeof(T)); }
+
+  // work(first, count) on whole vectors, then on what is left; a constant count makes plain moves
+  template <class Work> static INLINE void over_row(int64_t sites, const Work& work) {
+    int64_t i = 0;
+    for (; i + W <= sites; i += W) work(i, std::integral_constant<int64_t, W>());
+    if (i < sites) work(i, sites - i);
   }
 
   static void affine_forward(int64_t batch, int64_t sites, const T* x, const T* params, T* y,
                              T* log_det) {
     for (int64_t b = 0; b < batch; ++b, x += sites, y += sites, params += 2 * sites) {
       V sum = {};
-      for (int64_t i = 0; i < sites; i += W) {
-        const int64_t left = sites - i;
-        const V s = load(params + i, left);
-        store(y + i, load(x + i, left) * exp(s) + load(params + sites + i, left), left);
+      over_row(sites, [&](int64_t i, auto n) {
+        const V s = load(params + i, n);
+        store(y + i, load(x + i, n) * exp(s) + load(params + sites + i, n), n);
         sum += s;
-      }
+      });
       log_det[b] = 0;
       for (int lane = 0; lane < W; ++lane) log_det[b] += sum[lane];
     }
@@ -701,14 +706,14 @@ template <class T, int W> struct Kernel {
                               const T* grad_y, const T* grad_log_det, T* grad_x, T* grad_params) {
     for (int64_t b = 0; b < batch; ++b) {
       const V gl = splat(grad_log_det[b]);
-      for (int64_t i = 0; i < sites; i += W) {
-        const int64_t left = sites - i, at = b * sites + i, of_s = 2 * b * sites + i;
-        const V gy = load(grad_y + at, left);
-        const V gx = gy * exp(load(params + of_s, left));
-        store(grad_x + at, gx, left);
-        store(grad_params + of_s, gx * load(x + at, left) + gl, left);
-        store(grad_params + of_s + sites, gy, left);
-      }
+      over_row(sites, [&](int64_t i, auto n) {
+        const int64_t at = b * sites + i, of_s = 2 * b * sites + i;
+        const V gy = load(grad_y + at, n);
+        const V gx = gy * exp(load(params + of_s, n));
+        store(grad_x + at, gx, n);
+        store(grad_params + of_s, gx * load(x + at, n) + gl, n);
+        store(grad_params + of_s + sites, gy, n);
+      });
     }
   }
 
