@@ -109,6 +109,7 @@ def sample_report(summary: dict[str, Any], folder: Path) -> str:
         ("ESS", f"{summary['ess']:.4f}"),
         ("log Z", with_error(log_z["value"], log_z["error"])),
         ("longest rejection run", str(summary["longest_rejection_run"])),
+        ("<sign M>", f"{summary['sign_balance']:.3f}"),
     ]
     rows = [("observable", "value", "tau_int")]
     rows += [
@@ -117,7 +118,7 @@ def sample_report(summary: dict[str, Any], folder: Path) -> str:
     ]
     return (
         f"\n{summary['n_samples']} proposals:\n{table(quality)}\n\n{table(rows)}\n\n"
-        f"In {shorten(str(folder))}: ensemble.h5, summary.json"
+        f"In {shorten(str(folder))}: ensemble.h5, ensemble.png, summary.json"
     )
 
 

@@ -1,5 +1,6 @@
 """A sampling run, from a checked config to the files of its folder."""
 
+import logging
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,17 @@ from flowlat.files import write_json
 from flowlat.flow import Flow
 from flowlat.metrics import acceptance, ess, log_z
 from flowlat.observables import Observable
+from flowlat.observables.base import mean_field
+from flowlat.plots import plot_ensemble
 from flowlat.provenance import provenance
 from flowlat.rng import Stream, generator
 from flowlat.samplers import independence_chain, longest_rejection_run
 from flowlat.statistics import gamma_method
+
+log = logging.getLogger(__name__)
+
+#: |<sign M>| beyond which an ensemble of an even action is called one-sided
+LOPSIDED = 0.5
 
 
 def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -48,23 +56,26 @@ def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         checkpoint_sha256=sha256(path),
     )
     with ensemble:
-        log_w, measured = propose(flow, action, observables, config, ensemble)
+        log_w, mean, measured = propose(flow, action, observables, config, ensemble)
         if not torch.isfinite(log_w).all():
             raise CheckpointError(f"ckpt_path={path}: the flow's proposals have no finite weights")
         index, accepted = independence_chain(log_w, generator(seed, Stream.ACCEPT))
         ensemble.finish(accepted)
+    magnetization = mean[index]
     summary = {
         "acceptance": acceptance(accepted),
         "ess": ess(log_w),
         "n_samples": config["n_samples"],
         "log_z": dict(zip(("value", "error"), log_z(log_w), strict=True)),
         "longest_rejection_run": longest_rejection_run(accepted),
+        "sign_balance": sign_balance(magnetization, action),
         "observables": {
             name: gamma_method(values[index].numpy(), name)._asdict()
             for name, values in measured.items()
         },
     }
     write_json(folder / "summary.json", summary)
+    plot_ensemble(magnetization.numpy(), log_w.numpy(), folder / "ensemble.png")
     return summary
 
 
@@ -74,10 +85,11 @@ def propose(
     observables: dict[str, Observable],
     config: dict[str, Any],
     ensemble: EnsembleWriter,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """All proposals into the ensemble; their log weights and observables, ``(n,)`` each."""
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """All proposals into the ensemble; their log weights, M and observables, ``(n,)`` each."""
     n = config["n_samples"]
     log_w: list[Tensor] = []
+    mean: list[Tensor] = []
     measured: dict[str, list[Tensor]] = defaultdict(list)
     batches = proposals(flow, action, n, config["batch_size"], config["seed"], Stream.PROPOSALS)
     # disable=None: no bar where the output is no terminal
@@ -85,10 +97,25 @@ def propose(
         for batch in batches:
             ensemble.append(batch)
             log_w.append(batch.log_weight.cpu())
+            phi = batch.phi.double()
+            mean.append(mean_field(phi).cpu())
             for name, observable in observables.items():
-                measured[name].append(observable(batch.phi.double(), batch.action).cpu())
+                measured[name].append(observable(phi, batch.action).cpu())
             bar.update(len(batch.phi))
-    return torch.cat(log_w), {name: torch.cat(parts) for name, parts in measured.items()}
+    columns = {name: torch.cat(parts) for name, parts in measured.items()}
+    return torch.cat(log_w), torch.cat(mean), columns
+
+
+def sign_balance(magnetization: Tensor, action: Action) -> float:
+    """<sign M> over a chain; a warning where an even action does not have it near zero."""
+    balance = magnetization.sign().mean().item()
+    if action.even and abs(balance) > LOPSIDED:
+        log.warning(
+            "<sign M> = %.2f, and the action is even: the flow sits in one mode, and log Z is short "
+            "of up to log 2 = 0.693; symmetrize=true in the training is the exact cure",
+            balance,
+        )
+    return balance
 
 
 def pick_device(name: str) -> torch.device:

@@ -16,15 +16,16 @@ from flowlat.data import PriorDataModule
 from flowlat.errors import CheckpointError, ConfigError, DivergedError
 from flowlat.evaluation import proposals
 from flowlat.files import write_json
-from flowlat.loggers import MetricsTable
+from flowlat.loggers import MetricsTable, read_metrics
 from flowlat.metrics import Quality, quality
+from flowlat.plots import plot_training
 from flowlat.provenance import provenance
 from flowlat.rng import Stream, generator
 from flowlat.training import LitFlow
 
 
 def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Train as the config says; leave checkpoints, metrics.csv and summary.json in ``folder``.
+    """Train as the config says; leave checkpoints, metrics.csv, summary.json, training.png.
 
     Returns the summary. ESS, acceptance and log Z in it are measured on fresh samples of
     ``best_ess.ckpt``, so that they do not profit from having been the best of many.
@@ -61,6 +62,7 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
     if trainer.is_global_zero:
         write_json(folder / "summary.json", summary)
+        plot_training(read_metrics(folder / "metrics.csv"), folder / "training.png")
     return summary
 
 
