@@ -15,15 +15,16 @@ def plot_training(rows: Sequence[Mapping[str, str]], path: Path) -> None:
     """Loss, and ESS with acceptance, against the step; from the rows of metrics.csv."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    step, loss = _column(rows, "step"), _column(rows, "loss")
+    step, loss = _series(rows, "loss")
     left.plot(step, loss, color=BLUE, label="loss")
-    left.plot(step, -_column(rows, "log_z"), color=ORANGE, ls="--", label="-log Z (estimate)")
+    measured, log_z = _series(rows, "log_z")
+    left.plot(measured, -log_z, color=ORANGE, ls="--", label="-log Z (estimate)")
     # the first epochs would squeeze everything else into a line
-    low, high = np.nanmin(loss), np.nanpercentile(loss, 90)
+    low, high = loss.min(), np.percentile(loss, 90)
     left.set_ylim(low - 0.3 * (high - low) - 0.05, high + 0.3 * (high - low) + 0.05)
     left.set_ylabel("reverse KL, up to log Z")
     for name, color in (("ess", BLUE), ("acceptance", ORANGE)):
-        right.plot(step, _column(rows, name), color=color, marker=".", label=name)
+        right.plot(*_series(rows, name), color=color, marker=".", label=name)
     right.set_ylabel("fraction of the samples")
     right.set_ylim(0, 1)
     for axes in (left, right):
@@ -60,8 +61,11 @@ def plot_ensemble(
     figure.savefig(path, dpi=120)
 
 
-def _column(rows: Sequence[Mapping[str, str]], name: str) -> np.ndarray:
-    return np.array([float(row[name]) if row[name] != "" else np.nan for row in rows])
+def _series(rows: Sequence[Mapping[str, str]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Step and value of the epochs that have one."""
+    pairs = [(float(row["step"]), float(row[name])) for row in rows if row[name] != ""]
+    steps, values = np.array(pairs).reshape(-1, 2).T
+    return steps, values
 
 
 def _finish(axes: Axes) -> None:
