@@ -79,7 +79,7 @@ def flow_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
 def load_weights(flow: Flow, weights: dict[str, torch.Tensor], path: str | Path) -> None:
     """Fill a flow; CheckpointError in one line if names or shapes differ or a weight is NaN."""
     own = flow.state_dict()
-    for name in own.keys() | weights.keys():
+    for name in sorted(own.keys() | weights.keys()):
         theirs = list(weights[name].shape) if name in weights else None
         ours = list(own[name].shape) if name in own else None
         if theirs != ours:

@@ -114,18 +114,32 @@ def check_resumable(config: dict[str, Any]) -> None:
     path = config["ckpt_path"]
     content = read_checkpoint(path)
     theirs = content["flowlat"]["config"]
-    for group in FLOW_GROUPS:
-        if theirs[group] != config[group]:
-            raise CheckpointError(
-                f"ckpt_path={path}: of another {group}, {theirs[group]}, than the config's "
-                f"{config[group]}; init_from= takes the weights alone"
-            )
+    for key, (before, now) in differences(theirs, config).items():
+        raise CheckpointError(
+            f"ckpt_path={path}: that run has {key}={before}, not {now}; "
+            "to take its weights alone, use init_from="
+        )
     done = content["epoch"] + 1
     if done >= config["trainer"]["max_epochs"]:
         raise ConfigError(
             f"trainer.max_epochs={config['trainer']['max_epochs']}: the run of ckpt_path={path} "
             f"has its {done} epochs already"
         )
+
+
+def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The options in which two configs define different flows: key -> (their value, our value)."""
+    found = {}
+    for group in FLOW_GROUPS:
+        a, b = theirs[group], ours[group]
+        if isinstance(a, dict) and isinstance(b, dict):
+            for name in sorted(a.keys() | b.keys()):
+                # how it is computed may change
+                if name != "kernel" and a.get(name) != b.get(name):
+                    found[f"{group}.{name}"] = a.get(name), b.get(name)
+        elif a != b:
+            found[group] = a, b
+    return found
 
 
 def best_scores(trainer: Trainer) -> dict[str, float]:

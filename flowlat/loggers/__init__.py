@@ -1,4 +1,4 @@
 from flowlat.loggers.table import MetricsTable, read_metrics
-from flowlat.loggers.wandb import wandb_logger
+from flowlat.loggers.wandb import Wandb
 
-__all__ = ["MetricsTable", "read_metrics", "wandb_logger"]
+__all__ = ["MetricsTable", "Wandb", "read_metrics"]

@@ -6,17 +6,23 @@ from typing import Any
 from lightning.pytorch.loggers import WandbLogger
 
 
-def wandb_logger(save_dir: str, project: str, offline: bool, **options: Any) -> WandbLogger:
+class Wandb(WandbLogger):
     """A W&B run whose summary holds the maximum of ESS and acceptance.
 
     ``offline`` needs neither an account nor a network; ``wandb sync`` sends the run later.
-    Further options go to ``wandb.init``.
+    Further options go to ``wandb.init``. The run ends with the training, so that the jobs of a
+    sweep are runs of their own.
     """
-    # wandb falls back to a temporary folder if its own cannot be made
-    Path(save_dir).mkdir(parents=True, exist_ok=True)
-    logger = WandbLogger(
-        save_dir=save_dir, project=project, offline=offline, log_model=False, **options
-    )
-    for metric in ("ess", "acceptance"):
-        logger.experiment.define_metric(metric, summary="max")
-    return logger
+
+    def __init__(self, save_dir: str, project: str, offline: bool, **options: Any):
+        # wandb falls back to a temporary folder if its own is not there
+        Path(save_dir).mkdir(parents=True, exist_ok=True)
+        super().__init__(
+            save_dir=save_dir, project=project, offline=offline, log_model=False, **options
+        )
+        for metric in ("ess", "acceptance"):
+            self.experiment.define_metric(metric, summary="max")
+
+    def finalize(self, status: str) -> None:
+        super().finalize(status)
+        self.experiment.finish()
