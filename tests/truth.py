@@ -1,0 +1,20 @@
+"""The one-dimensional theory solved by its transfer matrix: an oracle for any coupling."""
+
+import numpy as np
+
+
+def chain(m2: float, lam: float, length: int, n: int = 400) -> tuple[float, float]:
+    """log Z and <phi^2> of the periodic chain, by Gauss-Legendre quadrature.
+
+    T(a, b) = exp(-V(a)/2 - (a - b)^2 - V(b)/2), V = m2 phi^2 + lam phi^4;  Z = tr T^L.
+    """
+    reach = 4.0 if lam else 7.0
+    nodes, weights = np.polynomial.legendre.leggauss(n)
+    phi, w = reach * nodes, reach * weights
+    half = 0.5 * (m2 * phi**2 + lam * phi**4)
+    transfer = np.exp(-half[:, None] - (phi[:, None] - phi) ** 2 - half) * np.sqrt(w[:, None] * w)
+    values, vectors = np.linalg.eigh(transfer)
+    scale = (values / values[-1]) ** length
+    expectation = np.einsum("ik,i,ik->k", vectors, phi**2, vectors)
+    log_z = length * np.log(values[-1]) + np.log(scale.sum())
+    return float(log_z), float((scale * expectation).sum() / scale.sum())
