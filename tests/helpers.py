@@ -51,3 +51,23 @@ def run(script: str, *arguments: str, cwd: Path, check: bool = True):
     )
     assert not check or done.returncode == 0, done.stderr
     return done
+
+
+def wandb_records(path: Path):
+    """The records of an offline W&B run: protobuf messages in LevelDB's log format."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, at, parts = path.read_bytes(), 7, b""  # after W&B's own header
+    while at < len(data):
+        left = 32768 - at % 32768
+        if left < 7:  # no record header fits: the next block
+            at += left
+            continue
+        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        parts += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(parts)
+            yield record
+            parts = b""

@@ -14,13 +14,13 @@ from flowlat.build import build_action
 from flowlat.checkpoint import read_checkpoint
 from flowlat.errors import CheckpointError
 from flowlat.samplers import chain_index, longest_rejection_run
-from tests.helpers import run
+from tests.helpers import run, wandb_records
 
 TINY = (
     "lattice.shape=[4,4]",
     "arch=combconv_k1",
     "arch.n_couplings=4",
-    "trainer.limit_train_batches=20",
+    "trainer.limit_train_batches=50",
     "evaluation.n_samples=1024",
 )
 
@@ -69,53 +69,46 @@ def test_training_leaves_the_files_of_the_contract(trained):
     columns = "epoch,step,loss,ess,acceptance,log_z,log_z_err,lr,seconds"
     assert ",".join(rows[0]) == columns
     assert [int(row["epoch"]) for row in rows] == list(range(6))
-    assert [int(row["step"]) for row in rows] == [20 * (i + 1) for i in range(6)]
+    assert [int(row["step"]) for row in rows] == [50 * (i + 1) for i in range(6)]
     assert all(float(row["ess"]) > 0 for row in rows)
     summary = json.loads((folder / "summary.json").read_text())
     assert set(summary) == {
         *("ess", "acceptance", "log_z", "log_z_err", "n_samples", "epochs", "steps", "seconds"),
         *("best_ess", "best_acceptance", "checkpoint"),
     }
-    assert (summary["epochs"], summary["steps"], summary["n_samples"]) == (6, 120, 1024)
+    assert (summary["epochs"], summary["steps"], summary["n_samples"]) == (6, 300, 1024)
     assert summary["best_ess"] == pytest.approx(max(float(row["ess"]) for row in rows), rel=1e-5)
     assert "python sample.py ckpt_path=run/checkpoints/best_ess.ckpt" in done.stdout
 
 
 def test_a_tiny_flow_learns(trained):
-    """120 steps on 4 x 4 reach an ESS of 0.5; the untrained flow has less than 0.15."""
+    """300 steps on 4 x 4 reach an ESS of 0.3; after the first 50 it is below 0.2."""
     folder, _ = trained
     rows = list(csv.DictReader((folder / "metrics.csv").open()))
-    assert json.loads((folder / "summary.json").read_text())["ess"] > 0.5
+    assert json.loads((folder / "summary.json").read_text())["ess"] > 0.3
+    assert float(rows[0]["ess"]) < 0.2
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
 
 
 def test_wandb_offline_run_reads_back(trained):
-    from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
-
     folder, _ = trained
     (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    store = DataStore()
-    store.open_for_scan(str(path))
-    history, max_summaries, config_keys = [], set(), set()
-    while (data := store.scan_data()) is not None:
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(data)
+    history, best, config = [], set(), {}
+    for record in wandb_records(path):
         kind = record.WhichOneof("record_type")
         if kind == "history":
-            items = record.history.item
-            history.append({i.key or "/".join(i.nested_key): i.value_json for i in items})
+            history.append({"/".join(i.nested_key): i.value_json for i in record.history.item})
         elif kind == "metric" and record.metric.summary.max:
-            max_summaries.add(record.metric.name)
+            best.add(record.metric.name)
         elif kind in ("run", "config"):
-            config = record.run.config if kind == "run" else record.config
-            config_keys |= {u.key or "/".join(u.nested_key) for u in config.update}
-    assert {"ess", "acceptance"} <= max_summaries
-    assert [float(row["ess"]) for row in history if "ess" in row] == pytest.approx(
-        [float(row["ess"]) for row in csv.DictReader((folder / "metrics.csv").open())], rel=1e-5
-    )
-    assert any("git_revision" in key for key in config_keys)
-    assert any("lattice" in key for key in config_keys)
+            updates = record.run.config.update if kind == "run" else record.config.update
+            config |= {u.key or "/".join(u.nested_key): u.value_json for u in updates}
+    assert {"ess", "acceptance"} <= best
+    rows = csv.DictReader((folder / "metrics.csv").open())
+    found = [float(row["ess"]) for row in history if "ess" in row]
+    assert found == pytest.approx([float(row["ess"]) for row in rows], rel=1e-5)
+    assert json.loads(config["config"])["lattice"]["shape"] == [4, 4]
+    assert json.loads(config["provenance"])["torch"] == torch.__version__
 
 
 def test_tensorboard_has_the_metrics(trained):
@@ -181,17 +174,22 @@ def test_sampling_in_double_precision_without_configurations(trained):
         assert len(file["log_weight"]) == 200
 
 
-def test_resume_is_the_uninterrupted_run(trained, tmp_path):
-    """The first three epochs, then on from ``last``: the same weights, bit by bit."""
-    whole, _ = trained
-    first = run(
-        "train.py", *TINY, "trainer.max_epochs=6", "hydra.run.dir=part", cwd=tmp_path, check=False
-    )
-    assert first.returncode == 0
-    # the run is deterministic, so any of its checkpoints may stand for an interrupted one
-    assert_same(
-        whole / "checkpoints" / "last.ckpt", tmp_path / "part" / "checkpoints" / "last.ckpt"
-    )
+def test_resume_is_the_uninterrupted_run(tmp_path):
+    """Two epochs, then on from ``last``: the same weights as four in one go, bit by bit."""
+
+    def train(folder, epochs, *more):
+        names = (*TINY, "scheduler=constant", f"trainer.max_epochs={epochs}", *more)
+        run("train.py", *names, f"hydra.run.dir={folder}", cwd=tmp_path)
+        return tmp_path / folder
+
+    whole = train("whole", 4)
+    part = train("part", 2)
+    resumed = train("part", 4, "ckpt_path=part/checkpoints/last.ckpt")
+    assert_same(whole / "checkpoints" / "last.ckpt", resumed / "checkpoints" / "last.ckpt")
+    tables = [list(csv.DictReader((f / "metrics.csv").open())) for f in (whole, part)]
+    for a, b in zip(*tables, strict=True):
+        assert {**a, "seconds": ""} == {**b, "seconds": ""}
+    assert float(tables[1][3]["seconds"]) > float(tables[1][1]["seconds"])
 
 
 def assert_same(a, b):
@@ -287,7 +285,7 @@ def test_a_checkpoint_may_not_name_other_code(trained, tmp_path, group):
             "command": f"touch {tmp_path}/executed",
         }
 
-    with pytest.raises(CheckpointError, match="'os.system': not allowed"):
+    with pytest.raises(CheckpointError, match=r"'os\.system': not allowed"):
         load_flow(rewritten(path, tmp_path / "evil.ckpt", inject))
     assert not (tmp_path / "executed").exists()
 

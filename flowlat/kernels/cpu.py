@@ -249,7 +249,9 @@ def cpu_stack(
         ValueError: a device or dtype that it does not do; shapes that do not fit.
     """
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"kernel='cpu' takes float32 or float64 on the CPU, not {x.dtype} on {x.device}")
+        raise ValueError(
+            f"kernel='cpu' takes float32 or float64 on the CPU, not {x.dtype} on {x.device}"
+        )
     check_stack(x, weights, biases, spec)
     x = x.contiguous()
     parameters = [p.contiguous() for p in (*weights, *biases)]

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import logging
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from types import ModuleType
 
 import torch
@@ -68,7 +68,7 @@ def available_kernels() -> tuple[str, ...]:
     return tuple(names)
 
 
-@lru_cache(maxsize=None)
+@cache
 def choose(device: str, dtype: torch.dtype) -> str:
     """What "auto" means for a device and dtype; cached, so that the log says it once."""
     name = "torch"
@@ -84,12 +84,12 @@ def choose(device: str, dtype: torch.dtype) -> str:
     return name
 
 
-@lru_cache(maxsize=None)
+@cache
 def _cpu() -> ModuleType:
     return importlib.import_module("flowlat.kernels.cpu")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _cpu_error() -> str | None:
     """Why the fused CPU kernel cannot run here, in one line; None when it can."""
     try:
@@ -99,7 +99,7 @@ def _cpu_error() -> str | None:
     return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _triton() -> ModuleType | None:
     """The Triton kernels, where that module is there and finds its device."""
     if importlib.util.find_spec("flowlat.kernels.triton_stencil") is None:

@@ -70,5 +70,5 @@ def test_a_failing_compilation_is_one_line(tmp_path):
     compiler = tmp_path / "c++"
     compiler.write_text("#!/bin/sh\necho 'line one' >&2\necho 'line two' >&2\nexit 1\n")
     compiler.chmod(0o755)
-    with pytest.raises(RuntimeError, match="line one$"):
+    with pytest.raises(RuntimeError, match=r"line one$"):
         build.run([str(compiler)])

@@ -66,7 +66,7 @@ def test_activations_and_channels(kernel, activation, channels):
 
 
 def published(x, weight, bias, spec, activation):
-    """permute -> reshape -> circular pad -> convolution -> reshape -> permute, mean over choices."""
+    """permute -> reshape -> circular pad -> convolution -> reshape -> permute -> mean."""
     d, k, reach = len(spec.shape), spec.k, spec.kernel_size // 2
     convolution = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[k]
     total = 0
@@ -87,8 +87,11 @@ def published(x, weight, bias, spec, activation):
 
 @pytest.mark.parametrize(
     ("shape", "k"),
-    [((6,), 1), ((4, 6), 1), ((4, 6), 2), ((4, 3, 5), 2), ((4, 3, 5), 3), ((3, 4, 2, 4), 1)]
-    + [((3, 4, 2, 4), 2), ((3, 4, 2, 4), 3)],
+    [
+        (shape, k)
+        for shape in [(6,), (4, 6), (4, 3, 5), (3, 4, 2, 4)]
+        for k in range(1, min(3, len(shape)) + 1)
+    ],
 )
 def test_reference_is_the_published_form(shape, k):
     spec = StencilSpec(shape, k, 3, ("leaky_relu",))
@@ -197,13 +200,13 @@ def test_affine(dtype, shape):
 def test_bad_input_is_named():
     spec = StencilSpec((4, 4), 1, 3, ("tanh",))
     x, weights, biases = stack(spec, (1, 2), 3)
-    with pytest.raises(ValueError, match="unknown kernel 'abacus'.*reference"):
+    with pytest.raises(ValueError, match=r"unknown kernel 'abacus'.*reference"):
         stencil_stack(x, weights, biases, spec, "abacus")
     for kernel in FAST:
         with pytest.raises(ValueError, match="weight 0 must be"):
             stencil_stack(x, [weights[0][:, :, :, :2]], biases, spec, kernel)
     for options in ({"kernel_size": 2}, {"k": 3}, {"activations": ("step",)}, {"shape": ()}):
         good = {"shape": (4, 4), "k": 1, "kernel_size": 3, "activations": ("tanh",)}
-        with pytest.raises(ValueError, match="must|unknown|needs"):
+        with pytest.raises(ValueError, match=r"must|unknown|needs"):
             StencilSpec(**{**good, **options})
     assert set(available_kernels()) <= set(KERNELS)
