@@ -90,7 +90,9 @@ def published(case: Case, batch: int, dtype: torch.dtype, device: str) -> Conten
     return _contender(flow, loss)
 
 
-def ours(case: Case, kernel: str, batch: int, dtype: torch.dtype, device: str) -> Contender:
+def ours(
+    case: Case, kernel: str, batch: int, dtype: torch.dtype, device: str, recompute: bool = False
+) -> Contender:
     """flowlat with the same architecture and a given kernel."""
     lattice = Lattice(case.shape)
     bijection = combconv(
@@ -100,6 +102,7 @@ def ours(case: Case, kernel: str, batch: int, dtype: torch.dtype, device: str) -
         hidden=HIDDEN,
         final_tanh=True,
         identity_start=False,
+        recompute=recompute,
         kernel=kernel,
     )
     flow = PushforwardFlow(Normal(lattice), bijection).to(device, dtype)

@@ -111,8 +111,8 @@ def sign_balance(magnetization: Tensor, action: Action) -> float:
     balance = magnetization.sign().mean().item()
     if action.even and abs(balance) > LOPSIDED:
         log.warning(
-            "<sign M> = %.2f, and the action is even: the flow sits in one mode, and log Z is short "
-            "of up to log 2 = 0.693; symmetrize=true in the training is the exact cure",
+            "<sign M> = %.2f, and the action is even: the flow sits in one mode, log Z is short "
+            "by up to log 2 = 0.693; training with recipe=ordered is the exact cure",
             balance,
         )
     return balance

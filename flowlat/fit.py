@@ -23,6 +23,9 @@ from flowlat.provenance import provenance
 from flowlat.rng import Stream, generator
 from flowlat.training import LitFlow
 
+#: options of how a flow is computed, which may change between the legs of a run
+IMPLEMENTATION = ("kernel", "recompute")
+
 
 def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Train as the config says; leave checkpoints, metrics.csv, summary.json, training.png.
@@ -134,8 +137,7 @@ def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, tuple
         a, b = theirs[group], ours[group]
         if isinstance(a, dict) and isinstance(b, dict):
             for name in sorted(a.keys() | b.keys()):
-                # how it is computed may change
-                if name != "kernel" and a.get(name) != b.get(name):
+                if name not in IMPLEMENTATION and a.get(name) != b.get(name):
                     found[f"{group}.{name}"] = a.get(name), b.get(name)
         elif a != b:
             found[group] = a, b

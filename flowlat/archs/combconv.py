@@ -19,6 +19,7 @@ def combconv(
     batch_norm: bool = False,
     identity_start: bool = True,
     equivariant: bool = False,
+    recompute: bool = False,
     kernel: str = "auto",
 ) -> Bijection:
     """The bijection of the study of combinational convolutions, with its options.
@@ -30,6 +31,7 @@ def combconv(
         activation: of the hidden layers; ``activation_last`` puts it after the mean over branches.
         final_tanh: bound s and t by a tanh on the last layer.
         equivariant: couplings that commute with phi -> -phi, at twice the cost.
+        recompute: compute the couplings again in the backward, to need less memory.
         kernel: implementation of the convolution, see :mod:`flowlat.kernels`.
     """
 
@@ -49,4 +51,4 @@ def combconv(
         )
         return Z2Equivariant(plain) if equivariant else plain
 
-    return checkerboard_stack(lattice, n_couplings, net, Affine)
+    return checkerboard_stack(lattice, n_couplings, net, Affine, recompute)

@@ -2,8 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 class Bijection(nn.Module, ABC):
@@ -40,22 +43,32 @@ class Transform(nn.Module, ABC):
 
 
 class Composition(Bijection):
-    """f = f_n o ... o f_1; log-determinants add."""
+    """f = f_n o ... o f_1; log-determinants add.
 
-    def __init__(self, bijections: Sequence[Bijection]):
+    ``recompute`` keeps only what lies between the bijections for the backward and computes the
+    rest again there: much less memory, one forward more.
+    """
+
+    def __init__(self, bijections: Sequence[Bijection], recompute: bool = False):
         super().__init__()
         self.bijections = nn.ModuleList(bijections)
+        self.recompute = recompute
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         total = x.new_zeros(x.shape[0])
         for bijection in self.bijections:
-            x, log_det = bijection(x)
+            x, log_det = self._apply_one(bijection.forward, x)
             total = total + log_det
         return x, total
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
         total = y.new_zeros(y.shape[0])
         for bijection in reversed(self.bijections):
-            y, log_det = bijection.inverse(y)  # type: ignore[operator]
+            y, log_det = self._apply_one(bijection.inverse, y)
             total = total + log_det
         return y, total
+
+    def _apply_one(self, function: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)
+        return function(x)

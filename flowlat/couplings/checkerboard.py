@@ -40,12 +40,17 @@ class Checkerboard(Bijection):
 
 
 def checkerboard_stack(
-    lattice: Lattice, n_couplings: int, net: Callable[[], Net], transform: Callable[[], Transform]
+    lattice: Lattice,
+    n_couplings: int,
+    net: Callable[[], Net],
+    transform: Callable[[], Transform],
+    recompute: bool = False,
 ) -> Composition:
     """``n_couplings`` layers of alternating parity, each with a net and a transform of its own."""
     if n_couplings < 1:
         raise ValueError(f"n_couplings={n_couplings}: must be at least 1")
     parities: tuple[Parity, Parity] = ("even", "odd")
-    return Composition(
-        [Checkerboard(lattice, parities[i % 2], net(), transform()) for i in range(n_couplings)]
-    )
+    layers = [
+        Checkerboard(lattice, parities[i % 2], net(), transform()) for i in range(n_couplings)
+    ]
+    return Composition(layers, recompute)

@@ -186,6 +186,14 @@ class Buffer:
         self.pool.setdefault(size, []).append(self.data)
 
 
+def pooled(size: int) -> Tensor:
+    """Bytes that go back to the pool with the last reference to this tensor."""
+    buffer = Buffer(size)
+    tensor = buffer.data[:]
+    tensor.buffer = buffer  # type: ignore[attr-defined]
+    return tensor
+
+
 class _CpuStack(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, spec: StencilSpec, *parameters: Tensor) -> Tensor:
@@ -193,16 +201,18 @@ class _CpuStack(torch.autograd.Function):
         stack = ctypes.addressof(planned.stack)
         is_double = int(x.dtype == torch.float64)
         size = library().flowlat_kept_bytes(stack, x.shape[0], is_double)
-        ctx.save_for_backward(*parameters)
-        ctx.plan, ctx.shape, ctx.kept = planned, x.shape, Buffer(size)
-        return run_forward(planned, x, spec.shape, parameters, ctx.kept.data)
+        kept = pooled(size)
+        # saved and not an attribute, so that checkpointing may drop it and compute it again
+        ctx.save_for_backward(kept, *parameters)
+        ctx.plan, ctx.shape = planned, x.shape
+        return run_forward(planned, x, spec.shape, parameters, kept)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        parameters = ctx.saved_tensors
+        kept, *parameters = ctx.saved_tensors
         grad = grad.contiguous()
-        call = Call.of(ctx.plan, grad.shape[0], parameters, grad, ctx.kept.data)
+        call = Call.of(ctx.plan, grad.shape[0], parameters, grad, kept)
         grad_x = grad.new_empty(ctx.shape) if ctx.needs_input_grad[0] else None
         call.grad_x = None if grad_x is None else grad_x.data_ptr()
         grads: list[Any] = [None] * len(parameters)

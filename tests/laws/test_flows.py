@@ -7,8 +7,10 @@ import torch
 from torch.autograd.functional import jacobian
 
 from flowlat import build_flow, compose
+from flowlat.actions import Phi4
 from flowlat.errors import ConfigError
 from flowlat.flow import SymmetrizedFlow
+from flowlat.objectives import path_gradient
 from tests.helpers import moved_flow, options, overrides
 
 ARCHS = options("arch")
@@ -158,3 +160,16 @@ def test_prior_density_integrates_to_one(prior):
     error = weights.std() / len(x) ** 0.5
     assert error < 0.02
     assert abs(weights.mean() - 1) < 5 * error
+
+
+def test_recomputation_changes_nothing():
+    names = overrides(2, "arch=combconv_k1", "prior=free_field")
+    gradients = []
+    for recompute in ("false", "true"):
+        flow = moved_flow(*names, f"arch.recompute={recompute}")
+        loss, _ = path_gradient(
+            flow, Phi4(-1.0, 2.0), flow.noise(8, torch.Generator().manual_seed(1))
+        )
+        loss.backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in flow.parameters()]))
+    assert torch.equal(*gradients)
