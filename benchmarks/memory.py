@@ -9,11 +9,13 @@ its own: the peak of the resident memory above what the process held before the 
 import json
 import subprocess
 import sys
+from typing import Any
 
 import torch
 
 from benchmarks.machine import peak_memory_mb, reset_peak_memory
-from benchmarks.step import RESULTS, Case, environment, ours, published
+from benchmarks.report import save
+from benchmarks.step import Case, ours, published
 
 SHAPE, K, BATCH = (8, 8, 8, 8), 1, 64
 CONTENDERS = ("published", "torch", "cpu", "recompute")
@@ -44,9 +46,21 @@ def main() -> None:
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             rows.append({"kernel": contender, "n_couplings": depth, "mb": json.loads(done.stdout)})
             print(rows[-1], flush=True)
-    where = environment()
-    output = RESULTS / ("memory_gpu.json" if where["gpu"] else "memory_cpu.json")
-    output.write_text(json.dumps({"environment": where, "rows": rows}, indent=1) + "\n")
+    print(f"written to {save('memory', rows, markdown(rows), None)}")
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """A line a contender, a column a depth."""
+    megabytes = {(row["kernel"], row["n_couplings"]): row["mb"] for row in rows}
+    lines = [
+        "| couplings | " + " | ".join(map(str, DEPTHS)) + " |",
+        "| --- |" + " --: |" * len(DEPTHS),
+    ]
+    for name in CONTENDERS:
+        lines.append(
+            f"| {name} | " + " | ".join(f"{megabytes[name, n]:.0f}" for n in DEPTHS) + " |"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

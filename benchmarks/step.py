@@ -8,14 +8,11 @@ slows all of them; the figures are medians, the spread is half the range of the 
 """
 
 import argparse
-import json
 import math
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,8 @@ from typing import Any
 import torch
 
 from benchmarks import transcription
-from benchmarks.machine import peak_gflops, peak_memory_mb, processor, reset_peak_memory
+from benchmarks.machine import peak_gflops, peak_memory_mb, reset_peak_memory
+from benchmarks.report import save
 from flowlat.actions import Phi4
 from flowlat.archs import combconv
 from flowlat.flow import PushforwardFlow
@@ -32,7 +30,6 @@ from flowlat.lattice import Lattice
 from flowlat.objectives import reverse_kl
 from flowlat.priors import Normal
 
-RESULTS = Path(__file__).parent / "results"
 HIDDEN = (8, 8)
 PUBLISHED = "published"
 
@@ -194,21 +191,6 @@ def _synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def environment() -> dict[str, Any]:
-    """The machine and the versions that a result belongs to."""
-    return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "processor": processor(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "peak_gflops_one_thread": {
-            str(dtype).removeprefix("torch."): peak_gflops(dtype)
-            for dtype in (torch.float32, torch.float64)
-        },
-    }
-
-
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as a table."""
     lines = [
@@ -262,12 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
                 )
                 rows += new
                 print(markdown(new), flush=True)
-    where = environment()
-    name = "gpu" if where["gpu"] else "cpu"
-    output = options.output or RESULTS / f"step_{name}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps({"environment": where, "rows": rows}, indent=1) + "\n")
-    print(f"\nwritten to {output}")
+    print(f"\nwritten to {save('step', rows, markdown(rows), options.output)}")
     return rows
 
 

@@ -188,31 +188,30 @@ template <class T, int W> struct Kernel {
     std::vector<T> b;   // [branch][c_out]
   };
 
-  // Where element (branch r, tap t) of the kernel's layout lies in the weight tensor
-  static void locate(const Layer& l, int r, int t, int& choice, int& tap) {
-    const int taps = l.branches == l.choices ? l.taps : l.taps / l.choices;
-    choice = l.branches == l.choices ? r : t / taps;
-    tap = l.branches == l.choices ? t : t % taps;
+  // Where the weights of (branch r, tap t) of the kernel's layout begin in the weight tensor, whose
+  // strides are (c_in * tensor_taps, tensor_taps) in (c_out, c_in)
+  static int tensor_taps(const Layer& l) {
+    return l.branches == l.choices ? l.taps : l.taps / l.choices;
   }
-
-  static int64_t offset(const Layer& l, int r, int t, int o, int c) {
-    int choice, tap;
-    locate(l, r, t, choice, tap);
-    const int taps = l.branches == l.choices ? l.taps : l.taps / l.choices;
-    return ((int64_t(choice) * l.c_out + o) * l.c_in + c) * taps + tap;
+  static int64_t first_weight(const Layer& l, int r, int t) {
+    const int taps = tensor_taps(l);
+    const int64_t choice = l.branches == l.choices ? r : t / taps;
+    return choice * l.c_out * l.c_in * taps + t % taps;
   }
 
   static Packed pack_weights(const Layer& l, const T* w, const T* b, bool transposed) {
     Packed p;
     const T scale = weight_scale(l);
+    const int64_t of_c = tensor_taps(l), of_o = of_c * l.c_in;
     p.w.resize(n_weights(l));
     if (transposed) p.wt.resize(n_weights(l));
     int64_t i = 0;
     for (int r = 0; r < l.branches; ++r)
       for (int t = 0; t < l.taps; ++t) {
+        const T* from = w + first_weight(l, r, t);
         for (int c = 0; c < l.c_in; ++c)
           for (int o = 0; o < l.c_out; ++o) {
-            const T value = scale * w[offset(l, r, t, o, c)];
+            const T value = scale * from[o * of_o + c * of_c];
             p.w[i + c * l.c_out + o] = value;
             if (transposed) p.wt[i + o * l.c_in + c] = value;
           }
@@ -611,27 +610,39 @@ template <class T, int W> struct Kernel {
     }
   };
 
-  static T sum_lanes(const V* first, int64_t stride, int64_t threads) {
-    V total = V{};
-    for (int64_t i = 0; i < threads; ++i) total += first[i * stride];
-    T sum = 0;
-    for (int lane = 0; lane < W; ++lane) sum += total[lane];
-    return sum;
+  // Sums over threads and lanes of n vectors, W of them at a time by a transpose
+  static std::vector<T> sum_lanes(const V* first, int64_t n, int64_t stride, int64_t threads) {
+    std::vector<T> sums(n + W);
+    for (int64_t i = 0; i < n; i += W) {
+      V rows[W] = {};
+      for (int64_t e = 0; e < std::min<int64_t>(W, n - i); ++e)
+        for (int64_t thread = 0; thread < threads; ++thread)
+          rows[e] += first[thread * stride + i + e];
+      transpose<1>(rows);
+      V total = rows[0];
+      UNROLL for (int e = 1; e < W; ++e) total += rows[e];
+      std::memcpy(&sums[i], &total, sizeof(V));
+    }
+    return sums;
   }
 
   static void write_gradients(const Layer& l, const V* gw, const V* gb, int64_t stride,
                               int64_t threads, T* to_w, T* to_b) {
     const T scale = weight_scale(l);
+    const int64_t of_c = tensor_taps(l), of_o = of_c * l.c_in;
+    const std::vector<T> sums_w = sum_lanes(gw, n_weights(l), stride, threads);
+    const std::vector<T> sums_b = sum_lanes(gb, l.branches * l.c_out, stride, threads);
+    const T* from = sums_w.data();
     for (int r = 0; r < l.branches; ++r)
-      for (int t = 0; t < l.taps; ++t)
+      for (int t = 0; t < l.taps; ++t) {
+        T* to = to_w + first_weight(l, r, t);
         for (int c = 0; c < l.c_in; ++c)
-          for (int o = 0; o < l.c_out; ++o)
-            to_w[offset(l, r, t, o, c)] = scale * sum_lanes(gw++, stride, threads);
-    for (int choice = 0; choice < l.choices; ++choice)
-      for (int o = 0; o < l.c_out; ++o) {
-        const V* from = gb + (l.branches == l.choices ? choice : 0) * l.c_out + o;
-        to_b[choice * l.c_out + o] = scale * sum_lanes(from, stride, threads);
+          for (int o = 0; o < l.c_out; ++o) to[o * of_o + c * of_c] = scale * *from++;
       }
+    for (int choice = 0; choice < l.choices; ++choice)
+      for (int o = 0; o < l.c_out; ++o)
+        to_b[choice * l.c_out + o] =
+            scale * sums_b[(l.branches == l.choices ? choice : 0) * l.c_out + o];
   }
 
   static void backward(const Stack& stack, const Call& call) {

@@ -1,0 +1,45 @@
+"""Where results go: a JSON file with the machine that made them, and a table in the README."""
+
+import json
+import platform
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.machine import peak_gflops, processor
+
+FOLDER = Path(__file__).parent
+
+
+def save(name: str, rows: Sequence[dict[str, Any]], table: str, output: Path | None) -> Path:
+    """Write the rows to ``output``; by default to results/, and the table into the README too."""
+    where = environment()
+    path = output or FOLDER / "results" / f"{name}_{'gpu' if where['gpu'] else 'cpu'}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"environment": where, "rows": list(rows)}, indent=1) + "\n")
+    if output is None:
+        readme = FOLDER / "README.md"
+        before, rest = readme.read_text().split(f"<!-- {name} -->")
+        _, after = rest.split(f"<!-- /{name} -->")
+        caption = f"{where['gpu'] or where['processor']}, torch {where['torch']}, {where['date']}"
+        filled = f"<!-- {name} -->\n{caption}\n\n{table}\n<!-- /{name} -->"
+        readme.write_text(before + filled + after)
+    return path
+
+
+def environment() -> dict[str, Any]:
+    """The machine and the versions that a result belongs to."""
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "processor": processor(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "peak_gflops_one_thread": {
+            str(dtype).removeprefix("torch."): peak_gflops(dtype)
+            for dtype in (torch.float32, torch.float64)
+        },
+    }
