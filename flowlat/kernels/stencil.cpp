@@ -107,7 +107,8 @@ template <class T, int W> struct Kernel {
 
   // --- activations -------------------------------------------------------------------------
 
-  static INLINE V splat(T a) { return V{} + a; }
+  // a - 0, which the compiler drops; 0 + a it may not, for the sake of a = -0
+  static INLINE V splat(T a) { return a - V{}; }
 
   static INLINE V exp(V z) {  // exp(z) = 2^n exp(r), |r| <= ln(2)/2, Taylor; NaN stays NaN
     using B = Bits<T>;
