@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from flowlat.cli import one_line_errors, run_dir, sample_report, set_threads
+from flowlat.cli import one_line_errors, run_dir, sample_report
 from flowlat.config import SampleConfig, validate
 from flowlat.draw import draw
 
@@ -12,7 +12,6 @@ from flowlat.draw import draw
 @one_line_errors
 def main(cfg: DictConfig) -> None:
     config = validate(cfg, SampleConfig)
-    set_threads(config["threads"])
     summary = draw(config, run_dir())
     print(sample_report(summary, run_dir()))
 

@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from flowlat.cli import fit_report, one_line_errors, run_dir, set_threads
+from flowlat.cli import fit_report, one_line_errors, run_dir
 from flowlat.config import TrainConfig, validate
 from flowlat.fit import fit
 
@@ -12,7 +12,6 @@ from flowlat.fit import fit
 @one_line_errors
 def main(cfg: DictConfig) -> float:
     config = validate(cfg, TrainConfig)
-    set_threads(config["threads"])
     summary = fit(config, run_dir())
     print(fit_report(summary))
     return summary["ess"]

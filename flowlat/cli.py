@@ -10,7 +10,6 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -53,12 +52,6 @@ def remove_if_unused(folder: Path) -> None:
     if all(entry.name in own for entry in folder.iterdir()):
         logging.shutdown()
         shutil.rmtree(folder)
-
-
-def set_threads(threads: int | None) -> None:
-    """Use so many CPU threads; None leaves PyTorch's default."""
-    if threads is not None:
-        torch.set_num_threads(threads)
 
 
 def with_error(value: float, error: float) -> str:

@@ -25,6 +25,7 @@ from flowlat.provenance import provenance
 from flowlat.rng import Stream, generator
 from flowlat.samplers import independence_chain, longest_rejection_run
 from flowlat.statistics import gamma_method
+from flowlat.threads import set_threads
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     flow_config = read_checkpoint(path)["flowlat"]["config"]
     action = build_action(flow_config)
     observables = instantiate_all(config, "observables")
+    set_threads(config["threads"], flow_config["lattice"]["shape"], config["batch_size"])
     flow = load_flow(path).to(pick_device(config["device"]))
     if config["precision"]:
         flow.to(torch.float64 if config["precision"] == 64 else torch.float32)

@@ -21,6 +21,7 @@ from flowlat.metrics import Quality, quality
 from flowlat.plots import plot_training
 from flowlat.provenance import provenance
 from flowlat.rng import Stream, generator
+from flowlat.threads import set_threads
 from flowlat.training import LitFlow
 
 #: options of how a flow is computed, which may change between the legs of a run
@@ -34,6 +35,7 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     ``best_ess.ckpt``, so that they do not profit from having been the best of many.
     """
     started = time.monotonic()
+    set_threads(config["threads"], config["lattice"]["shape"], config["data"]["batch_size"])
     record = {"config": config, "provenance": provenance()}
     module = build_module(config, record)
     evaluation = instantiate(config, "evaluation", seed=config["seed"])

@@ -10,7 +10,18 @@ PACKAGE = Path(flowlat.__file__).parent
 #: every module or subpackage may import only from lower levels (and from itself)
 LEVEL = {
     **dict.fromkeys(
-        ["errors", "files", "rng", "provenance", "lattice", "statistics", "plots", "schedulers"], 0
+        [
+            "errors",
+            "files",
+            "rng",
+            "provenance",
+            "lattice",
+            "statistics",
+            "plots",
+            "schedulers",
+            "threads",
+        ],
+        0,
     ),
     **dict.fromkeys(["kernels", "actions", "priors", "samplers", "observables"], 1),
     "nets": 2,

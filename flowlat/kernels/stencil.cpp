@@ -530,7 +530,8 @@ template <class T, int W> struct Kernel {
     return all;
   }
 
-  // Scratch that a thread keeps from call to call: fresh pages are slow
+  // Scratch that the calling thread keeps from call to call, and shares out among its helpers:
+  // fresh pages are slow
   static V* scratch(int64_t vectors) {
     struct Memory {
       V* data = nullptr;
@@ -556,10 +557,13 @@ template <class T, int W> struct Kernel {
     return packed;
   }
 
+  static int64_t n_threads(const Call& call) {
+    return std::max<int64_t>(1, std::min(call.threads, n_tiles(call)));
+  }
+
   // work(thread, tile) on every tile; which thread has which tile is fixed
   template <class Work> static void over_tiles(const Call& call, const Work& work) {
-    const int64_t tiles = n_tiles(call);
-    const int64_t threads = std::max<int64_t>(1, std::min(call.threads, tiles));
+    const int64_t tiles = n_tiles(call), threads = n_threads(call);
     const auto run = [&](int64_t thread) {
       for (int64_t tile = thread; tile < tiles; tile += threads) work(thread, tile);
     };
@@ -575,9 +579,11 @@ template <class T, int W> struct Kernel {
     const Layer& last = stack.layers[stack.n_layers - 1];
     const int64_t n_sites = stack.n_sites, per_tile = tile_vectors(stack);
     const int64_t out_vectors = n_sites * last.c_out;
-    over_tiles(call, [&](int64_t, int64_t tile) {
+    const int64_t per_thread = out_vectors + (call.kept ? 0 : per_tile);
+    V* const all = scratch(per_thread * n_threads(call));
+    over_tiles(call, [&](int64_t thread, int64_t tile) {
       const int lanes = int(std::min<int64_t>(W, call.batch - tile * W));
-      V* y = scratch(out_vectors + (call.kept ? 0 : per_tile));
+      V* y = all + thread * per_thread;
       const std::vector<Place> at =
           places(stack, call.kept ? (V*)call.kept + tile * per_tile : y + out_vectors);
       const int64_t x_stride = first.c_in * n_sites, y_stride = last.c_out * n_sites;
@@ -650,16 +656,18 @@ template <class T, int W> struct Kernel {
     const std::vector<Packed> packed = pack_all(stack, call, true);
     const Layer& last = stack.layers[stack.n_layers - 1];
     const int64_t n_sites = stack.n_sites, per_tile = tile_vectors(stack);
-    const int64_t threads = std::max<int64_t>(1, std::min(call.threads, n_tiles(call)));
+    const int64_t threads = n_threads(call);
     int64_t widest = last.c_out;
     for (int64_t i = 0; i < stack.n_layers; ++i)
       widest = std::max<int64_t>(widest, stack.layers[i].c_in);
     const Gradients sums(stack);
     const bool weights = call.grad_weights != nullptr;
     std::vector<Lanes> total(weights ? sums.total * threads : 0);
+    const int64_t per_thread = (2 * n_sites + kChunk) * widest;
+    V* const all = scratch(per_thread * threads);
     over_tiles(call, [&](int64_t thread, int64_t tile) {
       const int lanes = int(std::min<int64_t>(W, call.batch - tile * W));
-      V* gy = scratch((2 * n_sites + kChunk) * widest);
+      V* gy = all + thread * per_thread;
       V* gx = gy + n_sites * widest;
       V* chunk = gx + n_sites * widest;
       V* sum = (V*)total.data() + thread * sums.total;
