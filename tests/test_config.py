@@ -1,6 +1,7 @@
 """The registry: every yaml builds, the reference runs are what they should be, bad input fails."""
 
 import pytest
+import torch
 
 from flowlat import build_flow, compose
 from flowlat.build import build_action, instantiate, instantiate_all
@@ -140,8 +141,6 @@ def test_bad_input_is_one_line_that_names_key_and_value(override, message):
 
 
 def test_no_gpu_is_one_line():
-    import torch
-
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     config = validate(compose(["trainer=gpu"]), TrainConfig)

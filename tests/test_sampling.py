@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from flowlat.actions import Phi4
 from flowlat.evaluation import proposals
 from flowlat.metrics import LogWeights, acceptance, ess, log_z, quality
 from flowlat.rng import Stream, generator
@@ -51,7 +52,7 @@ def test_chain_has_the_target_as_its_stationary_distribution():
     n, thin = 400_000, 20
     states = torch.randint(4, (n,), generator=torch.Generator().manual_seed(1))
     index, _ = independence_chain(target[states].log(), torch.Generator().manual_seed(2))
-    # every 20th step: a state stays 10 proposals at most on average half, the rest is independent
+    # correlations fall as (1 - 1 / w_max)^t = 0.375^t: every 20th step is as good as independent
     counts = torch.bincount(states[index][::thin], minlength=4).double()
     expected = target * counts.sum()
     assert (((counts - expected) ** 2 / expected).sum()) < 30.7
@@ -82,8 +83,6 @@ def test_log_weights_metric_gathers_everything():
 
 def test_ranks_share_the_same_proposals():
     flow = moved_flow("lattice.shape=[4,4]").float()
-    from flowlat.actions import Phi4
-
     def draw(rank, world):
         batches = proposals(flow, Phi4(1, 1), 250, 100, 3, Stream.FINAL, 0, rank, world)
         return [batch.log_weight for batch in batches]
