@@ -101,10 +101,10 @@ def pointers(tensors: Sequence[Tensor]) -> ctypes.Array:
 def library() -> ctypes.CDLL:
     """The compiled kernels with their signatures. RuntimeError where they cannot be built."""
     lib = build.library()
-    pointers = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
-    lib.flowlat_forward.argtypes = pointers
+    arguments = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
+    lib.flowlat_forward.argtypes = arguments
     lib.flowlat_forward.restype = None
-    lib.flowlat_backward.argtypes = pointers
+    lib.flowlat_backward.argtypes = arguments
     lib.flowlat_backward.restype = None
     lib.flowlat_kept_bytes.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)
     lib.flowlat_kept_bytes.restype = ctypes.c_int64

@@ -38,6 +38,16 @@
 #define REGISTERS 16
 #endif
 
+#if defined(__aarch64__)
+#define IN_REGISTER(v) asm("" : "+w"(v))
+#elif defined(__AVX512F__)
+#define IN_REGISTER(v) asm("" : "+v"(v))
+#elif defined(__x86_64__)
+#define IN_REGISTER(v) asm("" : "+x"(v))
+#else
+#define IN_REGISTER(v)
+#endif
+
 #define UNROLL _Pragma("GCC unroll 32")
 #define INLINE inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
@@ -156,22 +166,25 @@ template <class T, int W> struct Kernel {
 
   // z[i] -> act(z[i]), and its derivative into d where wanted
   static NOINLINE void smooth(int32_t activation, V* z, V* d, int n) {
-    for (int i = 0; i < n; ++i) {
-      if (activation == TANH) {
+    if (activation == TANH) {
+      for (int i = 0; i < n; ++i) {
         z[i] = tanh(z[i]);
         if (d) d[i] = T(1) - z[i] * z[i];
-      } else if (activation == SILU) {
+      }
+    } else if (activation == SILU) {
+      for (int i = 0; i < n; ++i) {
         const V s = T(1) / (T(1) + exp(-z[i]));
         if (d) d[i] = s * (T(1) + z[i] * (T(1) - s));
         z[i] *= s;
-      } else {  // GELU, the exact one
+      }
+    } else {  // GELU, the exact one
+      for (int i = 0; i < n; ++i)
         for (int lane = 0; lane < W; ++lane) {
           const T x = z[i][lane];
           const T cdf = T(0.5) * std::erfc(-x * T(0.70710678118654752440));
           if (d) d[i][lane] = cdf + x * T(0.39894228040143267794) * std::exp(T(-0.5) * x * x);
           z[i][lane] = x * cdf;
         }
-      }
     }
   }
 
@@ -235,20 +248,14 @@ template <class T, int W> struct Kernel {
     return l.branches * l.n_outputs * kept_a_site(l);
   }
 
-  // y[s][c0 .. c0+CO] += act(conv_r(x)) at NS of the output sites
-  template <int CO, int NS, bool KEEP>
-  static INLINE void forward_sites(const Layer& l, int r, int64_t i, int c0, int64_t n_sites,
-                                   const V* x, const Packed& p, V* y, V* kept) {
-    const int32_t* rows[NS];
-    UNROLL for (int s = 0; s < NS; ++s)
-      rows[s] = l.neighbours + (int64_t(r) * n_sites + l.outputs[i + s]) * l.taps;
-    const T* w = p.w.data() + int64_t(r) * l.taps * l.c_in * l.c_out + c0;
-    const T* b = p.b.data() + r * l.c_out + c0;
-    V acc[NS][CO];
+  // acc = b + sum_(tap, channel) w x: a weight is broadcast once for NS sites
+  template <int CO, int NS>
+  static INLINE void convolve(const Layer& l, const int32_t* const (&rows)[NS], const V* x,
+                              const T* w, const T* b, V (&acc)[NS][CO]) {
     UNROLL for (int s = 0; s < NS; ++s)
       UNROLL for (int j = 0; j < CO; ++j) acc[s][j] = splat(b[j]);
-    const int c_in = l.c_in, c_out = l.c_out;
-    for (int t = 0; t < l.taps; ++t) {
+    const int taps = l.taps, c_in = l.c_in, c_out = l.c_out;
+    for (int t = 0; t < taps; ++t) {
       const V* q[NS];
       UNROLL for (int s = 0; s < NS; ++s) q[s] = x + int64_t(rows[s][t]) * c_in;
       for (int c = 0; c < c_in; ++c, w += c_out) {
@@ -260,46 +267,64 @@ template <class T, int W> struct Kernel {
         }
       }
     }
-    activate<CO, NS, KEEP>(l, r, i, c0, acc, kept);
+  }
+
+  // z[s][j] -> max(z, 0) + slope min(z, 0); the signs to mask[s * per], in bits c0 % kBits + j
+  template <int CO, int NS, bool KEEP>
+  static INLINE void piecewise_linear(T slope, int c0, V (&z)[NS][CO], M* mask, int64_t per) {
     UNROLL for (int s = 0; s < NS; ++s) {
-      V* ys = y + int64_t(l.outputs[i + s]) * c_out + c0;
-      UNROLL for (int j = 0; j < CO; ++j) ys[j] = r == 0 ? acc[s][j] : ys[j] + acc[s][j];
+      M signs = M{};
+      UNROLL for (int j = 0; j < CO; ++j) {
+        const M positive = z[s][j] > T(0);
+        if (KEEP) signs |= positive & (I(1) << j);
+        z[s][j] = positive ? z[s][j] : z[s][j] * slope;
+      }
+      if (KEEP) mask[s * per] = c0 % kBits ? mask[s * per] | (signs << I(c0 % kBits)) : signs;
     }
   }
 
+  // z[s][j] -> act(z) / R; the derivative to kept[s * per + j]
   template <int CO, int NS, bool KEEP>
-  static INLINE void activate(const Layer& l, int r, int64_t i, int c0, V (&acc)[NS][CO], V* kept) {
-    if (is_linear(l)) return;
+  static INLINE void smooth_sites(const Layer& l, V (&z)[NS][CO], V* kept, int64_t per) {
+    const T scale = output_scale(l);
+    V a[NS][CO], d[NS][CO];
+    UNROLL for (int s = 0; s < NS; ++s)
+      UNROLL for (int j = 0; j < CO; ++j) a[s][j] = z[s][j];
+    smooth(l.activation, a[0], KEEP ? d[0] : nullptr, NS * CO);
+    UNROLL for (int s = 0; s < NS; ++s)
+      UNROLL for (int j = 0; j < CO; ++j) {
+        z[s][j] = a[s][j] * scale;
+        if (KEEP) kept[s * per + j] = d[s][j] * scale;
+      }
+  }
+
+  // y[s][c0 .. c0+CO] += act(conv_r(x)) at NS of the output sites
+  template <int CO, int NS, bool SMOOTH, bool KEEP>
+  static INLINE void forward_sites(const Layer& l, int r, int64_t i, int c0, int64_t n_sites,
+                                   const V* x, const Packed& p, V* y, V* kept) {
+    const int32_t* rows[NS];
+    UNROLL for (int s = 0; s < NS; ++s)
+      rows[s] = l.neighbours + (int64_t(r) * n_sites + l.outputs[i + s]) * l.taps;
+    const T* w = p.w.data() + int64_t(r) * l.taps * l.c_in * l.c_out + c0;
+    V acc[NS][CO];
+    convolve<CO, NS>(l, rows, x, w, p.b.data() + r * l.c_out + c0, acc);
     const int64_t per = kept_a_site(l);
     V* k = KEEP ? kept + (r * l.n_outputs + i) * per : nullptr;
-    if (l.activation == PIECEWISE_LINEAR) {
-      const T slope = T(l.slope);
-      UNROLL for (int s = 0; s < NS; ++s) {
-        M signs = M{};
-        UNROLL for (int j = 0; j < CO; ++j) {
-          const M positive = acc[s][j] > T(0);
-          if (KEEP) signs |= positive & (I(1) << j);
-          acc[s][j] = positive ? acc[s][j] : acc[s][j] * slope;
-        }
-        if (KEEP) {
-          M* mask = (M*)(k + s * per + c0 / kBits);
-          *mask = c0 % kBits ? *mask | (signs << I(c0 % kBits)) : signs;
-        }
-      }
-      return;
+    if (SMOOTH)
+      smooth_sites<CO, NS, KEEP>(l, acc, k + c0, per);
+    else if (!is_linear(l))
+      piecewise_linear<CO, NS, KEEP>(T(l.slope), c0, acc, (M*)k + c0 / kBits, per);
+    V* ys[NS];
+    UNROLL for (int s = 0; s < NS; ++s) ys[s] = y + int64_t(l.outputs[i + s]) * l.c_out + c0;
+    if (r > 0) {
+      UNROLL for (int s = 0; s < NS; ++s)
+        UNROLL for (int j = 0; j < CO; ++j) acc[s][j] += ys[s][j];
     }
-    const T scale = output_scale(l);
-    UNROLL for (int s = 0; s < NS; ++s) {
-      V d[CO];
-      smooth(l.activation, acc[s], KEEP ? d : nullptr, CO);
-      UNROLL for (int j = 0; j < CO; ++j) {
-        acc[s][j] *= scale;
-        if (KEEP) k[s * per + c0 + j] = d[j] * scale;
-      }
-    }
+    UNROLL for (int s = 0; s < NS; ++s)
+      UNROLL for (int j = 0; j < CO; ++j) ys[s][j] = acc[s][j];
   }
 
-  template <int CO, int NS, bool KEEP>
+  template <int CO, int NS, bool SMOOTH, bool KEEP>
   static NOINLINE void forward_channels(const Layer& l, int c0, int64_t n_sites, const V* x,
                                         const Packed& p, V* y, V* kept) {
     // all branches on a few sites before the next few: the sums stay in the first cache
@@ -308,84 +333,110 @@ template <class T, int W> struct Kernel {
       for (int r = 0; r < l.branches; ++r) {
         int64_t i = start;
         for (; i + NS <= end; i += NS)
-          forward_sites<CO, NS, KEEP>(l, r, i, c0, n_sites, x, p, y, kept);
-        for (; i < end; ++i) forward_sites<CO, 1, KEEP>(l, r, i, c0, n_sites, x, p, y, kept);
+          forward_sites<CO, NS, SMOOTH, KEEP>(l, r, i, c0, n_sites, x, p, y, kept);
+        for (; i < end; ++i)
+          forward_sites<CO, 1, SMOOTH, KEEP>(l, r, i, c0, n_sites, x, p, y, kept);
       }
     }
   }
 
-  template <bool KEEP>
+  template <bool SMOOTH, bool KEEP>
   static void forward_layer(const Layer& l, int64_t n_sites, const V* x, const Packed& p, V* y,
                             V* kept) {
     constexpr bool many = REGISTERS == 32;
     int c = 0;
     for (; c + 8 <= l.c_out; c += 8)
-      forward_channels<8, many ? 3 : 1, KEEP>(l, c, n_sites, x, p, y, kept);
+      forward_channels<8, many ? 3 : 1, SMOOTH, KEEP>(l, c, n_sites, x, p, y, kept);
     for (; c + 4 <= l.c_out; c += 4)
-      forward_channels<4, many ? 4 : 2, KEEP>(l, c, n_sites, x, p, y, kept);
+      forward_channels<4, many ? 4 : 2, SMOOTH, KEEP>(l, c, n_sites, x, p, y, kept);
     for (; c + 2 <= l.c_out; c += 2)
-      forward_channels<2, many ? 8 : 4, KEEP>(l, c, n_sites, x, p, y, kept);
-    for (; c < l.c_out; ++c) forward_channels<1, 8, KEEP>(l, c, n_sites, x, p, y, kept);
+      forward_channels<2, many ? 8 : 4, SMOOTH, KEEP>(l, c, n_sites, x, p, y, kept);
+    for (; c < l.c_out; ++c)
+      forward_channels<1, 8, SMOOTH, KEEP>(l, c, n_sites, x, p, y, kept);
   }
 
   // --- backward -----------------------------------------------------------------------------
 
-  // g = gy * act'(z) at the sites [i, i + n) of branch r
-  static NOINLINE void through_activation(const Layer& l, int r, int64_t i, int n, const V* gy,
-                                          const V* kept, V* g) {
-    const int c_out = l.c_out;
+  // g = gy act'(z) at n sites of branch r, channels c0 .. c0+CO; gb += sum_s g unless null
+  template <int CO>
+  static NOINLINE void through_channels(const Layer& l, int r, int64_t i, int n, int c0,
+                                        const V* gy, const V* kept, V* g, V* gb) {
     const int64_t per = kept_a_site(l);
+    const bool linear = is_linear(l), smooth = l.activation != PIECEWISE_LINEAR;
     const T slope = T(l.slope);
+    V sum[CO] = {};
     for (int s = 0; s < n; ++s) {
-      const V* from = gy + int64_t(l.outputs[i + s]) * c_out;
+      const V* from = gy + int64_t(l.outputs[i + s]) * l.c_out + c0;
       const V* k = kept + (r * l.n_outputs + i + s) * per;
-      V* to = g + s * c_out;
-      if (is_linear(l)) {
-        for (int j = 0; j < c_out; ++j) to[j] = from[j];
-      } else if (l.activation == PIECEWISE_LINEAR) {
-        for (int j = 0; j < c_out; ++j) {
-          const M bit = ((const M*)k)[j / kBits] & (I(1) << (j % kBits));
-          to[j] = bit != I(0) ? from[j] : from[j] * slope;
-        }
-      } else {
-        for (int j = 0; j < c_out; ++j) to[j] = from[j] * k[j];
+      V to[CO];
+      UNROLL for (int j = 0; j < CO; ++j) to[j] = from[j];
+      if (smooth) {
+        UNROLL for (int j = 0; j < CO; ++j) to[j] *= k[c0 + j];
+      } else if (!linear) {
+        const M signs = ((const M*)k)[c0 / kBits] >> I(c0 % kBits);
+        UNROLL for (int j = 0; j < CO; ++j)
+          to[j] = (signs & (I(1) << j)) != I(0) ? to[j] : to[j] * slope;
       }
+      UNROLL for (int j = 0; j < CO; ++j) {
+        g[s * l.c_out + c0 + j] = to[j];
+        sum[j] += to[j];
+      }
+    }
+    if (gb) {
+      UNROLL for (int j = 0; j < CO; ++j) gb[c0 + j] += sum[j];
     }
   }
 
-  // gw[j][c0 .. c0+CO] += sum_s x(tap, channel of j) g[s], NB of the indices j = tap * c_in + channel
+  static void through_activation(const Layer& l, int r, int64_t i, int n, const V* gy,
+                                 const V* kept, V* g, V* gb) {
+    int c = 0;
+    for (; c + 8 <= l.c_out; c += 8) through_channels<8>(l, r, i, n, c, gy, kept, g, gb);
+    for (; c + 4 <= l.c_out; c += 4) through_channels<4>(l, r, i, n, c, gy, kept, g, gb);
+    for (; c + 2 <= l.c_out; c += 2) through_channels<2>(l, r, i, n, c, gy, kept, g, gb);
+    for (; c < l.c_out; ++c) through_channels<1>(l, r, i, n, c, gy, kept, g, gb);
+  }
+
+  // gw[(t, c)][c0 .. c0+CO] += sum_s x(tap t, channel c) g[s], for NB of the pairs (t, c) in order
   template <int CO, int NB>
-  static INLINE void weight_block(const Layer& l, const int32_t* const* rows, int n, int j0, int c0,
-                                  const V* x, const V* g, V* gw) {
+  static INLINE void weight_block(const Layer& l, const int32_t* const* rows, int n, int t, int c,
+                                  int c0, const V* x, const V* g, V* gw) {
     const int c_in = l.c_in, c_out = l.c_out;
+    gw += (t * c_in + c) * c_out + c0;
     V acc[NB][CO];
-    int tap[NB], channel[NB];
+    int tap[NB];
+    const V* xc[NB];
     UNROLL for (int b = 0; b < NB; ++b) {
-      tap[b] = (j0 + b) / c_in;
-      channel[b] = (j0 + b) % c_in;
-      UNROLL for (int j = 0; j < CO; ++j) acc[b][j] = gw[(j0 + b) * c_out + c0 + j];
+      tap[b] = t;
+      xc[b] = x + c;
+      if (++c == c_in) c = 0, ++t;
+      UNROLL for (int j = 0; j < CO; ++j) acc[b][j] = gw[b * c_out + j];
     }
-    for (int s = 0; s < n; ++s) {
+    g += c0;
+    for (int s = 0; s < n; ++s, g += c_out) {
+      const int32_t* row = rows[s];
       V xs[NB];
-      UNROLL for (int b = 0; b < NB; ++b)
-        xs[b] = x[int64_t(rows[s][tap[b]]) * c_in + channel[b]];
-      const V* gs = g + s * c_out + c0;
+      UNROLL for (int b = 0; b < NB; ++b) xs[b] = xc[b][int64_t(row[tap[b]]) * c_in];
       UNROLL for (int j = 0; j < CO; ++j) {
-        const V gj = gs[j];
+        V gj = g[j];
+        IN_REGISTER(gj);  // or it is read again for every product
         UNROLL for (int b = 0; b < NB; ++b) acc[b][j] += xs[b] * gj;
       }
     }
     UNROLL for (int b = 0; b < NB; ++b)
-      UNROLL for (int j = 0; j < CO; ++j) gw[(j0 + b) * c_out + c0 + j] = acc[b][j];
+      UNROLL for (int j = 0; j < CO; ++j) gw[b * c_out + j] = acc[b][j];
   }
 
   template <int CO, int NB>
   static NOINLINE void weight_channels(const Layer& l, const int32_t* const* rows, int n, int c0,
                                        const V* x, const V* g, V* gw) {
     const int indices = l.taps * l.c_in;
-    int j = 0;
-    for (; j + NB <= indices; j += NB) weight_block<CO, NB>(l, rows, n, j, c0, x, g, gw);
-    for (; j < indices; ++j) weight_block<CO, 1>(l, rows, n, j, c0, x, g, gw);
+    int t = 0, c = 0, i = 0;
+    const auto advance = [&](int by) {
+      for (c += by; c >= l.c_in; c -= l.c_in) ++t;
+    };
+    for (; i + NB <= indices; i += NB, advance(NB))
+      weight_block<CO, NB>(l, rows, n, t, c, c0, x, g, gw);
+    for (; i < indices; ++i, advance(1)) weight_block<CO, 1>(l, rows, n, t, c, c0, x, g, gw);
   }
 
   static void weight_gradient(const Layer& l, const int32_t* const* rows, int n, const V* x,
@@ -398,34 +449,49 @@ template <class T, int W> struct Kernel {
     for (; c < l.c_out; ++c) weight_channels<1, 8>(l, rows, n, c, x, g, gw);
   }
 
-  // gx[neighbour][c0 .. c0+CI] += sum_o w[tap][o] g[s][o]
-  template <int CI>
+  // gx[tap of s][c0 .. c0+CI] += sum_o w[tap][o] g[s][o] at NS sites.  One tap after the other: the
+  // same tap of different sites is never the same site, different taps may be.
+  template <int CI, int NS>
+  static INLINE void input_sites(const Layer& l, const int32_t* const* rows, int c0, const T* wt,
+                                 const V* g, V* gx) {
+    const int c_in = l.c_in, c_out = l.c_out, taps = l.taps;
+    const T* w = wt + c0;
+    for (int t = 0; t < taps; ++t) {
+      V* q[NS];
+      V acc[NS][CI];
+      UNROLL for (int s = 0; s < NS; ++s) {
+        q[s] = gx + int64_t(rows[s][t]) * c_in + c0;
+        UNROLL for (int c = 0; c < CI; ++c) acc[s][c] = q[s][c];
+      }
+      for (int o = 0; o < c_out; ++o, w += c_in) {
+        V gs[NS];
+        UNROLL for (int s = 0; s < NS; ++s) gs[s] = g[s * c_out + o];
+        UNROLL for (int c = 0; c < CI; ++c) {
+          const V wc = splat(w[c]);
+          UNROLL for (int s = 0; s < NS; ++s) acc[s][c] += gs[s] * wc;
+        }
+      }
+      UNROLL for (int s = 0; s < NS; ++s)
+        UNROLL for (int c = 0; c < CI; ++c) q[s][c] = acc[s][c];
+    }
+  }
+
+  template <int CI, int NS>
   static NOINLINE void input_channels(const Layer& l, const int32_t* const* rows, int n, int c0,
                                       const T* wt, const V* g, V* gx) {
-    const int c_in = l.c_in, c_out = l.c_out;
-    for (int s = 0; s < n; ++s) {
-      const V* gs = g + s * c_out;
-      for (int t = 0; t < l.taps; ++t) {
-        V* q = gx + int64_t(rows[s][t]) * c_in + c0;
-        const T* w = wt + int64_t(t) * c_in * c_out + c0;
-        V acc[CI];
-        UNROLL for (int c = 0; c < CI; ++c) acc[c] = q[c];
-        for (int o = 0; o < c_out; ++o, w += c_in) {
-          const V go = gs[o];
-          UNROLL for (int c = 0; c < CI; ++c) acc[c] += go * splat(w[c]);
-        }
-        UNROLL for (int c = 0; c < CI; ++c) q[c] = acc[c];
-      }
-    }
+    int s = 0;
+    for (; s + NS <= n; s += NS) input_sites<CI, NS>(l, rows + s, c0, wt, g + s * l.c_out, gx);
+    for (; s < n; ++s) input_sites<CI, 1>(l, rows + s, c0, wt, g + s * l.c_out, gx);
   }
 
   static void input_gradient(const Layer& l, const int32_t* const* rows, int n, const T* wt,
                              const V* g, V* gx) {
+    constexpr bool many = REGISTERS == 32;
     int c = 0;
-    for (; c + 8 <= l.c_in; c += 8) input_channels<8>(l, rows, n, c, wt, g, gx);
-    for (; c + 4 <= l.c_in; c += 4) input_channels<4>(l, rows, n, c, wt, g, gx);
-    for (; c + 2 <= l.c_in; c += 2) input_channels<2>(l, rows, n, c, wt, g, gx);
-    for (; c < l.c_in; ++c) input_channels<1>(l, rows, n, c, wt, g, gx);
+    for (; c + 8 <= l.c_in; c += 8) input_channels<8, many ? 3 : 1>(l, rows, n, c, wt, g, gx);
+    for (; c + 4 <= l.c_in; c += 4) input_channels<4, many ? 4 : 2>(l, rows, n, c, wt, g, gx);
+    for (; c + 2 <= l.c_in; c += 2) input_channels<2, many ? 8 : 4>(l, rows, n, c, wt, g, gx);
+    for (; c < l.c_in; ++c) input_channels<1, 8>(l, rows, n, c, wt, g, gx);
   }
 
   // gw, gb, gx may be null
@@ -439,12 +505,8 @@ template <class T, int W> struct Kernel {
         const int n = int(std::min<int64_t>(kChunk, l.n_outputs - i));
         for (int s = 0; s < n; ++s)
           rows[s] = l.neighbours + (int64_t(r) * n_sites + l.outputs[i + s]) * l.taps;
-        through_activation(l, r, i, n, gy, kept, g);
-        if (gw) {
-          weight_gradient(l, rows, n, x, g, gw + r * per_branch);
-          for (int s = 0; s < n; ++s)
-            for (int j = 0; j < l.c_out; ++j) gb[r * l.c_out + j] += g[s * l.c_out + j];
-        }
+        through_activation(l, r, i, n, gy, kept, g, gb ? gb + r * l.c_out : nullptr);
+        if (gw) weight_gradient(l, rows, n, x, g, gw + r * per_branch);
         if (gx) input_gradient(l, rows, n, p.wt.data() + r * per_branch, g, gx);
       }
   }
@@ -591,10 +653,11 @@ template <class T, int W> struct Kernel {
       if (last.n_outputs < n_sites) std::memset((void*)y, 0, out_vectors * sizeof(V));
       for (int64_t i = 0; i < stack.n_layers; ++i) {
         V* out = i + 1 < stack.n_layers ? at[i + 1].input : y;
-        if (call.kept)
-          forward_layer<true>(stack.layers[i], n_sites, at[i].input, packed[i], out, at[i].kept);
-        else
-          forward_layer<false>(stack.layers[i], n_sites, at[i].input, packed[i], out, nullptr);
+        const Layer& l = stack.layers[i];
+        const auto run = l.activation == PIECEWISE_LINEAR
+                             ? (call.kept ? forward_layer<false, true> : forward_layer<false, false>)
+                             : (call.kept ? forward_layer<true, true> : forward_layer<true, false>);
+        run(l, n_sites, at[i].input, packed[i], out, call.kept ? at[i].kept : nullptr);
       }
       unpack(y, last.c_out, n_sites, lanes, (T*)call.y + tile * W * y_stride);
     });
