@@ -13,7 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -226,25 +226,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     options = parse(arguments)
-    rows = []
-    for case in CASES:
-        if case.name not in options.cases:
-            continue
-        for dtype in options.dtypes:
-            for threads in options.threads:
-                new = list(
-                    measure(
-                        case,
-                        options.kernels,
-                        options.batch,
-                        getattr(torch, dtype),
-                        threads,
-                        options.rounds,
-                    )
-                )
-                rows += new
-                print(markdown(new), flush=True)
-    print(f"\nwritten to {save('step', rows, markdown(rows), options.output)}")
+    rows: list[dict[str, Any]] = []
+    cases = [case for case in CASES if case.name in options.cases]
+    for case, dtype, threads in product(cases, options.dtypes, options.threads):
+        kind = getattr(torch, dtype)
+        new = list(measure(case, options.kernels, options.batch, kind, threads, options.rounds))
+        rows += new
+        print(markdown(new), flush=True)
+        # after every case, so that an interrupted run leaves what it has
+        written = save("step", rows, markdown(rows), options.output)
+    print(f"\nwritten to {written}")
     return rows
 
 
