@@ -22,6 +22,7 @@
 #include <cstring>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #if defined(__AVX512F__)
@@ -232,9 +233,10 @@ template <class T, int W> struct Kernel {
         i += l.c_in * l.c_out;
       }
     p.b.assign(l.branches * l.c_out, T(0));
-    for (int choice = 0; choice < l.choices; ++choice)
-      for (int o = 0; o < l.c_out; ++o)
-        p.b[(l.branches == l.choices ? choice : 0) * l.c_out + o] += scale * b[choice * l.c_out + o];
+    for (int choice = 0; choice < l.choices; ++choice) {
+      T* to = p.b.data() + (l.branches == l.choices ? choice : 0) * l.c_out;
+      for (int o = 0; o < l.c_out; ++o) to[o] += scale * b[choice * l.c_out + o];
+    }
     return p;
   }
 
@@ -513,20 +515,24 @@ template <class T, int W> struct Kernel {
 
   // --- tiles --------------------------------------------------------------------------------
 
-  // Transpose of W vectors in log2(W) rounds of swapping blocks of H
+  // Exchange a's blocks of H lanes at odd places with b's at even places
+  template <int H, size_t... E>
+  static INLINE void exchange(V& a, V& b, std::index_sequence<E...>) {
+    const V before = a;
+#if defined(__clang__)
+    a = __builtin_shufflevector(before, b, (int(E & H ? W + E - H : E))...);
+    b = __builtin_shufflevector(before, b, (int(E & H ? W + E : E + H))...);
+#else
+    a = __builtin_shuffle(before, b, M{I(E & H ? W + E - H : E)...});
+    b = __builtin_shuffle(before, b, M{I(E & H ? W + E : E + H)...});
+#endif
+  }
+
+  // Transpose of W vectors in log2(W) rounds
   template <int H> static INLINE void transpose(V (&rows)[W]) {
     if constexpr (H < W) {
-      M low, high;
-      UNROLL for (int e = 0; e < W; ++e) {
-        low[e] = e & H ? W + e - H : e;
-        high[e] = e & H ? W + e : e + H;
-      }
       UNROLL for (int i = 0; i < W; ++i)
-        if (!(i & H)) {
-          const V a = rows[i], b = rows[i + H];
-          rows[i] = __builtin_shuffle(a, b, low);
-          rows[i + H] = __builtin_shuffle(a, b, high);
-        }
+        if (!(i & H)) exchange<H>(rows[i], rows[i + H], std::make_index_sequence<W>());
       transpose<2 * H>(rows);
     }
   }
@@ -654,10 +660,11 @@ template <class T, int W> struct Kernel {
       for (int64_t i = 0; i < stack.n_layers; ++i) {
         V* out = i + 1 < stack.n_layers ? at[i + 1].input : y;
         const Layer& l = stack.layers[i];
+        const bool keep = call.kept != nullptr;
         const auto run = l.activation == PIECEWISE_LINEAR
-                             ? (call.kept ? forward_layer<false, true> : forward_layer<false, false>)
-                             : (call.kept ? forward_layer<true, true> : forward_layer<true, false>);
-        run(l, n_sites, at[i].input, packed[i], out, call.kept ? at[i].kept : nullptr);
+                             ? (keep ? forward_layer<false, true> : forward_layer<false, false>)
+                             : (keep ? forward_layer<true, true> : forward_layer<true, false>);
+        run(l, n_sites, at[i].input, packed[i], out, keep ? at[i].kept : nullptr);
       }
       unpack(y, last.c_out, n_sites, lanes, (T*)call.y + tile * W * y_stride);
     });
@@ -748,9 +755,10 @@ template <class T, int W> struct Kernel {
         unpack(gy, c_in, n_sites, lanes, (T*)call.grad_x + tile * W * c_in * n_sites);
     });
     if (!weights) return;
+    const V* first = (const V*)total.data();
     for (int64_t i = 0; i < stack.n_layers; ++i)
-      write_gradients(stack.layers[i], (V*)total.data() + sums.at_w[i], (V*)total.data() + sums.at_b[i],
-                      sums.total, threads, (T*)call.grad_weights[i], (T*)call.grad_biases[i]);
+      write_gradients(stack.layers[i], first + sums.at_w[i], first + sums.at_b[i], sums.total,
+                      threads, (T*)call.grad_weights[i], (T*)call.grad_biases[i]);
   }
 
   // --- the affine coupling ------------------------------------------------------------------
@@ -811,7 +819,7 @@ template <class T, int W> struct Kernel {
     const auto start = std::chrono::steady_clock::now();
     for (int64_t n = 0; n < rounds; ++n) {
       UNROLL for (int i = 0; i < kChains; ++i) acc[i] = acc[i] * factor + term;
-      asm volatile("" : "+v"(factor));
+      IN_REGISTER(factor);
     }
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     V sum = V{};
