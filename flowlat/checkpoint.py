@@ -1,22 +1,24 @@
 """Checkpoints are data: read without running anything that is in them."""
 
 import hashlib
+import inspect
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from flowlat.build import FLOW_GROUPS, build_flow
-from flowlat.config import TrainConfig, check
+from flowlat.config import TrainConfig, check, locate
 from flowlat.errors import CheckpointError, ConfigError
 from flowlat.flow import Flow
 
-#: a checkpoint may name only classes and functions of these packages, and only these of them
-ALLOWED_TARGETS = {
-    "lattice": ("flowlat.lattice.",),
-    "action": ("flowlat.actions.",),
-    "prior": ("flowlat.priors.",),
-    "arch": ("flowlat.archs.",),
+#: the packages of whose classes and functions a checkpoint may name one, by group
+ALLOWED = {
+    "lattice": "flowlat.lattice",
+    "action": "flowlat.actions",
+    "prior": "flowlat.priors",
+    "arch": "flowlat.archs",
 }
 
 
@@ -36,10 +38,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"ckpt_path={path}: not a readable checkpoint, truncated or of another program "
             f"({type(error).__name__})"
         ) from error
-    if not isinstance(content, dict) or "config" not in content.get("flowlat", {}):
+    ours = content.get("flowlat") if isinstance(content, dict) else None
+    if not isinstance(ours, dict) or "config" not in ours:
         raise CheckpointError(f"ckpt_path={path}: not a flowlat checkpoint")
     try:
-        _check_flow_config(content["flowlat"]["config"])
+        _check_flow_config(ours["config"])
     except ConfigError as error:
         raise CheckpointError(f"ckpt_path={path}: {error}") from error
     return content
@@ -64,6 +67,8 @@ def load_flow(path: str | Path) -> Flow:
     except ConfigError as error:
         raise CheckpointError(f"ckpt_path={path}: {error}") from error
     weights = flow_weights(content)
+    if not weights:
+        raise CheckpointError(f"ckpt_path={path}: no weights")
     flow.to(dtype=next(iter(weights.values())).dtype)
     load_weights(flow, weights, path)
     return flow.eval()
@@ -71,7 +76,9 @@ def load_flow(path: str | Path) -> Flow:
 
 def flow_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
     """The flow's own state dict within a training checkpoint."""
-    state = content.get("state_dict", {})
+    state = content.get("state_dict")
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        return {}
     prefix = "averaged.module." if any(k.startswith("averaged.") for k in state) else "flow."
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
@@ -104,18 +111,32 @@ def _check_flow_config(config: Any) -> None:
     for group in FLOW_GROUPS:
         if group not in config:
             raise ConfigError(f"config.{group}: missing")
-    for group, allowed in ALLOWED_TARGETS.items():
-        _check_targets(config[group], allowed, f"config.{group}.")
+    for group, package in ALLOWED.items():
+        node = config[group]
+        if not isinstance(node, dict) or "_target_" not in node:
+            raise ConfigError(f"config.{group}={node!r}: must be a mapping with a _target_")
+        for key, value in node.items():
+            _check_plain(value, f"config.{group}.{key}")
+        _check_target(node["_target_"], package, f"config.{group}.")
     check({group: config[group] for group in FLOW_GROUPS}, TrainConfig)
 
 
-def _check_targets(node: Any, allowed: tuple[str, ...], path: str) -> None:
+def _check_target(target: Any, package: str, path: str) -> None:
+    """Only a class or function defined in the package itself: no way through what it imports."""
+    name = rf"{re.escape(package)}(\.\w+){{1,2}}"
+    if isinstance(target, str) and re.fullmatch(name, target):
+        found = locate(target, path)
+        home = getattr(found, "__module__", "")
+        ours = home == package or home.startswith(f"{package}.")
+        if ours and (inspect.isclass(found) or inspect.isfunction(found)):
+            return
+    raise ConfigError(f"{path}_target_={target!r}: not allowed in a checkpoint")
+
+
+def _check_plain(node: Any, path: str) -> None:
+    """Numbers, texts and lists of them: nothing to instantiate below a group."""
     if isinstance(node, dict):
-        target = node.get("_target_")
-        if target is not None and not (isinstance(target, str) and target.startswith(allowed)):
-            raise ConfigError(f"{path}_target_={target!r}: not allowed in a checkpoint")
-        for key, value in node.items():
-            _check_targets(value, allowed, f"{path}{key}.")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            _check_targets(value, allowed, f"{path}{index}.")
+        raise ConfigError(f"{path}={node!r}: not allowed in a checkpoint")
+    if isinstance(node, list):
+        for item in node:
+            _check_plain(item, path)

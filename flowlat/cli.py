@@ -58,6 +58,7 @@ def with_error(value: float, error: float) -> str:
     """A value with its error in the last two digits: 9.2902(23)."""
     if not (math.isfinite(value) and math.isfinite(error) and error > 0):
         return f"{value:.6g}"
+    error = float(f"{error:.1e}")  # 0.0996 is 0.10, and has a digit less
     digits = max(0, 1 - math.floor(math.log10(error)))
     last = round(error * 10**digits) if digits else round(error)
     # an error of a digit or more before the point is written out: 382.3(1.2)

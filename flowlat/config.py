@@ -8,7 +8,7 @@ import inspect
 import types
 import typing
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -31,6 +31,13 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         require_positive("batch_size", self.batch_size)
+
+
+#: the groups of a training that name what they build
+TARGETS = (
+    *("lattice", "action", "prior", "arch", "objective"),
+    *("optimizer", "scheduler", "evaluation", "trainer"),
+)
 
 
 @dataclass
@@ -56,6 +63,8 @@ class TrainConfig:
     init_from: str | None
 
     def __post_init__(self) -> None:
+        for name in TARGETS:
+            require_target(name, getattr(self, name))
         require_seed(self.seed)
         if self.threads is not None:
             require_positive("threads", self.threads)
@@ -83,6 +92,8 @@ class SampleConfig:
     threads: int | None
 
     def __post_init__(self) -> None:
+        for name, node in self.observables.items():
+            require_target(f"observables.{name}", node)
         require_positive("n_samples", self.n_samples)
         require_positive("batch_size", self.batch_size)
         require_seed(self.seed)
@@ -96,8 +107,13 @@ def require_positive(name: str, value: int) -> None:
 
 
 def require_seed(seed: int) -> None:
-    if seed < 0:
-        raise ValueError(f"seed={seed}: must not be negative")
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"seed={seed}: must lie between 0 and 2^63 - 1")
+
+
+def require_target(name: str, node: Any) -> None:
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise ValueError(f"{name}={node!r}: must be a mapping with a _target_")
 
 
 def conf_dir() -> Path:
@@ -113,11 +129,14 @@ def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictCo
     Raises:
         ConfigError: an override that does not compose, or a value that the schema refuses.
     """
+    overrides = list(overrides)
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            cfg = hydra.compose(config_name, overrides=list(overrides))
+            cfg = hydra.compose(config_name, overrides=overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(" ".join(str(error).split())) from error
+    except ValueError as error:  # Hydra's own, of an override such as arch=null
+        raise ConfigError(f"{' '.join(overrides)}: {error}") from error
     validate(cfg, TrainConfig if config_name == "train" else SampleConfig)
     return cfg
 
@@ -150,6 +169,9 @@ def _as_dataclass(value: Any, schema: type, key: str) -> Any:
 
 
 def _construct(schema: type, values: dict[str, Any], path: str) -> Any:
+    missing = {field.name for field in fields(schema)} - values.keys()
+    if missing:
+        raise ConfigError(f"{path}{min(missing)}: missing")
     try:
         return schema(**values)
     except ValueError as error:
@@ -183,7 +205,8 @@ def _check_parameters(node: dict[str, Any], target: Any, path: str) -> None:
     for key, value in node.items():
         if key in KEYWORDS:
             continue
-        if key in parameters:
+        nested = isinstance(value, dict) and "_target_" in value
+        if key in parameters and (nested or configurable(parameters[key], hints)):
             if not accepts(hints.get(key, Any), value):
                 expected = describe(hints[key])
                 raise ConfigError(f"{path}{key}={value!r}: expected {expected}")
@@ -203,7 +226,9 @@ def _type_hints(target: Any) -> dict[str, Any]:
 def configurable(parameter: inspect.Parameter, hints: dict[str, Any]) -> bool:
     """Whether a parameter can be given in a config, rather than by the program."""
     hint = hints.get(parameter.name, Any)
-    return hint is Any or any(plain_type(member) for member in members(hint))
+    return hint is Any or any(
+        plain_type(member) or hasattr(member, "__dataclass_fields__") for member in members(hint)
+    )
 
 
 def members(hint: Any) -> tuple[Any, ...]:
@@ -239,7 +264,11 @@ def accepts(hint: Any, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if origin is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
-    if plain_type(hint) and origin is not dict:
+    if origin is dict or hasattr(origin, "__dataclass_fields__"):
+        return isinstance(value, dict)
+    if origin is tuple and arguments and arguments[-1] is not ...:
+        return isinstance(value, list) and len(value) == len(arguments)
+    if plain_type(hint):
         return isinstance(value, list) and all(
             accepts(arguments[0] if arguments else Any, item) for item in value
         )
@@ -257,6 +286,10 @@ def describe(hint: Any) -> str:
             names.append("null")
         elif member in words:
             names.append(words[member])
+        elif get_origin(member) is tuple and get_args(member)[-1] is not ...:
+            names.append(f"a list of {len(get_args(member))}")
+        elif member is dict or get_origin(member) is dict:
+            names.append("a mapping")
         elif plain_type(member):
             inner = get_args(member)[:1]
             names.append(f"a list, each {describe(inner[0])}" if inner else "a list")

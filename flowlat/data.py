@@ -8,6 +8,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from flowlat.errors import ConfigError
 from flowlat.rng import Stream, generator
 
 
@@ -29,7 +30,7 @@ class PriorDataModule(LightningDataModule):
         batch_size: configurations a step, over all ranks.
 
     Raises:
-        ValueError: batch_size is not a multiple of the number of ranks.
+        ConfigError: batch_size is not a multiple of the number of ranks.
     """
 
     def __init__(self, batch_size: int, seed: int):
@@ -47,7 +48,7 @@ class PriorDataModule(LightningDataModule):
         module: Any = self.trainer.lightning_module
         rank, n_ranks = self.trainer.global_rank, self.trainer.world_size
         if self.batch_size % n_ranks:
-            raise ValueError(
+            raise ConfigError(
                 f"data.batch_size={self.batch_size}: not a multiple of {n_ranks} ranks"
             )
         stream = generator(self.seed, Stream.TRAINING, self.n_drawn, device=module.device)

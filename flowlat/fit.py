@@ -24,6 +24,8 @@ from flowlat.rng import Stream, generator
 from flowlat.threads import set_threads
 from flowlat.training import LitFlow
 
+PRECISIONS = (32, 64, "32", "64", "32-true", "64-true")
+
 #: options of how a flow is computed, which may change between the legs of a run
 IMPLEMENTATION = ("kernel", "recompute")
 
@@ -83,7 +85,7 @@ def build_module(config: dict[str, Any], record: dict[str, Any]) -> LitFlow:
     optimizer, scheduler = instantiate(config, "optimizer"), instantiate(config, "scheduler")
     try:  # their own checks, before anything is written
         scheduler(optimizer(flow.parameters()), total_steps=1, steps_per_epoch=1)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         raise ConfigError(f"optimizer, scheduler: {error}") from error
     return LitFlow(
         flow,
@@ -102,6 +104,12 @@ def build_trainer(config: dict[str, Any], folder: Path, evaluation: Evaluation) 
         value = config["trainer"].get(key)
         if not isinstance(value, int) or value < 1:
             raise ConfigError(f"trainer.{key}={value}: must be an integer of at least 1")
+    clip = config["trainer"].get("gradient_clip_val")
+    if clip is not None and clip < 0:
+        raise ConfigError(f"trainer.gradient_clip_val={clip}: must not be negative")
+    precision = config["trainer"].get("precision", 32)
+    if precision not in PRECISIONS:
+        raise ConfigError(f"trainer.precision={precision}: flows are trained in 32 or 64 bits")
     loggers: list[Logger] = [MetricsTable(folder / "metrics.csv")]
     loggers += instantiate_all(config, "logger").values()
     return instantiate(
@@ -135,7 +143,7 @@ def check_resumable(config: dict[str, Any]) -> None:
 def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """The options in which two configs define different flows: key -> (their value, our value)."""
     found = {}
-    for group in FLOW_GROUPS:
+    for group in (*FLOW_GROUPS, "ema_decay"):
         a, b = theirs[group], ours[group]
         if isinstance(a, dict) and isinstance(b, dict):
             for name in sorted(a.keys() | b.keys()):

@@ -21,6 +21,8 @@ def generator(
     seed: int, stream: Stream, *step: int, device: torch.device | str = "cpu"
 ) -> torch.Generator:
     """A torch generator that is a function of (seed, stream, step) and of nothing else."""
-    key = np.random.SeedSequence([seed, int(stream), *step]).generate_state(1, np.uint64)[0]
+    # with its length: SeedSequence takes (0,) and (0, 0) for the same
+    entropy = [seed, int(stream), len(step), *step]
+    key = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]
     # torch takes seeds of 63 bits
     return torch.Generator(device=device).manual_seed(int(key) >> 1)

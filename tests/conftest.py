@@ -1,14 +1,51 @@
-"""Every test on one thread and in a folder of its own run."""
+"""Every test on one thread; a seeded start; the commands run within this process."""
+
+import logging
+import os
+import runpy
+import sys
+from types import SimpleNamespace
+
+# before numpy and torch start their threads: on small arrays a second one only costs
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+from tests.helpers import ROOT
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Small tensors: a second thread costs more than it brings."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """``command("train.py", "seed=1")`` in ``tmp_path`` and without the start-up of a process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def start(script: str, *arguments: str) -> SimpleNamespace:
+        GlobalHydra.instance().clear()
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [str(ROOT / script), *arguments, "threads=1"])
+        try:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=out, stderr=err)
+
+    yield start
+    GlobalHydra.instance().clear()
+    HydraConfig.instance().cfg = None
+    root.handlers[:], root.level = handlers, level

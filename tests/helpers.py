@@ -1,18 +1,27 @@
 """What several test files need: the options of conf/, flows away from the identity, the shell."""
 
+import copy
 import math
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from flowlat import build_flow, compose
+from flowlat.build import instantiate
+from flowlat.config import TrainConfig, validate
+from flowlat.fit import build_module, build_trainer
+from flowlat.flow import Flow
+from flowlat.training import LitFlow
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 
+DIMENSIONS = (1, 2, 3, 4)
 #: a small lattice of every dimension, with unequal sides
 SHAPES = {1: [6], 2: [4, 6], 3: [2, 4, 4], 4: [2, 4, 2, 2]}
 
@@ -22,29 +31,57 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
+@cache
+def least_dimension(arch: str) -> int:
+    """The smallest d in which an architecture makes sense: its k."""
+    return compose([f"arch={arch}"]).arch.get("k") or 1
+
+
 def overrides(d: int, *more: str) -> list[str]:
+    """The small lattice of dimension d, and more."""
     return [f"lattice={d}d", f"lattice.shape={SHAPES[d]}".replace(" ", ""), *more]
 
 
-def moved_flow(*names: str, dtype: torch.dtype = torch.float64):
-    """A flow with random weights, far enough from the identity for a law to be worth testing."""
-    flow = build_flow(compose(["arch.n_couplings=3", *names])).to(dtype)
+def moved_flow(*names: str) -> Flow:
+    """A float64 flow with random weights, far enough from the identity to put a law to the test."""
+    return copy.deepcopy(_moved_flow(*names))
+
+
+@cache
+def _moved_flow(*names: str) -> Flow:
+    flow = build_flow(compose(["arch.n_couplings=3", *names])).double()
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in flow.parameters():
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
             fan_in = math.prod(parameter.shape[2:]) or 1
-            parameter.add_(0.3 * noise.to(dtype) / fan_in**0.5)
+            parameter.add_(0.3 * noise / fan_in**0.5)
     return flow.eval()
+
+
+def gradient(objective: Any, flow: Flow, action: Any, noise: torch.Tensor) -> torch.Tensor:
+    """The gradient of an objective in all parameters of the flow, one vector."""
+    flow.zero_grad()
+    objective(flow, action, noise)[0].backward()
+    return torch.cat([p.grad.flatten() for p in flow.parameters()])
+
+
+def build_everything(names: list[str], folder: Path) -> LitFlow:
+    """Build all that ``train.py NAMES`` would, up to the first step."""
+    config = validate(compose(names), TrainConfig)
+    module = build_module(config, {})
+    trainer = build_trainer(config, folder, instantiate(config, "evaluation", seed=config["seed"]))
+    for logger in trainer.loggers:
+        logger.finalize("success")
+    return module
 
 
 def run(script: str, *arguments: str, cwd: Path, check: bool = True):
     """Run train.py or sample.py as a user would, on one thread."""
-    environment = {**os.environ, "WANDB_SILENT": "true"}
     done = subprocess.run(
         [sys.executable, str(ROOT / script), "threads=1", *arguments],
         cwd=cwd,
-        env=environment,
+        env={**os.environ, "WANDB_SILENT": "true"},
         capture_output=True,
         text=True,
         timeout=300,

@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from flowlat import build_flow, compose
 
@@ -19,23 +20,33 @@ def test_parameters_of_the_reference_networks(lattice, arch, expected):
 
 
 def test_weights_depend_on_the_seed_alone():
-    config = compose(["arch=combconv_k1", "arch.equivariant=false"])
-    first, second, other = build_flow(config), build_flow(config), build_flow(config, seed=1)
-    weights = [flow.bijection.bijections[0].net.weights[0] for flow in (first, second, other)]
-    assert (weights[0] == weights[1]).all()
-    assert (weights[0] != weights[2]).any()
+    config = compose(["arch=combconv_k1"])
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    flows = [build_flow(config), build_flow(config, seed=0), build_flow(config, seed=1)]
+    assert torch.equal(torch.random.get_rng_state(), before)
+    first, same, other = (torch.nn.utils.parameters_to_vector(f.parameters()) for f in flows)
+    assert torch.equal(first, same)
+    assert (first != other).any()
+
+
+def test_couplings_have_weights_of_their_own():
+    flow = build_flow(compose(["arch=combconv_k1", "recipe=published"]))
+    layers = [coupling.net.weights[0] for coupling in flow.bijection.bijections]
+    assert len({layer.flatten()[0].item() for layer in layers}) == 16
 
 
 def test_identity_start_is_near_the_identity():
-    flow = build_flow(compose([]))
-    z, _ = flow.prior(flow.noise(8))
-    assert (flow.bijection(z)[0] - z).abs().max() < 0.2
+    near, far = (build_flow(compose([f"arch.identity_start={flag}"])) for flag in ("true", "false"))
+    z, _ = near.prior(near.noise(8))
+    moved = (near.bijection(z)[0] - z).abs().max()
+    assert 0 < moved < 0.05
+    assert (far.bijection(z)[0] - z).abs().max() > 5 * moved
 
 
-@pytest.mark.parametrize("option", ["activation_last", "final_tanh"])
+@pytest.mark.parametrize("option", ["activation_last", "final_tanh", "equivariant"])
 def test_options_of_the_net_matter(option):
-    names = ["arch=combconv_k1", "arch.identity_start=false"]
-    built = [build_flow(compose([*names, f"arch.{option}={v}"])) for v in ("true", "false")]
-    noise = built[0].noise(2)
-    built[1].load_state_dict(built[0].state_dict())
-    assert (built[0](noise)[1] - built[1](noise)[1]).abs().min() > 1e-4
+    names = ["arch=combconv_k1", "arch.identity_start=false", "prior=normal"]
+    flows = [build_flow(compose([*names, f"arch.{option}={flag}"])) for flag in ("true", "false")]
+    noise = flows[0].noise(2)
+    assert (flows[0](noise)[1] - flows[1](noise)[1]).abs().min() > 1e-4  # from the same seed

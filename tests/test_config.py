@@ -2,16 +2,16 @@
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
-from flowlat import build_flow, compose
-from flowlat.build import build_action, instantiate, instantiate_all
-from flowlat.checkpoint import load_flow
-from flowlat.config import TrainConfig, validate
+from flowlat import build_flow, compose, load_flow
+from flowlat.build import build_action
+from flowlat.config import SampleConfig, TrainConfig, validate
 from flowlat.errors import CheckpointError, ConfigError
-from flowlat.fit import build_module
-from tests.helpers import options
+from tests.helpers import CONF, build_everything, least_dimension, options
 
-BUILT_ALONE = ("action", "objective", "optimizer", "scheduler", "trainer")
+GROUPS = sorted({path.parent.name for path in CONF.glob("[!h]*/*.yaml")})
+OPTIONS = [(group, name) for group in GROUPS for name in options(group)]
 
 #: name: (shape, m2, lam, couplings, epochs), the table of the published runs
 REFERENCE_RUNS = {
@@ -35,37 +35,50 @@ REFERENCE_RUNS = {
 }
 
 
-@pytest.mark.parametrize("group", BUILT_ALONE)
-def test_every_option_of_a_group_is_built(group):
-    assert options(group)
-    for name in options(group):
-        if (group, name) == ("trainer", "gpu"):
-            continue  # needs one: the error without is tested below
-        extra = ["prior=normal"] if group == "action" else []
-        config = validate(compose([f"{group}={name}", *extra]), TrainConfig)
-        assert instantiate(config, group) is not None
+def groups_of(config_name):
+    """The groups that a yaml at the top of conf/ chooses from."""
+    defaults = OmegaConf.load(CONF / f"{config_name}.yaml").defaults
+    return {key for entry in defaults if entry != "_self_" for key in entry}
 
 
-def test_every_prior_arch_and_lattice_is_built():
-    for group in ("prior", "arch", "lattice"):
-        for name in options(group):
-            dimension = ["lattice=3d"] if name == "combconv_k3" else []
-            build_flow(compose([*dimension, f"{group}={name}"]))
+def test_the_registry_is_found():
+    assert {"lattice", "action", "prior", "arch", "experiment", "observables"} <= set(GROUPS)
+    assert len(OPTIONS) > 40
 
 
-def test_every_logger_is_built(tmp_path):
-    for name in options("logger"):
-        if name == "csv":
-            continue
-        overrides = [f"logger={name}", f"logger.{name}.save_dir={tmp_path}"]
-        overrides += ["logger.wandb.offline=true"] if name == "wandb" else []
-        config = validate(compose(overrides), TrainConfig)
-        (logger,) = instantiate_all(config, "logger").values()
-        logger.finalize("success")
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_every_yaml_composes_and_builds(group, name, tmp_path):
+    if group not in groups_of("train"):
+        assert group in groups_of("sample"), f"conf/{group} is out of reach"
+        compose([f"{group}={name}", "ckpt_path=any"], "sample")
+        return
+    names = [f"{group}={name}"]
+    if group == "arch" and least_dimension(name) > 2:
+        names.append(f"lattice={least_dimension(name)}d")
+    if group == "logger" and name != "csv":
+        names.append(f"logger.{name}.save_dir={tmp_path}")
+    if (group, name) == ("logger", "wandb"):
+        names.append("logger.wandb.offline=true")
+    if (group, name) == ("trainer", "gpu") and not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="trainer: No supported gpu backend found"):
+            build_everything(names, tmp_path)
+        return
+    flow = build_everything(names, tmp_path).flow
+    if flow.lattice.volume <= 256:
+        phi, log_q = flow.sample(2)
+        assert torch.isfinite(log_q).all()
+        assert phi.shape == (2, *flow.lattice.shape)
+
+
+def test_several_loggers_at_once(tmp_path):
+    save = [f"logger.{name}.save_dir={tmp_path}" for name in ("wandb", "tensorboard")]
+    names = ["logger=[wandb,tensorboard]", "logger.wandb.offline=true", *save]
+    build_everything(names, tmp_path)
+    assert list(tmp_path.glob("wandb/offline-run-*"))
 
 
 def test_every_reference_run_is_an_experiment():
-    assert set(options("experiment")) == set(REFERENCE_RUNS)
+    assert set(REFERENCE_RUNS) <= set(options("experiment"))
 
 
 @pytest.mark.parametrize("name", REFERENCE_RUNS)
@@ -76,14 +89,19 @@ def test_reference_run(name):
     assert (config["action"]["m2"], config["action"]["lam"]) == (m2, lam)
     assert config["arch"]["n_couplings"] == couplings
     assert config["arch"]["hidden"] == [8, 8]
+    assert config["arch"]["kernel_size"] == 3
+    assert config["arch"]["activation"] == "leaky_relu"
     assert config["arch"]["final_tanh"]
     assert not config["arch"]["equivariant"]
+    assert not config["arch"]["identity_start"]
     assert config["prior"]["_target_"].endswith("Normal")
     assert config["objective"]["_target_"].endswith("reverse_kl")
+    assert config["optimizer"]["_target_"] == "torch.optim.Adam"
     assert config["optimizer"]["lr"] == 1e-3
     assert config["data"]["batch_size"] == 64
     assert config["trainer"]["max_epochs"] == epochs
     assert config["trainer"]["limit_train_batches"] == 100
+    assert config["trainer"]["gradient_clip_val"] is None
     assert config["ema_decay"] is None
     assert not config["symmetrize"]
     scheduler = config["scheduler"]
@@ -93,59 +111,119 @@ def test_reference_run(name):
         assert scheduler["_target_"].endswith("constant")
 
 
-BAD = [
-    ("arch.k=5", "k=5 exceeds the lattice dimension d=2"),
-    ("arch.k=0", "k=0 must be positive"),
-    ("lattice.shape=[8,7]", r"shape=\[8, 7\].*7 is odd"),
-    ("lattice.shape=[8,0]", r"shape=\[8, 0\]"),
-    ("lattice.shape=[8,-8]", r"shape=\[8, -8\]"),
-    ("lattice.shape=8", "lattice.shape=8: expected a list"),
-    ("arch.kernel_size=4", "kernel_size=4"),
-    ("arch.hidden=[8,0]", r"hidden=\[8, 0\]"),
-    ("arch.hidden=[8,x]", "arch.hidden=.*'x'.*expected a list, each an integer"),
-    ("arch.n_couplings=0", "n_couplings=0"),
-    ("arch.n_couplings=2.5", "n_couplings=2.5: expected an integer"),
-    ("arch.activation=step", "unknown activation 'step'; known: identity, relu"),
-    ("arch.kernel=abacus", "kernel=abacus: unknown .known: auto"),
-    ("action.lam=-1", "lam=-1"),
-    ("action.m2=abc", "action.m2='abc': expected a number"),
-    ("+action.mu=1", "action.mu=1: no such option .known: m2, lam"),
-    ("prior.mass2=-1", "mass2=-1"),
-    ("data.batch_size=0", "data.batch_size=0"),
-    ("data.batch_size=many", "data.batch_size='many': expected an integer"),
-    ("evaluation.n_samples=0", "n_samples=0"),
-    ("optimizer.lr=-1", "[Ii]nvalid learning rate: -1"),
-    ("optimizer.lr=fast", "optimizer.lr='fast': expected a number"),
-    ("scheduler.rise=3", "rise=3"),
-    ("trainer.precision=17", "trainer.precision=17: expected 64 or 32"),
-    ("seed=-1", "seed=-1"),
-    ("ema_decay=2", "ema_decay=2"),
-    ("symmetrize=perhaps", "symmetrize='perhaps': expected true or false"),
-    ("arch=transformer", "Could not find 'arch/transformer'.*Available options.*combconv_k1"),
-    ("actoin.m2=1", "Could not override 'actoin.m2'"),
-    ("arch._target_=flowlat.nothing", "flowlat.nothing.*no such class"),
-    ("init_from=none.ckpt", "none.ckpt: no such file"),
-]
+#: what is typed: the pattern of the line that answers it
+BAD = {
+    "arch.k=5": "k=5 exceeds the lattice dimension d=2",
+    "arch.k=0": "k=0 must be positive",
+    "arch.k=one": "arch.k='one': expected an integer or null",
+    "lattice.shape=[8,7]": r"shape=\[8, 7\].*7 is odd",
+    "lattice.shape=[8,0]": r"shape=\[8, 0\]",
+    "lattice.shape=[8,-8]": r"shape=\[8, -8\]",
+    "lattice.shape=[]": r"shape=\[\]",
+    "lattice.shape=8": "lattice.shape=8: expected a list",
+    "lattice.shape=[8,4.5]": r"lattice.shape=\[8, 4.5\]: expected a list, each an integer",
+    "~lattice.shape": "lattice.*shape",
+    "lattice=5d": "Could not find 'lattice/5d'.*1d 2d 3d 4d",
+    "arch.kernel_size=4": "kernel_size=4",
+    "arch.kernel_size=-3": "kernel_size=-3",
+    "arch.hidden=[8,0]": r"hidden=\[8, 0\]",
+    "arch.hidden=[8,x]": "arch.hidden=.*'x'.*expected a list, each an integer",
+    "arch.n_couplings=0": "n_couplings=0",
+    "arch.n_couplings=2.5": "n_couplings=2.5: expected an integer",
+    "arch.activation=step": "unknown activation 'step'; known: identity, relu",
+    "arch.kernel=abacus": "kernel=abacus: unknown .known: auto",
+    "arch._target_=flowlat.nothing": "flowlat.nothing.*no such class",
+    "+arch.lattice=3": "arch.lattice=3: no such option",
+    "arch=transformer": "Could not find 'arch/transformer'.*Available options.*combconv_k1",
+    "~arch": "arch",
+    "arch=null": "arch",
+    "action.lam=-1": "lam=-1",
+    "action.lam=nan": "lam=nan",
+    "action.m2=abc": "action.m2='abc': expected a number",
+    "action.m2=true": "action.m2=True: expected a number",
+    "+action.mu=1": "action.mu=1: no such option .known: m2, lam",
+    "~action._target_": "action",
+    "actoin.m2=1": "Could not override 'actoin.m2'",
+    "+actoin=1": "actoin=1: no such option .known: lattice, action",
+    "prior.mass2=-1": "mass2=-1",
+    "prior.mass2=nan": "mass2=nan",
+    "prior.shift=x": "prior.shift='x': expected a number or null",
+    "prior=potential action.lam=0 action.m2=-1": "m2=-1, lam=0",
+    "prior=potential action=free": "action.lam",
+    "data.batch_size=0": "data.batch_size=0",
+    "data.batch_size=many": "data.batch_size='many': expected an integer",
+    "data=null": "data",
+    "evaluation.n_samples=0": "n_samples=0",
+    "evaluation.batch_size=0": "batch_size=0",
+    "evaluation.every_n_epochs=0": "every_n_epochs=0",
+    "evaluation=null": "evaluation",
+    "optimizer.lr=-1": "[Ii]nvalid learning rate: -1",
+    "optimizer.lr=fast": "optimizer.lr='fast': expected a number",
+    "optimizer.betas=[0.9,2]": "optimizer.*beta.* 2",
+    "optimizer.betas=[0.9]": r"optimizer.*betas",
+    "+optimizer.foreach=true": "optimizer.*foreach",
+    "+optimizer.params=3": "optimizer.*params",
+    "scheduler.rise=3": "rise=3",
+    "scheduler=step scheduler.milestones=[a]": r"scheduler.milestones=\['a'\]: expected a list",
+    "trainer.precision=17": "trainer.precision=17: expected 64 or 32",
+    "trainer.max_epochs=0": "trainer.max_epochs=0",
+    "trainer.max_epochs=null": "trainer.max_epochs=None",
+    "trainer.limit_train_batches=0": "trainer.limit_train_batches=0",
+    "trainer.limit_train_batches=0.5": "trainer.limit_train_batches=0.5",
+    "trainer.gradient_clip_val=-1": "trainer.gradient_clip_val=-1",
+    "trainer.accelerator=abacus": "trainer.*accelerator='abacus'",
+    "trainer.devices=0": "trainer.*devices=0",
+    "seed=-1": "seed=-1",
+    "seed=1.5": "seed=1.5",
+    "seed=99999999999999999999": "seed=99999999999999999999",
+    "threads=0": "threads=0",
+    "ema_decay=2": "ema_decay=2",
+    "symmetrize=perhaps": "symmetrize='perhaps': expected true or false",
+    "init_from=none.ckpt": "none.ckpt: no such file",
+    "init_from=a ckpt_path=b": "init_from=a with ckpt_path=b",
+    "experiment=none": "Could not find 'experiment/none'.*tutorial_2d",
+}
 
 
-@pytest.mark.parametrize(("override", "message"), BAD, ids=[override for override, _ in BAD])
-def test_bad_input_is_one_line_that_names_key_and_value(override, message):
-    def start():
-        config = validate(compose([override]), TrainConfig)
-        build_module(config, {})
-        instantiate(config, "evaluation", seed=0)
+@pytest.mark.parametrize("typed", BAD)
+def test_bad_input_is_one_line_that_names_key_and_value(typed, tmp_path):
+    with pytest.raises((ConfigError, CheckpointError), match=BAD[typed]) as caught:
+        build_everything(typed.split(), tmp_path)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
-    with pytest.raises((ConfigError, CheckpointError), match=message) as caught:
-        start()
+
+BAD_SAMPLING = {
+    "n_samples=0": "n_samples=0",
+    "n_samples=1e3": "n_samples=1000.0: expected an integer",
+    "batch_size=-1": "batch_size=-1",
+    "precision=16": "precision=16: expected 32 or 64 or null",
+    "save_configs=perhaps": "save_configs='perhaps': expected true or false",
+    "seed=-1": "seed=-1",
+    "observables=none": "Could not find 'observables/none'.*basic",
+    "+observables.x._target_=flowlat.observables.Nothing": "observables.x.*Nothing.*no such",
+    "+observables.x=3": "observables.*x.*3",
+    "n_sample=3": "Could not override 'n_sample'",
+}
+
+
+@pytest.mark.parametrize("typed", BAD_SAMPLING)
+def test_bad_input_to_sampling(typed):
+    with pytest.raises(ConfigError, match=BAD_SAMPLING[typed]) as caught:
+        compose(["ckpt_path=any", typed], "sample")
     assert "\n" not in str(caught.value)
 
 
-def test_no_gpu_is_one_line():
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
-    config = validate(compose(["trainer=gpu"]), TrainConfig)
-    with pytest.raises(ConfigError, match="trainer: No supported gpu backend found"):
-        instantiate(config, "trainer")
+def test_sampling_needs_a_checkpoint():
+    with pytest.raises(ConfigError, match="ckpt_path"):
+        compose([], "sample")
+
+
+@pytest.mark.parametrize("schema", [TrainConfig, SampleConfig])
+def test_a_schema_holds_the_keys_of_its_yaml(schema):
+    name = "train" if schema is TrainConfig else "sample"
+    found = set(compose(["ckpt_path=any"], name))
+    assert found == set(schema.__dataclass_fields__)
 
 
 def test_symmetrize_needs_an_even_action(monkeypatch):

@@ -3,8 +3,8 @@
 import numpy as np
 
 
-def chain(m2: float, lam: float, length: int, n: int = 400) -> tuple[float, float]:
-    """log Z and <phi^2> of the periodic chain, by Gauss-Legendre quadrature.
+def chain(m2: float, lam: float, length: int, n: int = 200) -> tuple[float, float]:
+    """log Z and <phi^2> of the periodic chain, by Gauss-Legendre quadrature on n nodes.
 
     T(a, b) = exp(-V(a)/2 - (a - b)^2 - V(b)/2), V = m2 phi^2 + lam phi^4;  Z = tr T^L.
     """

@@ -34,8 +34,8 @@ class FreeField(Prior):
         n_coefficients: int = 6,
     ):
         super().__init__(lattice)
-        if mass2 <= 0:
-            raise ValueError(f"mass2={mass2}: must be positive")
+        if not 0 < mass2 < math.inf:
+            raise ValueError(f"mass2={mass2}: must be positive and finite")
         if n_coefficients < 0:
             raise ValueError(f"n_coefficients={n_coefficients}: must not be negative")
         self.log_mass2 = nn.Parameter(torch.tensor(math.log(mass2)))

@@ -29,7 +29,7 @@ class SingleSitePotential(Prior):
 
     def __init__(self, lattice: Lattice, m2: float, lam: float, n_bins: int = 4096):
         super().__init__(lattice)
-        if lam < 0 or (lam == 0 and m2 <= 0):
+        if not (lam > 0 or (lam == 0 and m2 > 0)):
             raise ValueError(f"m2={m2}, lam={lam}: the single-site potential does not confine")
         self.m2, self.lam = float(m2), float(lam)
         reach = self._reach()
