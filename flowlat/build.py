@@ -12,7 +12,6 @@ from flowlat.actions import Action
 from flowlat.config import TrainConfig, validate
 from flowlat.errors import ConfigError
 from flowlat.flow import Flow, PushforwardFlow, SymmetrizedFlow
-from flowlat.lattice import Lattice
 
 #: the groups that define a flow, and so all that a checkpoint has to hold
 FLOW_GROUPS = ("lattice", "action", "prior", "arch", "symmetrize")
@@ -44,11 +43,6 @@ def build_flow(cfg: DictConfig | dict[str, Any], seed: int | None = None) -> Flo
 def build_action(cfg: DictConfig | dict[str, Any]) -> Action:
     """The action of a config."""
     return instantiate(plain(cfg), "action")
-
-
-def build_lattice(cfg: DictConfig | dict[str, Any]) -> Lattice:
-    """The lattice of a config."""
-    return instantiate(plain(cfg), "lattice")
 
 
 def instantiate(config: dict[str, Any], group: str, **given: Any) -> Any:

@@ -57,11 +57,15 @@ def load_flow(path: str | Path) -> Flow:
     Raises:
         CheckpointError: see :func:`read_checkpoint`; or weights that do not fit the config.
     """
-    content = read_checkpoint(path)
+    return flow_of(read_checkpoint(path), path)
+
+
+def flow_of(content: dict[str, Any], path: str | Path) -> Flow:
+    """:func:`load_flow` from contents that are already read; ``path`` is for the messages."""
     config = content["flowlat"]["config"]
     if "kernel" in config["arch"]:
         # how it is computed is not the checkpoint's to say: another machine has other kernels
-        config["arch"]["kernel"] = "auto"
+        config = {**config, "arch": {**config["arch"], "kernel": "auto"}}
     try:
         flow = build_flow(config)
     except ConfigError as error:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from flowlat.actions import Action
 from flowlat.build import FLOW_GROUPS, build_action, instantiate_all
-from flowlat.checkpoint import load_flow, read_checkpoint, sha256
+from flowlat.checkpoint import flow_of, read_checkpoint, sha256
 from flowlat.ensemble import EnsembleWriter
 from flowlat.errors import CheckpointError, ConfigError
 from flowlat.evaluation import proposals
@@ -39,11 +39,12 @@ def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     Returns the summary.
     """
     path, seed = config["ckpt_path"], config["seed"]
-    flow_config = read_checkpoint(path)["flowlat"]["config"]
+    content = read_checkpoint(path)
+    flow_config = content["flowlat"]["config"]
     action = build_action(flow_config)
     observables = instantiate_all(config, "observables")
     set_threads(config["threads"], flow_config["lattice"]["shape"], config["batch_size"])
-    flow = load_flow(path).to(pick_device(config["device"]))
+    flow = flow_of(content, path).to(pick_device(config["device"]))
     if config["precision"]:
         flow.to(torch.float64 if config["precision"] == 64 else torch.float32)
     ensemble = EnsembleWriter(
