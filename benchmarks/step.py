@@ -2,9 +2,16 @@
 
     python -m benchmarks.step                     the whole table, into benchmarks/results/
     python -m benchmarks.step --cases d4_L4_k1 --kernels cpu torch --rounds 5
+    python -m benchmarks.step --device cuda       the default where there is a CUDA device
 
 All contenders of a case run in turn in one process, round after round, so that a noisy machine
 slows all of them; the figures are medians, the spread is half the range of the middle half.
+
+On a CUDA device the batch is 1024, the published form runs eagerly, and the Triton kernels run with
+and without CUDA graphs. Times are between events of the device. The traffic is what a computation
+layer by layer cannot do without: a layer reads its input and writes its output, and its backward
+reads its input and the gradient of its output and writes the gradient of its input. Peaks are
+measured: a large copy, a large matrix product.
 """
 
 import argparse
@@ -19,11 +26,12 @@ from typing import Any
 
 import torch
 
-from benchmarks import transcription
+from benchmarks import cuda, transcription
 from benchmarks.machine import peak_gflops, peak_memory_mb, reset_peak_memory
-from benchmarks.report import save
+from benchmarks.report import FOLDER, save
 from flowlat.actions import Phi4
 from flowlat.archs import combconv
+from flowlat.cuda_graphs import GraphedObjective
 from flowlat.flow import PushforwardFlow
 from flowlat.kernels import available_kernels
 from flowlat.lattice import Lattice
@@ -32,6 +40,8 @@ from flowlat.priors import Normal
 
 HIDDEN = (8, 8)
 PUBLISHED = "published"
+GRAPHS = "+graphs"  # after the name of a kernel: a train step as one CUDA graph
+BATCH = {"cpu": 64, "cuda": 1024}
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,12 @@ class Case:
         pairs = sum(a * b for a, b in pairwise(channels))
         per_site = 2 * math.comb(len(self.shape), self.k) * 3**self.k * pairs
         return 1e-9 * per_site * self.sites * batch * self.n_couplings * (3 if training else 1)
+
+    def gbyte(self, batch: int, training: bool, dtype: torch.dtype) -> float:
+        """Least traffic of the convolutions, layer by layer."""
+        channels = (1, *HIDDEN, 2)
+        fields = sum(a + b + (2 * a + b if training else 0) for a, b in pairwise(channels))
+        return 1e-9 * fields * self.sites * batch * self.n_couplings * dtype.itemsize
 
 
 CASES = (
@@ -90,21 +106,23 @@ def published(case: Case, batch: int, dtype: torch.dtype, device: str) -> Conten
 def ours(
     case: Case, kernel: str, batch: int, dtype: torch.dtype, device: str, recompute: bool = False
 ) -> Contender:
-    """flowlat with the same architecture and a given kernel."""
+    """flowlat with the same architecture and a given kernel, by CUDA graphs if its name says so."""
     lattice = Lattice(case.shape)
     bijection = combconv(
         lattice,
         k=case.k,
         n_couplings=case.n_couplings,
+        block=None,
         hidden=HIDDEN,
         final_tanh=True,
         identity_start=False,
         recompute=recompute,
-        kernel=kernel,
+        kernel=kernel.removesuffix(GRAPHS),
     )
     flow = PushforwardFlow(Normal(lattice), bijection).to(device, dtype)
     action = Phi4(m2=-4.0, lam=5.113)
-    return _contender(flow, lambda: reverse_kl(flow, action, flow.noise(batch))[0])
+    objective = GraphedObjective(reverse_kl) if kernel.endswith(GRAPHS) else reverse_kl
+    return _contender(flow, lambda: objective(flow, action, flow.noise(batch))[0])
 
 
 def _contender(flow: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> Contender:
@@ -123,23 +141,30 @@ def _contender(flow: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> Conte
 
 
 def measure(
-    case: Case, kernels: Sequence[str], batch: int, dtype: torch.dtype, threads: int, rounds: int
+    case: Case,
+    kernels: Sequence[str],
+    batch: int,
+    dtype: torch.dtype,
+    threads: int,
+    rounds: int,
+    device: str,
 ) -> Iterator[dict[str, Any]]:
     """One row for each contender and mode."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(threads)
     contenders = {PUBLISHED: published(case, batch, dtype, device)}
     contenders |= {kernel: ours(case, kernel, batch, dtype, device) for kernel in kernels}
-    peak = peak_gflops(dtype)
+    peak = cuda.peak_gflops(dtype) if device == "cuda" else peak_gflops(dtype)
     for mode in ("train", "sample"):
         calls = {name: getattr(contender, mode) for name, contender in contenders.items()}
+        if mode == "sample":  # without graphs
+            calls = {name: call for name, call in calls.items() if not name.endswith(GRAPHS)}
         memory = {name: _memory_of(call) for name, call in calls.items()}
         times = interleave(calls, rounds, device)
         base = statistics.median(times[PUBLISHED])
         gflop = case.gflop(batch, training=mode == "train")
         for name, seconds in times.items():
             median = statistics.median(seconds)
-            yield {
+            row = {
                 "case": case.name,
                 **{k: v for k, v in asdict(case).items() if k != "name"},
                 "mode": mode,
@@ -155,6 +180,11 @@ def measure(
                 "peak_memory_mb": memory[name],
                 "ns_per_site_coupling": 1e9 * median / (case.sites * batch * case.n_couplings),
             }
+            if device == "cuda":
+                row["gbytes"] = case.gbyte(batch, mode == "train", dtype) / median
+                row["share_of_bandwidth"] = row["gbytes"] / cuda.peak_gbytes()
+                row["peak_gflops"], row["peak_gbytes"] = peak, cuda.peak_gbytes()
+            yield row
 
 
 def interleave(
@@ -162,14 +192,17 @@ def interleave(
 ) -> dict[str, list[float]]:
     """Seconds of each call in each round; every round runs all of them in turn."""
     times: dict[str, list[float]] = {name: [] for name in calls}
+    clock = cuda.seconds if device == "cuda" else _seconds
     for _ in range(rounds):
         for name, call in calls.items():
-            _synchronize(device)
-            start = time.perf_counter()
-            call()
-            _synchronize(device)
-            times[name].append(time.perf_counter() - start)
+            times[name].append(clock(call))
     return times
+
+
+def _seconds(call: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def _memory_of(call: Callable[[], None]) -> float | None:
@@ -186,42 +219,59 @@ def _spread(seconds: list[float]) -> float:
     return (quartiles[2] - quartiles[0]) / 2
 
 
-def _synchronize(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as a table."""
+    """The rows as a table; with the bandwidth where it was measured."""
+    names = ["case", "mode", "dtype", "threads", "kernel", "ms", "ratio", "GFLOP/s", "of peak"]
+    names += ["GB/s", "of bandwidth"] * ("gbytes" in rows[0]) + ["MB"]
     lines = [
-        "| case | mode | dtype | threads | kernel | ms | ratio | GFLOP/s | of peak | MB |",
-        "| --- | --- | --- | --: | --- | --: | --: | --: | --: | --: |",
+        f"| {' | '.join(names)} |",
+        "| --- | --- | --- | --: | --- |" + " --: |" * len(names[5:]),
     ]
     for r in rows:
-        share = f"{r['share_of_peak']:.0%}" if r["share_of_peak"] is not None else "-"
-        memory = f"{r['peak_memory_mb']:.0f}" if r["peak_memory_mb"] is not None else "-"
-        lines.append(
-            f"| {r['case']} | {r['mode']} | {r['dtype']} | {r['threads']} | {r['kernel']} "
-            f"| {r['ms']:.2f} ± {r['spread_ms']:.2f} | {r['ratio']:.1f} | {r['gflops']:.1f} "
-            f"| {share} | {memory} |"
-        )
+        cells = [r["case"], r["mode"], r["dtype"], str(r["threads"]), r["kernel"]]
+        cells += [f"{r['ms']:.2f} ± {r['spread_ms']:.2f}", f"{r['ratio']:.1f}"]
+        cells += [f"{r['gflops']:.1f}", _share(r["share_of_peak"])]
+        if "gbytes" in r:
+            cells += [f"{r['gbytes']:.0f}", _share(r["share_of_bandwidth"])]
+        memory = r["peak_memory_mb"]
+        cells.append(f"{memory:.0f}" if memory is not None else "-")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
+def _share(value: float | None) -> str:
+    return f"{value:.0%}" if value is not None else "-"
+
+
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    default_kernels = [k for k in available_kernels() if k != "reference"]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     names = [case.name for case in CASES]
     parser.add_argument("--cases", nargs="+", choices=names, default=names)
-    parser.add_argument("--kernels", nargs="+", default=default_kernels)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--kernels", nargs="+", help="default: all that run on the device")
+    default_device = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", choices=["cpu", "cuda"], default=default_device)
+    parser.add_argument("--batch", type=int, help=f"default: {BATCH}")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--dtypes", nargs="+", default=["float32", "float64"])
-    all_threads = torch.get_num_threads()
-    parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, all_threads}))
+    parser.add_argument("--threads", nargs="+", type=int, help="of the CPU; default: one, and all")
     parser.add_argument("--output", type=Path, help="JSON file (default: in benchmarks/results/)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    on_cpu = options.device == "cpu"
+    options.kernels = options.kernels or kernels_of(options.device)
+    options.batch = options.batch or BATCH[options.device]
+    options.threads = options.threads or (sorted({1, torch.get_num_threads()}) if on_cpu else [1])
+    if not on_cpu:  # a file of its own, and the table of the README is the CPU's
+        options.output = options.output or FOLDER / "results" / "step_cuda.json"
+    return options
+
+
+def kernels_of(device: str) -> list[str]:
+    """The fast kernels that run on a device; on a CUDA device also by CUDA graphs."""
+    if device == "cuda":
+        fast = [name for name in ("torch", "triton") if name in available_kernels()][-1]
+        return [fast, fast + GRAPHS]
+    return [name for name in available_kernels() if name in ("torch", "cpu")]
 
 
 def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -229,8 +279,8 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     cases = [case for case in CASES if case.name in options.cases]
     for case, dtype, threads in product(cases, options.dtypes, options.threads):
-        kind = getattr(torch, dtype)
-        new = list(measure(case, options.kernels, options.batch, kind, threads, options.rounds))
+        kind, batch, rounds = getattr(torch, dtype), options.batch, options.rounds
+        new = list(measure(case, options.kernels, batch, kind, threads, rounds, options.device))
         rows += new
         print(markdown(new), flush=True)
         # after every case, so that an interrupted run leaves what it has

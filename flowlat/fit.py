@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import Logger
 from flowlat.build import FLOW_GROUPS, build_action, build_flow, instantiate, instantiate_all
 from flowlat.callbacks import AtomicCheckpointIO, Evaluation, Progress, checkpoints
 from flowlat.checkpoint import flow_weights, load_flow, load_weights, read_checkpoint
+from flowlat.cuda_graphs import with_cuda_graphs
 from flowlat.data import PriorDataModule
 from flowlat.errors import CheckpointError, ConfigError, DivergedError
 from flowlat.evaluation import proposals
@@ -87,10 +88,16 @@ def build_module(config: dict[str, Any], record: dict[str, Any]) -> LitFlow:
         scheduler(optimizer(flow.parameters()), total_steps=1, steps_per_epoch=1)
     except (ValueError, RuntimeError) as error:
         raise ConfigError(f"optimizer, scheduler: {error}") from error
+    objective = with_cuda_graphs(
+        instantiate(config, "objective"),
+        config["cuda_graphs"],
+        config["lattice"]["shape"],
+        config["data"]["batch_size"],
+    )
     return LitFlow(
         flow,
         build_action(config),
-        instantiate(config, "objective"),
+        objective,
         optimizer,
         scheduler,
         config["ema_decay"],

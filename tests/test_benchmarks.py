@@ -1,6 +1,7 @@
 """The benchmarks run in their smallest form, and the yardstick is the same flow as ours."""
 
 import json
+from itertools import product
 
 import pytest
 import torch
@@ -11,23 +12,72 @@ from flowlat.archs import combconv
 from flowlat.lattice import Lattice
 
 
-def test_step_in_its_smallest_form(tmp_path):
+def smallest(tmp_path, *arguments):
     output = tmp_path / "step.json"
-    arguments = ["--cases", "d2_L8_conv", "--rounds", "1", "--batch", "2", "--threads", "1"]
-    step.main([*arguments, "--dtypes", "float32", "--output", str(output)])
+    small = ["--cases", "d2_L8_conv", "--rounds", "1", "--batch", "2", "--output", str(output)]
+    step.main([*small, *arguments])
     content = json.loads(output.read_text())
-    assert {"processor", "torch", "date"} <= content["environment"].keys()
-    kernels = {row["kernel"] for row in content["rows"]}
-    assert {"published", "torch"} <= kernels
+    assert {"processor", "gpu", "torch", "date"} <= content["environment"].keys()
     for row in content["rows"]:
         assert row["ms"] > 0
         assert row["gflops"] > 0
+    return content["rows"]
+
+
+def test_step_in_its_smallest_form(tmp_path):
+    options = ["--device", "cpu", "--dtypes", "float32", "float64", "--threads", "1"]
+    rows = smallest(tmp_path, *options)
+    found = {(r["kernel"], r["mode"], r["dtype"]) for r in rows}
+    kernels = {"published", *step.kernels_of("cpu")}
+    assert {"published", "torch"} <= kernels
+    assert found == set(product(kernels, ["train", "sample"], ["float32", "float64"]))
+    assert step.markdown(rows).count("\n") == len(rows) + 1
+
+
+def test_one_thread_and_all_by_default(tmp_path, monkeypatch):
+    """Without running anything: beside other tests, two threads take a minute."""
+    monkeypatch.setattr(step, "_memory_of", lambda call: None)
+    monkeypatch.setattr(step, "interleave", lambda calls, *_: {name: [1.0] for name in calls})
+    torch.set_num_threads(2)
+    rows = smallest(tmp_path, "--device", "cpu")
+    assert {(r["dtype"], r["threads"]) for r in rows} == {*product(["float32", "float64"], [1, 2])}
+    torch.set_num_threads(1)
+    options = step.parse(["--device", "cpu"])
+    assert options.threads == [1]
+    assert options.batch == 64
+    assert options.output is None  # the table of the README
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
+def test_step_on_a_cuda_device(tmp_path):
+    rows = smallest(tmp_path, "--dtypes", "float32")
+    assert {r["kernel"] for r in rows} == {"published", *step.kernels_of("cuda")}
+    for row in rows:
+        assert 0 < row["share_of_bandwidth"] < 1
+        assert 0 < row["share_of_peak"] < 1
+
+
+def test_the_table_has_the_bandwidth_where_it_was_measured():
+    row = {"case": "d2", "mode": "train", "dtype": "float32", "threads": 1, "kernel": "triton"}
+    row |= {"ms": 1.0, "spread_ms": 0.1, "ratio": 10.0, "gflops": 5000.0, "share_of_peak": 0.1}
+    row |= {"gbytes": 1000.0, "share_of_bandwidth": 0.5, "peak_memory_mb": None}
+    header, _, line = step.markdown([row]).splitlines()
+    assert header.count("|") == line.count("|")
+    assert "| 1000 | 50% | - |" in line
 
 
 def test_gflop_by_hand():
     """d = 2, L = 8, k = 2: 9 taps, 8 + 64 + 16 channel pairs."""
     case = step.Case("x", (8, 8), 2, n_couplings=1)
     assert case.gflop(1, training=False) == pytest.approx(1e-9 * 2 * 64 * 9 * 88)
+
+
+def test_traffic_by_hand():
+    """1 + 8, 8 + 8, 8 + 2 channels forward; 2 + 8, 16 + 8, 16 + 2 more for a gradient."""
+    case = step.Case("x", (8, 8), 2, n_couplings=1)
+    assert case.gbyte(1, False, torch.float32) == pytest.approx(1e-9 * 64 * 4 * 35)
+    assert case.gbyte(1, True, torch.float64) == pytest.approx(1e-9 * 64 * 8 * (35 + 52))
 
 
 def test_the_transcription_is_the_same_flow():

@@ -38,7 +38,7 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(x, params)
-        y, log_det = torch.empty_like(x), x.new_empty(len(x))
+        y, log_det = torch.empty_like(x), x.new_empty(x.shape[0])
         call("flowlat_affine_forward", x, params, y, log_det)
         return y, log_det
 
@@ -54,6 +54,7 @@ class _Affine(torch.autograd.Function):
 
 def call(function: str, x: Tensor, *others: Tensor) -> None:
     """Run a function of the library on contiguous tensors, x first."""
+    batch = x.shape[0]
     addresses = [tensor.data_ptr() for tensor in (x, *others)]
-    sites = x[0].numel() if len(x) else 0
-    getattr(library(), function)(len(x), sites, *addresses, int(x.dtype == torch.float64))
+    is_double = int(x.dtype == torch.float64)
+    getattr(library(), function)(batch, x.numel() // max(1, batch), *addresses, is_double)

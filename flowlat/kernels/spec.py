@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -123,6 +123,12 @@ class StencilSpec:
         return Lattice(self.shape).parity_mask(self.outputs)
 
 
+@cache
+def active_on(spec: StencilSpec, device: torch.device) -> Tensor | None:
+    """``spec.active`` on a device, copied there once: a CUDA graph cannot wait for a copy."""
+    return None if spec.active is None else spec.active.to(device)
+
+
 def check_stack(
     x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], spec: StencilSpec
 ) -> None:
@@ -130,17 +136,19 @@ def check_stack(
     layers = len(spec.activations)
     if len(weights) != layers or len(biases) != layers:
         raise ValueError(f"{layers} layers, but {len(weights)} weights and {len(biases)} biases")
-    if x.ndim != len(spec.shape) + 2 or x.shape[2:] != spec.shape:
+    if x.shape[2:] != spec.shape:
         raise ValueError(f"x must be (batch, channels, *{spec.shape}), got {tuple(x.shape)}")
-    branches, channels = len(spec.branches), x.shape[1]
+    # a tensor's attributes are read once each: this runs at every call
+    branches, channels, dtype, device = len(spec.branches), x.shape[1], x.dtype, x.device
     for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
-        if w.ndim != 4 or w.shape != (branches, w.shape[1], channels, spec.taps):
+        shape = w.shape
+        if len(shape) != 4 or shape != (branches, shape[1], channels, spec.taps):
             want = f"({branches}, C_out, {channels}, {spec.taps})"
-            raise ValueError(f"weight {i} must be {want}, got {tuple(w.shape)}")
-        if b.shape != (branches, w.shape[1]):
-            raise ValueError(f"bias {i} must be {(branches, w.shape[1])}, got {tuple(b.shape)}")
-        if w.dtype != x.dtype or b.dtype != x.dtype:
-            raise ValueError(f"layer {i} is {w.dtype} and {b.dtype}, but x is {x.dtype}")
-        if w.device != x.device or b.device != x.device:
-            raise ValueError(f"layer {i} is on {w.device} and {b.device}, but x on {x.device}")
-        channels = w.shape[1]
+            raise ValueError(f"weight {i} must be {want}, got {tuple(shape)}")
+        channels = shape[1]
+        if b.shape != (branches, channels):
+            raise ValueError(f"bias {i} must be {(branches, channels)}, got {tuple(b.shape)}")
+        if w.dtype != dtype or b.dtype != dtype:
+            raise ValueError(f"layer {i} is {w.dtype} and {b.dtype}, but x is {dtype}")
+        if w.device != device or b.device != device:
+            raise ValueError(f"layer {i} is on {w.device} and {b.device}, but x on {device}")

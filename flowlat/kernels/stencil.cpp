@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -274,11 +275,14 @@ template <class T, int W> struct Kernel {
   // z[s][j] -> max(z, 0) + slope min(z, 0); the signs to mask[s * per], in bits c0 % kBits + j
   template <int CO, int NS, bool KEEP>
   static INLINE void piecewise_linear(T slope, int c0, V (&z)[NS][CO], M* mask, int64_t per) {
+    // of relu alone, for which -infinity * slope would be NaN
+    const V least = splat(slope == 0 ? T(0) : -std::numeric_limits<T>::infinity());
     UNROLL for (int s = 0; s < NS; ++s) {
       M signs = M{};
       UNROLL for (int j = 0; j < CO; ++j) {
         const M positive = z[s][j] > T(0);
         if (KEEP) signs |= positive & (I(1) << j);
+        z[s][j] = z[s][j] < least ? least : z[s][j];
         z[s][j] = positive ? z[s][j] : z[s][j] * slope;
       }
       if (KEEP) mask[s * per] = c0 % kBits ? mask[s * per] | (signs << I(c0 % kBits)) : signs;

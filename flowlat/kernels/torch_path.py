@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from flowlat.kernels.spec import ACTIVATIONS, StencilSpec
+from flowlat.kernels.spec import ACTIVATIONS, StencilSpec, active_on
 
 
 def torch_stack(
@@ -26,9 +26,10 @@ def torch_stack(
         h = act(_mean(z)) if spec.activation_last else _mean([act(v) for v in z])
         h = h.unflatten(1, (*spec.shape, x.shape[0]))
     y = h.movedim(-1, 0)
-    if spec.active is None:
+    active = active_on(spec, x.device)
+    if active is None:
         return y.contiguous()
-    return torch.where(spec.active.to(x.device), y, torch.zeros((), dtype=y.dtype, device=y.device))
+    return torch.where(active, y, torch.zeros((), dtype=y.dtype, device=y.device))
 
 
 def _mean(parts: list[Tensor]) -> Tensor:

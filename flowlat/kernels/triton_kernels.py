@@ -116,6 +116,22 @@ def _gather(
 
 
 @triton.jit
+def _preactivation(
+    total, h, channel, weight, bias, table, r, site, member, exists, batch, out,
+    SITES: tl.constexpr, TAPS: tl.constexpr, C_IN: tl.constexpr, C_OUT: tl.constexpr,
+    MERGED: tl.constexpr, UNROLL: tl.constexpr,
+):  # fmt: skip
+    """z_r = bias_r + conv_r(h) (CB, BS, BB), or total + z_r where MERGED."""
+    b = tl.load(bias + r * C_OUT + out, mask=out < C_OUT, other=0.0)
+    return _gather(
+        total + b if MERGED else tl.zeros_like(total) + b,
+        h, channel, weight + r * C_OUT * C_IN * TAPS, table + r * TAPS * SITES,
+        site, member, exists, batch, out,
+        SITES, TAPS, C_IN, C_OUT, C_IN * TAPS, TAPS, False, UNROLL,
+    )  # fmt: skip
+
+
+@triton.jit
 def forward(
     h, weight, bias, table, sites, n_sites, batch, y,
     SITES: tl.constexpr, BRANCHES: tl.constexpr, TAPS: tl.constexpr, C_IN: tl.constexpr,
@@ -131,12 +147,9 @@ def forward(
     channel = tl.cast(batch, tl.int64) * SITES
     total = tl.zeros((CB, BS, BB), h.dtype.element_ty)
     for r in range(BRANCHES):
-        b = tl.load(bias + r * C_OUT + out, mask=out < C_OUT, other=0.0)
-        z = _gather(
-            total + b if MERGED else tl.zeros_like(total) + b,
-            h, channel, weight + r * C_OUT * C_IN * TAPS, table + r * TAPS * SITES,
-            site, member, exists, batch, out,
-            SITES, TAPS, C_IN, C_OUT, C_IN * TAPS, TAPS, False, UNROLL,
+        z = _preactivation(
+            total, h, channel, weight, bias, table, r, site, member, exists, batch, out,
+            SITES, TAPS, C_IN, C_OUT, MERGED, UNROLL,
         )  # fmt: skip
         total = z if MERGED else total + _act(z, ACT)
     total = total / BRANCHES
@@ -165,12 +178,9 @@ def delta(
     mask = (out < C_OUT) & exists
     total = tl.zeros((CB, BS, BB), h.dtype.element_ty)
     for r in range(BRANCHES):
-        b = tl.load(bias + r * C_OUT + out, mask=out < C_OUT, other=0.0)
-        z = _gather(
-            total + b if MERGED else tl.zeros_like(total) + b,
-            h, channel, weight + r * C_OUT * C_IN * TAPS, table + r * TAPS * SITES,
-            site, member, exists, batch, out,
-            SITES, TAPS, C_IN, C_OUT, C_IN * TAPS, TAPS, False, UNROLL,
+        z = _preactivation(
+            total, h, channel, weight, bias, table, r, site, member, exists, batch, out,
+            SITES, TAPS, C_IN, C_OUT, MERGED, UNROLL,
         )  # fmt: skip
         if MERGED:
             total = z

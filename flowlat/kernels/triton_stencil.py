@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from flowlat.kernels.spec import StencilSpec
+from flowlat.kernels.spec import StencilSpec, active_on
 
 WARPS = 4
 TILES = 264  # programs that fill two an SM of a large GPU: below that, tiles shrink
@@ -197,7 +197,7 @@ def _plan(spec: StencilSpec, device: torch.device) -> _Plan:
         for name in spec.activations
     ]
     layers[-1] = replace(layers[-1], wanted=wanted)
-    return _Plan(tuple(layers), None if active is None else active.to(device))
+    return _Plan(tuple(layers), active_on(spec, device))
 
 
 class _Sums:

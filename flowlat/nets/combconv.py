@@ -81,7 +81,7 @@ class CombConvNet(Net):
 
     def _stack(self, x: Tensor, first: int, last: int, outputs: Parity | None) -> Tensor:
         spec = layers_of(self.spec, first, last, outputs)
-        weights, biases = list(self.weights), list(self.biases)
+        weights, biases = list(self.weights.parameters()), list(self.biases.parameters())
         return stencil_stack(x, weights[first:last], biases[first:last], spec, self.kernel)
 
 

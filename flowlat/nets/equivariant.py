@@ -14,11 +14,13 @@ class Z2Equivariant(Net):
     With an even prior, log q(-phi) = log q(phi) follows.
     """
 
+    signs: Tensor
+
     def __init__(self, net: Net):
         super().__init__()
         self.net = net
+        self.register_buffer("signs", torch.tensor([1.0, -1.0]), persistent=False)
 
     def forward(self, x: Tensor, active: Parity) -> Tensor:
         plus, minus = self.net(torch.cat([x, -x]), active).chunk(2)
-        signs = torch.tensor([1.0, -1.0], dtype=x.dtype, device=x.device)
-        return 0.5 * (plus + signs.reshape(1, 2, *[1] * (x.dim() - 2)) * minus)
+        return 0.5 * (plus + self.signs.reshape(1, 2, *[1] * (x.dim() - 2)) * minus)

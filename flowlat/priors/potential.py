@@ -54,7 +54,9 @@ class SingleSitePotential(Prior):
         return -sum_sites(z2 * (self.m2 + self.lam * z2)) - self.lattice.volume * self.log_norm
 
     def _quantile(self, u: Tensor) -> Tensor:
-        edges, cdf = self._edges.to(u.device), self._cdf.to(u.device)
+        if self._edges.device != u.device:  # once: a CUDA graph cannot wait for the host
+            self._edges, self._cdf = self._edges.to(u.device), self._cdf.to(u.device)
+        edges, cdf = self._edges, self._cdf
         index = (torch.searchsorted(cdf, u, right=True) - 1).clamp(0, edges.numel() - 2)
         left, right = edges[index], edges[index + 1]
         mass = cdf[index + 1] - cdf[index]

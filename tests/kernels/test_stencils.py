@@ -182,6 +182,19 @@ def test_nan_and_infinity_are_not_swallowed(kernel, activation):
     assert torch.isfinite(y[[0, 2]]).all()
 
 
+@pytest.mark.parametrize("kernel", FAST)
+@pytest.mark.parametrize("activation", ["identity", "relu", "leaky_relu", "tanh"])
+def test_infinity_goes_through_an_activation(kernel, activation):
+    """The ends of the range: relu(-inf) is 0, tanh(inf) is 1."""
+    spec = StencilSpec((6,), 1, 1, (activation,))
+    x = torch.tensor([torch.inf, -torch.inf, torch.nan, 2.0, -2.0, 0.0]).reshape(1, 1, 6)
+    one, zero = [torch.ones(1, 1, 1, 1, requires_grad=True)], [torch.zeros(1, 1)]
+    y = stencil_stack(x, one, zero, spec, kernel)
+    torch.testing.assert_close(y, ACTIVATIONS[activation](x), equal_nan=True)
+    with torch.no_grad():
+        assert torch.equal(stencil_stack(x, one, zero, spec, kernel).nan_to_num(), y.nan_to_num())
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(3, 4, 6), (65, 5), (1, 16, 2, 2), (4, 33)])
 def test_affine(dtype, shape):

@@ -8,12 +8,15 @@ the process of the other tests, the same cases wait for a CUDA device.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import itertools
 import math
 import os
 import subprocess
 import sys
+from collections import defaultdict
+from typing import ClassVar
 
 import pytest
 import torch
@@ -264,6 +267,59 @@ def test_imports_without_triton():
     env = {**os.environ, "TRITON_INTERPRET": "1"}
     run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+class Compiler:
+    """In place of the module of kernels: what is launched is compiled for a GPU, and not run."""
+
+    TYPES: ClassVar = {torch.float32: "*fp32", torch.float64: "*fp64", torch.int32: "*i32"}
+
+    def __init__(self, capability: int):
+        self.capability = capability
+        self.compiled: set[str] = set()
+
+    def __getattr__(self, name):
+        return defaultdict(lambda: functools.partial(self.compile, name))  # whatever the grid
+
+    def compile(self, name, *arguments, num_warps, enable_fp_fusion, **constants):
+        import triton
+        from triton.backends.compiler import GPUTarget
+        from triton.compiler import ASTSource
+
+        from flowlat.kernels import triton_kernels
+
+        function = getattr(triton_kernels, name)
+        signature = dict.fromkeys(function.arg_names, "constexpr")
+        for parameter, value in zip(function.arg_names, arguments, strict=False):
+            signature[parameter] = self.TYPES[value.dtype] if isinstance(value, Tensor) else "i32"
+        kernel = triton.compile(
+            ASTSource(function, signature, constants),
+            target=GPUTarget("cuda", self.capability, 32),
+            options={"num_warps": num_warps, "enable_fp_fusion": enable_fp_fusion},
+        )
+        assert kernel.asm["cubin"]
+        self.compiled.add(name)
+
+
+@needs_triton
+@pytest.mark.skipif(INTERPRETED, reason="the interpreter compiles nothing")
+@pytest.mark.parametrize(
+    ("capability", "dtype", "activation"),
+    [(80, torch.float64, "gelu"), (90, torch.float32, "tanh")],
+)
+def test_kernels_compile_where_there_is_no_device(monkeypatch, capability, dtype, activation):
+    """For an A100 and for an H100."""
+    compiler = Compiler(capability)
+    monkeypatch.setattr(ts, "_kernels", lambda: compiler)
+    monkeypatch.setattr(ts, "_interpreted", lambda: True)  # tensors of the CPU will do
+    spec = StencilSpec((4, 4), 1, 3, ("leaky_relu", activation), outputs="even")
+    generator = torch.Generator().manual_seed(0)
+    x, *parameters = (
+        torch.randn(shape, generator=generator, dtype=dtype).requires_grad_()
+        for shape in [(32, 1, 4, 4), (2, 4, 1, 3), (2, 2, 4, 3), (2, 4), (2, 2)]
+    )
+    ts.triton_stack(x, parameters[:2], parameters[2:], spec).sum().backward()
+    assert compiler.compiled == {"forward", "delta", "input_grad", "weight_grad"}
 
 
 @pytest.mark.skipif(INTERPRETED, reason="needs a CUDA device")
