@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from flowlat.observables.base import Observable
+from flowlat.observables.base import Configurations, Observable
 
 
 class ActionDensity(Observable):
@@ -10,5 +10,5 @@ class ActionDensity(Observable):
 
     symbol = "<S>/V"
 
-    def __call__(self, phi: Tensor, action: Tensor) -> Tensor:
-        return action / phi[0].numel()
+    def measure(self, configurations: Configurations) -> Tensor:
+        return configurations.action / configurations.volume

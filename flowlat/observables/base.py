@@ -1,23 +1,84 @@
 """The contract of an observable."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 
+import torch
 from torch import Tensor
 
-from flowlat.lattice import sum_sites
+from flowlat.actions import Action
+from flowlat.lattice import neighbour, sum_sites
+
+
+class Configurations:
+    """Configurations ``phi (batch, *shape)``, with what several observables need of them.
+
+    Time is the last axis. Measure in float64: pass ``phi.double()``.
+    """
+
+    def __init__(self, phi: Tensor, theory: Action):
+        self.phi = phi
+        self.theory = theory
+        self.shape = tuple(phi.shape[1:])
+        self.volume = phi[0].numel()
+
+    @cached_property
+    def action(self) -> Tensor:
+        """S[phi], ``(batch,)``."""
+        return self.theory(self.phi)
+
+    @cached_property
+    def force(self) -> Tensor:
+        """-dS/dphi(x), ``(batch, *shape)``."""
+        return self.theory.force(self.phi)
+
+    @cached_property
+    def kinetic(self) -> Tensor:
+        """sum_x sum_mu (phi(x+mu) - phi(x))^2, ``(batch,)``."""
+        total = torch.zeros_like(self.phi)
+        for axis in range(len(self.shape)):
+            total += (neighbour(self.phi, axis) - self.phi) ** 2
+        return sum_sites(total)
+
+    @cached_property
+    def mean_field(self) -> Tensor:
+        """M = (1/V) sum_x phi(x), ``(batch,)``."""
+        return sum_sites(self.phi) / self.volume
+
+    @cached_property
+    def spectra(self) -> tuple[Tensor, ...]:
+        """|(1/V) sum_x phi(x) e^{-i k x_mu}|^2 for every axis mu, ``(batch, L_mu // 2 + 1)`` each.
+
+        k = 2 pi n / L_mu, n = 0, 1, ...: the Fourier coefficients of the time-slice correlator
+        with time along mu.
+        """
+        axes = range(1, self.phi.dim())
+        result = []
+        for axis in axes:
+            others = [a for a in axes if a != axis]
+            slices = self.phi.mean(others) if others else self.phi  # mean([]) is over everything
+            result.append(torch.fft.rfft(slices, norm="forward").abs().square())
+        return tuple(result)
 
 
 class Observable(ABC):
-    """A number per configuration whose ensemble average is wanted."""
+    """A function of ensemble averages: derive(<measure(phi)>).
+
+    Most are an average itself, and define only ``measure``. Others (a Binder cumulant, an effective
+    mass) are functions of averages; their errors are propagated with the autograd gradient of
+    ``derive``.
+    """
 
     #: as it is written in a table; in files it goes by its key in the config
     symbol: str
 
     @abstractmethod
-    def __call__(self, phi: Tensor, action: Tensor) -> Tensor:
-        """phi ``(batch, *shape)``, S[phi] ``(batch,)`` -> ``(batch,)``."""
+    def measure(self, configurations: Configurations) -> Tensor:
+        """Numbers of each configuration, ``(batch,)`` or ``(batch, n)``."""
 
+    def derive(self, means: Tensor) -> Tensor:
+        """Averages ``()`` or ``(n,)`` in float64 -> the observable, a number or a vector.
 
-def mean_field(phi: Tensor) -> Tensor:
-    """M = (1/V) sum_x phi(x), ``(batch,)``."""
-    return sum_sites(phi) / phi[0].numel()
+        Differentiable by autograd; NaN, and no exception, where it does not exist.
+        """
+        return means

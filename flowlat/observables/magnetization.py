@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from flowlat.observables.base import Observable, mean_field
+from flowlat.observables.base import Configurations, Observable
 
 
 class Magnetization(Observable):
@@ -10,8 +10,8 @@ class Magnetization(Observable):
 
     symbol = "<M>"
 
-    def __call__(self, phi: Tensor, action: Tensor) -> Tensor:
-        return mean_field(phi)
+    def measure(self, configurations: Configurations) -> Tensor:
+        return configurations.mean_field
 
 
 class AbsMagnetization(Observable):
@@ -19,5 +19,5 @@ class AbsMagnetization(Observable):
 
     symbol = "<|M|>"
 
-    def __call__(self, phi: Tensor, action: Tensor) -> Tensor:
-        return mean_field(phi).abs()
+    def measure(self, configurations: Configurations) -> Tensor:
+        return configurations.mean_field.abs()

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from flowlat.observables.base import Observable, mean_field
+from flowlat.lattice import sum_sites
+from flowlat.observables.base import Configurations, Observable
 
 
 class Phi2(Observable):
@@ -10,5 +11,5 @@ class Phi2(Observable):
 
     symbol = "<phi^2>"
 
-    def __call__(self, phi: Tensor, action: Tensor) -> Tensor:
-        return mean_field(phi * phi)
+    def measure(self, configurations: Configurations) -> Tensor:
+        return sum_sites(configurations.phi**2) / configurations.volume

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from flowlat.observables.base import Observable, mean_field
+from flowlat.observables.base import Configurations, Observable
 
 
 class Susceptibility(Observable):
@@ -10,5 +10,5 @@ class Susceptibility(Observable):
 
     symbol = "chi2"
 
-    def __call__(self, phi: Tensor, action: Tensor) -> Tensor:
-        return phi[0].numel() * mean_field(phi) ** 2
+    def measure(self, configurations: Configurations) -> Tensor:
+        return configurations.volume * configurations.mean_field**2

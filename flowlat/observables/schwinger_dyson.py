@@ -1,0 +1,18 @@
+"""An identity that every correct ensemble obeys."""
+
+from torch import Tensor
+
+from flowlat.lattice import sum_sites
+from flowlat.observables.base import Configurations, Observable
+
+
+class SchwingerDyson(Observable):
+    """<sum_x phi(x) dS/dphi(x)> / V = 1, for every action, lattice and coupling.
+
+    The integral of the total derivative d/dphi(x) (phi(x) exp(-S)) vanishes.
+    """
+
+    symbol = "<phi dS/dphi>"
+
+    def measure(self, configurations: Configurations) -> Tensor:
+        return -sum_sites(configurations.phi * configurations.force) / configurations.volume
