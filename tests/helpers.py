@@ -55,7 +55,9 @@ def _moved_flow(*names: str) -> Flow:
         for parameter in flow.parameters():
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
             fan_in = math.prod(parameter.shape[2:]) or 1
-            parameter.add_(0.3 * noise / fan_in**0.5)
+            # exponents of a whole layer, such as a spectrum, move less than weights
+            scale = 0.3 if parameter.dim() > 1 else 0.1
+            parameter.add_(scale * noise / fan_in**0.5)
     return flow.eval()
 
 

@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from flowlat.couplings import Affine, Bijection, checkerboard_stack
+from flowlat.couplings import (
+    Affine,
+    Bijection,
+    Composition,
+    SinhArcsinh,
+    Spectral,
+    checkerboards,
+)
 from flowlat.lattice import Lattice
 from flowlat.nets import CombConvNet, Net, Z2Equivariant
 
@@ -10,7 +17,8 @@ from flowlat.nets import CombConvNet, Net, Z2Equivariant
 def combconv(
     lattice: Lattice,
     k: int | None = None,
-    n_couplings: int = 16,
+    n_couplings: int = 8,
+    block: int | None = 2,
     hidden: Sequence[int] = (8, 8),
     kernel_size: int = 3,
     activation: str = "leaky_relu",
@@ -27,6 +35,8 @@ def combconv(
     Args:
         k: axes convolved at once; None is all d of them, the standard convolution.
         n_couplings: coupling layers, alternating between the two sublattices.
+        block: after every so many couplings a spectral filter, and around them a sinh-arcsinh map
+            of each site: what couplings learn slowly, in a few parameters. None: couplings only.
         hidden: channels of the hidden layers; kernel_size: odd, per convolved axis.
         activation: of the hidden layers; ``activation_last`` puts it after the mean over branches.
         final_tanh: bound s and t by a tanh on the last layer.
@@ -51,4 +61,13 @@ def combconv(
         )
         return Z2Equivariant(plain) if equivariant else plain
 
-    return checkerboard_stack(lattice, n_couplings, net, Affine, recompute)
+    couplings = checkerboards(lattice, n_couplings, net, Affine)
+    if block is None:
+        return Composition(couplings, recompute)
+    if block < 1:
+        raise ValueError(f"block={block}: must be at least 1")
+    layers: list[Bijection] = [SinhArcsinh(odd=equivariant)]
+    for first in range(0, n_couplings, block):
+        layers += couplings[first : first + block]
+        layers += [Spectral(lattice), SinhArcsinh(odd=equivariant)]
+    return Composition(layers, recompute)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from flowlat.couplings.base import Bijection, Composition, Transform
+from flowlat.couplings.base import Bijection, Transform
 from flowlat.lattice import Lattice, Parity, opposite
 from flowlat.nets.base import Net
 
@@ -39,18 +39,14 @@ class Checkerboard(Bijection):
         return self.net((x * self.frozen).unsqueeze(1), self.active)
 
 
-def checkerboard_stack(
+def checkerboards(
     lattice: Lattice,
     n_couplings: int,
     net: Callable[[], Net],
     transform: Callable[[], Transform],
-    recompute: bool = False,
-) -> Composition:
+) -> list[Bijection]:
     """``n_couplings`` layers of alternating parity, each with a net and a transform of its own."""
     if n_couplings < 1:
         raise ValueError(f"n_couplings={n_couplings}: must be at least 1")
     parities: tuple[Parity, Parity] = ("even", "odd")
-    layers = [
-        Checkerboard(lattice, parities[i % 2], net(), transform()) for i in range(n_couplings)
-    ]
-    return Composition(layers, recompute)
+    return [Checkerboard(lattice, parities[i % 2], net(), transform()) for i in range(n_couplings)]

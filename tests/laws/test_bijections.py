@@ -6,6 +6,7 @@ from torch.autograd.functional import jacobian
 
 from flowlat import build_flow, compose
 from flowlat.actions import Phi4
+from flowlat.couplings import Checkerboard
 from flowlat.errors import ConfigError
 from flowlat.objectives import reverse_kl
 from tests.helpers import DIMENSIONS, gradient, least_dimension, moved_flow, options, overrides
@@ -25,6 +26,8 @@ VARIANTS = (
     "arch.hidden=[]",
     "arch.recompute=true",
     "arch.n_couplings=1",
+    "arch.block=1",
+    "arch.block=null",
 )
 CASES = [
     *((d, arch, f"arch.equivariant={flag}") for d, arch in SUPPORTED for flag in ("true", "false")),
@@ -94,7 +97,7 @@ def test_translations_that_keep_the_parity(flow):
 
 
 def test_frozen_sites_stay(flow):
-    coupling = flow.bijection.bijections[0]
+    coupling = next(f for f in flow.bijection.bijections if isinstance(f, Checkerboard))
     z = flow.noise(3)
     phi, _ = coupling(z)
     frozen = coupling.frozen.bool()

@@ -57,7 +57,7 @@ def imperfect_flow(d, *names):
     with torch.no_grad():
         for parameter in flow.bijection.parameters():
             parameter.mul_(0.2)
-        flow.prior.coefficients.mul_(0.2)
+        flow.prior.spectrum.coefficients.mul_(0.2)
         flow.prior.log_mass2.fill_(0.5)
     return flow
 

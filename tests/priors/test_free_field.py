@@ -15,7 +15,7 @@ def smooth_prior(shape, **options):
     """A prior whose spectrum is not that of any mass."""
     prior = FreeField(Lattice(shape), mass2=0.4, **options).double()
     with torch.no_grad():
-        prior.coefficients.uniform_(-0.3, 0.3, generator=torch.Generator().manual_seed(1))
+        prior.spectrum.coefficients.uniform_(-0.3, 0.3, generator=torch.Generator().manual_seed(1))
     return prior
 
 
