@@ -1,15 +1,14 @@
 """Checkpoints are data: read without running anything that is in them."""
 
 import hashlib
-import inspect
-import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from flowlat.allowlist import check_node
 from flowlat.build import FLOW_GROUPS, build_flow
-from flowlat.config import TrainConfig, check, locate
+from flowlat.config import TrainConfig, check
 from flowlat.errors import CheckpointError, ConfigError
 from flowlat.flow import Flow
 
@@ -116,31 +115,5 @@ def _check_flow_config(config: Any) -> None:
         if group not in config:
             raise ConfigError(f"config.{group}: missing")
     for group, package in ALLOWED.items():
-        node = config[group]
-        if not isinstance(node, dict) or "_target_" not in node:
-            raise ConfigError(f"config.{group}={node!r}: must be a mapping with a _target_")
-        for key, value in node.items():
-            _check_plain(value, f"config.{group}.{key}")
-        _check_target(node["_target_"], package, f"config.{group}.")
+        check_node(config[group], package, f"config.{group}")
     check({group: config[group] for group in FLOW_GROUPS}, TrainConfig)
-
-
-def _check_target(target: Any, package: str, path: str) -> None:
-    """Only a class or function defined in the package itself: no way through what it imports."""
-    name = rf"{re.escape(package)}(\.\w+){{1,2}}"
-    if isinstance(target, str) and re.fullmatch(name, target):
-        found = locate(target, path)
-        home = getattr(found, "__module__", "")
-        ours = home == package or home.startswith(f"{package}.")
-        if ours and (inspect.isclass(found) or inspect.isfunction(found)):
-            return
-    raise ConfigError(f"{path}_target_={target!r}: not allowed in a checkpoint")
-
-
-def _check_plain(node: Any, path: str) -> None:
-    """Numbers, texts and lists of them: nothing to instantiate below a group."""
-    if isinstance(node, dict):
-        raise ConfigError(f"{path}={node!r}: not allowed in a checkpoint")
-    if isinstance(node, list):
-        for item in node:
-            _check_plain(item, path)

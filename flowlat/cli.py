@@ -4,6 +4,7 @@ import logging
 import math
 import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -11,12 +12,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from flowlat.errors import USER_ERRORS
 
 Result = TypeVar("Result")
+
+
+#: what a sampling run leaves in its folder
+FILES = (".h5", ".png", ".json", ".html")
 
 
 def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfig], Result]:
@@ -39,6 +45,25 @@ def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfi
             sys.exit(2)
 
     return wrapped
+
+
+class RunFolder(Callback):
+    """Ends the program with one line where the run folder cannot be written, before Hydra tries."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        self.probe("hydra.run.dir", config.hydra.run.dir)
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        self.probe("hydra.sweep.dir", config.hydra.sweep.dir)
+
+    def probe(self, key: str, folder: str) -> None:
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(bytes(2**16))  # a full disk still has room for a name
+        except OSError as error:
+            print(f"error: {key}={folder}: {error.strerror}", file=sys.stderr)
+            sys.exit(2)
 
 
 def run_dir() -> Path:
@@ -97,23 +122,82 @@ def fit_report(summary: dict[str, Any]) -> str:
 
 def sample_report(summary: dict[str, Any], folder: Path) -> str:
     """What a sampling run found, and where it is."""
-    log_z = summary["log_z"]
     quality = [
-        ("acceptance", f"{summary['acceptance']:.4f}"),
-        ("ESS", f"{summary['ess']:.4f}"),
-        ("log Z", with_error(log_z["value"], log_z["error"])),
-        ("longest rejection run", str(summary["longest_rejection_run"])),
+        ("acceptance", number(summary["acceptance"], ".4f")),
+        ("ESS", number(summary.get("ess"), ".4f")),
+        ("log Z", measured(summary.get("log_z"))),
+        ("free energy / V", measured(summary.get("free_energy_density"))),
+        ("longest rejection run", number(summary.get("longest_rejection_run"), "d")),
         ("<sign M>", f"{summary['sign_balance']:.3f}"),
+        ("Schwinger-Dyson", against(summary["schwinger_dyson"], 1)),
+        ("samples per second", f"{summary['samples_per_second']:.0f}"),
     ]
-    rows = [("observable", "value", "tau_int")]
-    rows += [
-        (name, with_error(o["value"], o["error"]), f"{o['tau_int']:.2f}")
-        for name, o in summary["observables"].items()
+    quality = [(name, text) for name, text in quality if text]
+    tables: list[list[tuple[str, ...]]] = [[*quality], scalars(summary), vectors(summary)]
+    files = ", ".join(p.name for p in sorted(folder.iterdir()) if p.suffix in FILES)
+    body = "\n\n".join(table(rows) for rows in tables if rows)
+    return f"\n{of_what(summary)}:\n{body}\n\nIn {shorten(str(folder))}: {files}"
+
+
+def scalars(summary: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A row for each observable that is a number, reweighted too where it can be."""
+    chain, reweighted = summary["kind"] != "weighted", summary.get("reweighted")
+    rows = [("observable", "value", *["tau_int"] * chain, *["reweighted"] * bool(reweighted))]
+    for name, found in summary["observables"].items():
+        if isinstance(found, dict):
+            row = [name, measured(found)]
+            if chain:
+                row.append(number(found["tau_int"], ".2f"))
+            if reweighted:
+                row.append(measured(reweighted[name]))
+            rows.append(tuple(row))
+    return rows
+
+
+def vectors(summary: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A row for each observable that is a vector."""
+    found = summary["observables"].items()
+    return [
+        (name, in_brief([measured(one) for one in values]))
+        for name, values in found
+        if isinstance(values, list)
     ]
-    return (
-        f"\n{summary['n_samples']} proposals:\n{table(quality)}\n\n{table(rows)}\n\n"
-        f"In {shorten(str(folder))}: ensemble.h5, ensemble.png, summary.json"
+
+
+def of_what(summary: dict[str, Any]) -> str:
+    """What the rows of an ensemble are."""
+    n, replicas = summary["n_samples"], summary["replicas"]
+    if summary["kind"] == "weighted":
+        return f"{n} weighted configurations"
+    rows = "proposals" if summary["kind"] == "proposals" else "configurations"
+    return f"{n} {rows} of {replicas} chains" if replicas > 1 else f"{n} {rows}"
+
+
+def measured(estimate: dict[str, float] | None) -> str:
+    """A value with its error; nothing for None."""
+    return with_error(estimate["value"], estimate["error"]) if estimate else ""
+
+
+def against(estimate: dict[str, float], exact: float) -> str:
+    """A value with its error and how many errors it is from the exact one."""
+    pull = (estimate["value"] - exact) / (estimate["error"] or math.nan)
+    return f"{measured(estimate)}, exactly {exact}" + (
+        f": {pull:+.1f} sigma" if math.isfinite(pull) else ""
     )
+
+
+def number(value: float | None, spec: str) -> str:
+    """A number as it is to be written; nothing for None or NaN."""
+    return "" if value is None or math.isnan(value) else format(value, spec)
+
+
+def in_brief(values: list[str], width: int = 72) -> str:
+    """The first values of a vector, as many as fit into a line."""
+    shown = len(values)
+    while len(" ".join(values[:shown])) > width and shown > 1:
+        shown -= 1
+    rest = len(values) - shown
+    return " ".join(values[:shown]) + (f" ... {rest} more" if rest else "")
 
 
 def shorten(path: str) -> str:

@@ -5,6 +5,7 @@ annotations the types. The top level is a dataclass.
 """
 
 import inspect
+import re
 import types
 import typing
 from collections.abc import Iterable, Sequence
@@ -59,6 +60,7 @@ class TrainConfig:
     logger: dict[str, Any] | None
     seed: int
     threads: int | None
+    cuda_graphs: bool | None
     ckpt_path: str | None
     init_from: str | None
 
@@ -81,24 +83,58 @@ class TrainConfig:
 class SampleConfig:
     """conf/sample.yaml."""
 
-    ckpt_path: str
+    lattice: dict[str, Any]
+    action: dict[str, Any]
+    sampler: dict[str, Any]
+    observables: dict[str, Any]
+    ckpt_path: str | None
     n_samples: int
+    resume: bool
     batch_size: int
     save_configs: bool
-    observables: dict[str, Any]
     precision: Literal[32, 64] | None
     device: str
     seed: int
     threads: int | None
 
     def __post_init__(self) -> None:
+        for name in ("lattice", "action", "sampler"):
+            require_target(name, getattr(self, name))
         for name, node in self.observables.items():
             require_target(f"observables.{name}", node)
+            if not re.fullmatch(r"\w+", name):
+                raise ValueError(f"observables.{name}: a name of letters, digits and _ only")
+        flow = inspect.signature(locate(self.sampler["_target_"])).parameters.get("flow")
+        if flow and flow.default is flow.empty and self.ckpt_path is None:
+            name = sampler_name(self.sampler)
+            raise ValueError(f"ckpt_path=null: sampler={name} needs a trained flow")
         require_positive("n_samples", self.n_samples)
         require_positive("batch_size", self.batch_size)
         require_seed(self.seed)
         if self.threads is not None:
             require_positive("threads", self.threads)
+
+
+def sampler_name(node: dict[str, Any]) -> str:
+    """What a sampler is called: its class, as one types it."""
+    return node["_target_"].rpartition(".")[2].lower()
+
+
+def refuse_theory(overrides: Iterable[str]) -> None:
+    """Raise ConfigError if a lattice or an action is typed beside a checkpoint, which has both.
+
+    Args:
+        overrides: what was typed, such as "action.lam=5".
+    """
+    typed = {override.lstrip("+~").partition("=")[0]: override for override in overrides}
+    if typed.get("ckpt_path", "").partition("=")[2] in ("", "null"):
+        return
+    for key, override in typed.items():
+        if key.partition(".")[0] in ("lattice", "action"):
+            raise ConfigError(
+                f"{override} with {typed['ckpt_path']}: lattice and action are those of the "
+                "checkpoint"
+            )
 
 
 def require_positive(name: str, value: int) -> None:
@@ -126,10 +162,14 @@ def conf_dir() -> Path:
 def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictConfig:
     """The config that ``python train.py OVERRIDES`` runs with, without a command line.
 
+    ``config_name="sample"``: that of sample.py.
+
     Raises:
         ConfigError: an override that does not compose, or a value that the schema refuses.
     """
     overrides = list(overrides)
+    if config_name == "sample":
+        refuse_theory(overrides)
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             cfg = hydra.compose(config_name, overrides=overrides)

@@ -1,133 +1,142 @@
 """A sampling run, from a checked config to the files of its folder."""
 
-import logging
-from collections import defaultdict
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from flowlat.actions import Action
-from flowlat.build import FLOW_GROUPS, build_action, instantiate_all
-from flowlat.checkpoint import flow_of, read_checkpoint, sha256
-from flowlat.ensemble import EnsembleWriter
-from flowlat.errors import CheckpointError, ConfigError
-from flowlat.evaluation import proposals
+from flowlat.config import sampler_name
+from flowlat.ensemble import Ensemble, open_ensemble
+from flowlat.errors import USER_ERRORS, ConfigError
 from flowlat.files import write_json
-from flowlat.flow import Flow
-from flowlat.metrics import acceptance, ess, log_z
-from flowlat.observables import Observable
-from flowlat.observables.base import mean_field
+from flowlat.measure import build_observables, measure, with_indispensable
 from flowlat.plots import plot_ensemble
 from flowlat.provenance import provenance
 from flowlat.rng import Stream, generator
-from flowlat.samplers import independence_chain, longest_rejection_run
-from flowlat.statistics import gamma_method
+from flowlat.samplers.base import Block, Sampler, State
+from flowlat.store import Store
+from flowlat.summary import summarize
+from flowlat.theory import Theory, build_sampler, build_theory, pick_device
 from flowlat.threads import set_threads
 
-log = logging.getLogger(__name__)
-
-#: |<sign M>| beyond which an ensemble of an even action is called one-sided
-LOPSIDED = 0.5
+#: options that may change between the legs of a run; "flow" follows from the checkpoint
+FREE = ("n_samples", "resume", "device", "threads", "ckpt_path", "flow")
 
 
 def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Propose, accept or reject, measure; leave ensemble.h5 and summary.json in ``folder``.
+    """Draw blocks and measure on them; leave ensemble.h5, summary.json, ensemble.png in ``folder``.
 
     Returns the summary.
+
+    Raises:
+        ConfigError, CheckpointError: an option or a checkpoint that cannot be used.
+        EnsembleError: what is in the folder is damaged, or cannot be written.
     """
-    path, seed = config["ckpt_path"], config["seed"]
-    content = read_checkpoint(path)
-    flow_config = content["flowlat"]["config"]
-    action = build_action(flow_config)
-    observables = instantiate_all(config, "observables")
-    set_threads(config["threads"], flow_config["lattice"]["shape"], config["batch_size"])
-    flow = flow_of(content, path).to(pick_device(config["device"]))
-    if config["precision"]:
-        flow.to(torch.float64 if config["precision"] == 64 else torch.float32)
-    ensemble = EnsembleWriter(
-        folder / "ensemble.h5",
-        flow.lattice.shape,
-        next(flow.parameters()).dtype,
-        config["save_configs"],
-        config={**config, "flow": {group: flow_config[group] for group in FLOW_GROUPS}},
-        convention=action.convention,
-        provenance=provenance(),
-        seed=seed,
-        checkpoint_sha256=sha256(path),
-    )
-    with ensemble:
-        log_w, mean, measured = propose(flow, action, observables, config, ensemble)
-        if not torch.isfinite(log_w).all():
-            raise CheckpointError(f"ckpt_path={path}: the flow's proposals have no finite weights")
-        index, accepted = independence_chain(log_w, generator(seed, Stream.ACCEPT))
-        ensemble.finish(accepted)
-    magnetization = mean[index]
-    summary = {
-        "acceptance": acceptance(accepted),
-        "ess": ess(log_w),
-        "n_samples": config["n_samples"],
-        "log_z": dict(zip(("value", "error"), log_z(log_w), strict=True)),
-        "longest_rejection_run": longest_rejection_run(accepted),
-        "sign_balance": sign_balance(magnetization, action),
-        "observables": {
-            name: gamma_method(values[index].numpy(), name)._asdict()
-            for name, values in measured.items()
-        },
-    }
-    write_json(folder / "summary.json", summary)
-    plot_ensemble(magnetization.numpy(), log_w.numpy(), folder / "ensemble.png")
+    config = {**config, "observables": with_indispensable(config["observables"])}
+    device = pick_device(config["device"])
+    theory = build_theory(config, device)
+    sampler = build_sampler(theory)
+    observables = build_observables(config)
+    at_once = sampler.replicas if sampler.kind == "chain" else sampler.rows
+    set_threads(config["threads"], theory.lattice.shape, at_once)
+    n, blocks = config["n_samples"], -(-config["n_samples"] // sampler.rows)
+    if sampler.kind == "weighted":
+        n = blocks * sampler.rows  # those of a population depend on each other: it is not cut
+    store = open_store(folder, theory, sampler, n)
+    measured = partial(measure, observables, theory.action, config["save_configs"])
+    try:
+        state = advance(sampler, measured, store, blocks, config["seed"], device)
+    except USER_ERRORS:
+        raise
+    except ValueError as error:  # of the sampler, or of what it drew
+        name = sampler_name(config["sampler"])
+        raise ConfigError(f"sampler={name} ckpt_path={config['ckpt_path']}: {error}") from error
+    if n > store.n_rows:
+        store.merge(n, header(theory, sampler))
+    store.remove_parts()
+    with open_ensemble(store.path) as ensemble:
+        summary = summarize(ensemble, observables, theory.action.even)
+        # not the acceptance of moves within an ensemble that is no chain
+        info = {k: v for k, v in sampler.info(state).items() if summary.get(k, v) is not None}
+        summary = {
+            "sampler": sampler_name(config["sampler"]),
+            **summary,
+            **info,
+            "seconds": round(store.seconds, 3),
+            "samples_per_second": round(blocks * sampler.rows / store.seconds, 3),
+        }
+        with store.writing():
+            write_json(folder / "summary.json", summary)
+            plot(ensemble, folder / "ensemble.png")
     return summary
 
 
-def propose(
-    flow: Flow,
-    action: Action,
-    observables: dict[str, Observable],
-    config: dict[str, Any],
-    ensemble: EnsembleWriter,
-) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """All proposals into the ensemble; their log weights, M and observables, ``(n,)`` each."""
-    n = config["n_samples"]
-    log_w: list[Tensor] = []
-    mean: list[Tensor] = []
-    measured: dict[str, list[Tensor]] = defaultdict(list)
-    batches = proposals(flow, action, n, config["batch_size"], config["seed"], Stream.PROPOSALS)
+def open_store(folder: Path, theory: Theory, sampler: Sampler, n: int) -> Store:
+    """The blocks that are in the folder already: none, unless the run is to be resumed."""
+    record = {key: value for key, value in theory.config.items() if key not in FREE}
+    record["ckpt_path.sha256"] = theory.checkpoint_sha256
+    store = Store(folder, record, sampler.rows)
+    if theory.config["resume"]:
+        store.resume()
+        store.require_at_most(n)
+    else:
+        store.require_empty()
+    return store
+
+
+@torch.no_grad()
+def advance(
+    sampler: Sampler,
+    measured: Callable[[Block], dict[str, Tensor]],
+    store: Store,
+    blocks: int,
+    seed: int,
+    device: torch.device,
+) -> State:
+    """Draw until the store has so many blocks, and what is measured on them; the last state.
+
+    Raises:
+        ValueError: the sampler cannot go on, or what it drew cannot be used.
+    """
+    state = store.state(device)
+    clock = time.monotonic()
     # disable=None: no bar where the output is no terminal
-    with tqdm(total=n, unit="sample", disable=None) as bar:
-        for batch in batches:
-            ensemble.append(batch)
-            log_w.append(batch.log_weight.cpu())
-            phi = batch.phi.double()
-            mean.append(mean_field(phi).cpu())
-            for name, observable in observables.items():
-                measured[name].append(observable(phi, batch.action).cpu())
-            bar.update(len(batch.phi))
-    columns = {name: torch.cat(parts) for name, parts in measured.items()}
-    return torch.cat(log_w), torch.cat(mean), columns
+    with tqdm(total=blocks * sampler.rows, unit="sample", disable=None) as bar:
+        if not store.n_blocks:
+            state = sampler.start(generator(seed, Stream.START, device=device))
+        bar.update(store.n_blocks * sampler.rows)
+        for number in range(store.n_blocks, blocks):
+            stream = generator(seed, Stream.SAMPLER, number, device=device)
+            state, block = sampler.step(state, stream)
+            rows = {name: values.cpu() for name, values in measured(block).items()}
+            before, clock = clock, time.monotonic()
+            store.append(rows, state, clock - before)
+            bar.update(sampler.rows)
+    return state
 
 
-def sign_balance(magnetization: Tensor, action: Action) -> float:
-    """<sign M> over a chain; a warning where an even action does not have it near zero."""
-    balance = magnetization.sign().mean().item()
-    if action.even and abs(balance) > LOPSIDED:
-        log.warning(
-            "<sign M> = %.2f, and the action is even: the flow sits in one mode, log Z is short "
-            "by up to log 2 = 0.693; training with recipe=ordered is the exact cure",
-            balance,
-        )
-    return balance
+def header(theory: Theory, sampler: Sampler) -> dict[str, Any]:
+    """The attributes of the ensemble file that are known before it is written."""
+    return {
+        "kind": sampler.kind,
+        "replicas": sampler.replicas,
+        "population": sampler.rows if sampler.kind == "weighted" else 1,
+        "config": theory.config,
+        "convention": theory.action.convention,
+        "provenance": provenance(),
+        "seed": theory.config["seed"],
+        "checkpoint_sha256": theory.checkpoint_sha256,
+    }
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of a name; "auto" is a GPU if there is one. ConfigError if it is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device={name}: {str(error).splitlines()[0]}") from error
-    return device
+def plot(ensemble: Ensemble, path: Path) -> None:
+    """The picture of a chain, replica after replica; a weighted ensemble has no history."""
+    if ensemble.kind != "weighted":
+        history = np.concatenate(ensemble.chains("magnetization"))
+        plot_ensemble(history, ensemble.log_weight, path)

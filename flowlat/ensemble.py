@@ -1,91 +1,280 @@
-"""The ensemble file, ensemble.h5.
+"""The ensemble file, ensemble.h5, and its reader.
 
-Datasets, one row a proposal, in the order in which they were proposed:
+Datasets, one row a configuration, in the order in which they were drawn:
 
-    phi           (n, *shape)   the proposed configurations, if they were to be saved
-    log_weight    (n,) float64  log w = -S - log q
-    action        (n,) float64  S[phi]
-    accepted      (n,) bool     whether the Metropolis-Hastings step took the proposal
+    phi            (n, *shape)    the configurations, if they were to be saved
+    action         (n,) float64   S[phi]
+    log_weight     (n,) float64   log w = -S - log q; kinds "proposals" and "weighted"
+    accepted       (n,) bool      kinds "proposals" and "chain"
+    measured/NAME  (n,) or (n, k) float64, what each observable measures
 
-A rejected proposal repeats the configuration before it: step i of the chain is proposal
-``chain_index(accepted)[i]``. The proposals with their weights serve for reweighting as well.
+Row i belongs to replica i mod ``replicas``. What the rows are, their ``kind``:
 
-Attributes: ``config`` (JSON), ``convention`` of the action, ``provenance`` (JSON), ``seed``,
-``checkpoint_sha256``, ``complete``.
+    proposals   of an independence chain; a rejected one repeats the configuration before it in its
+                replica, so step i of the chains is row ``chain_index()[i]``; the proposals with
+                their weights serve for reweighting as well
+    chain       the states of Markov chains; ``accepted`` says whether the step moved
+    weighted    no chain: they count as their weights say, and those of one ``population``
+                (consecutive rows) depend on each other
+
+Attributes: ``format``, ``kind``, ``replicas``, ``population`` (1 unless weighted), ``config`` of
+the run (JSON; with lattice, action and the flow, if any), ``convention`` of the action,
+``provenance`` (JSON), ``seed``, ``checkpoint_sha256`` (if any), ``seconds`` it took to draw,
+``blocks`` drawn, ``complete``. ``last_block`` is the last block as it was drawn, with the state
+after it (a numpy .npz), from which a longer run goes on.
 """
 
 import json
+import logging
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import h5py
 import numpy as np
 import torch
+from pyerrors import Obs
 from torch import Tensor
+from torch.utils.data import TensorDataset
 
-from flowlat.evaluation import Proposals
+from flowlat.actions import Action
+from flowlat.allowlist import check_node
+from flowlat.build import build_action, instantiate_all
+from flowlat.config import SampleConfig, check
+from flowlat.errors import ConfigError, EnsembleError
+from flowlat.files import replacing
+from flowlat.hdf5 import attribute, dataset, reading
+from flowlat.observables import Observable
+from flowlat.samplers import chain_index, longest_rejection_run
+from flowlat.statistics import replicas
+
+log = logging.getLogger(__name__)
+
+FORMAT = "flowlat ensemble 1"
+#: the columns that an ensemble of each kind has
+COLUMNS = {
+    "proposals": ("action", "log_weight", "accepted"),
+    "chain": ("action", "accepted"),
+    "weighted": ("action", "log_weight"),
+}
 
 
-class EnsembleWriter:
-    """Appends batches of proposals to a new file; use it in a ``with`` statement.
+def open_ensemble(path: str | Path) -> "Ensemble":
+    """The ensemble of a file or of a run folder; close it, or use it in a ``with`` statement.
 
-    The file grows under a temporary name and gets its own when it is complete.
+    >>> with open_ensemble("samples/DATE/TIME") as ensemble:
+    ...     phi = ensemble.configurations()  # (n, *shape)
+
+    Raises:
+        EnsembleError: no such file, truncated, damaged, or not an ensemble of flowlat.
+    """
+    path = Path(path)
+    if (path / "parts").is_dir() and not (path / "ensemble.h5").exists():
+        raise EnsembleError(f"{path}: not finished; sample.py goes on with it by resume=true")
+    if path.is_dir():
+        path = path / "ensemble.h5"
+    if not path.is_file():
+        raise EnsembleError(f"{path}: no such file")
+    return Ensemble(path)
+
+
+class Ensemble:
+    """An ensemble file, open for reading; see the top of this module for what is in it.
+
+    ``phi``, ``log_weight`` and ``accepted`` are None where the file has none. Every method raises
+    EnsembleError, in one line, on data that turn out to be damaged.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        shape: tuple[int, ...],
-        dtype: torch.dtype,
-        save_configs: bool,
-        **attrs: Any,
-    ):
+    def __init__(self, path: Path):
         self.path = path
-        self._partial = path.with_name(f".{path.name}.partial")
-        self._file = h5py.File(self._partial, "w")
-        for key, value in attrs.items():
-            self._file.attrs[key] = json.dumps(value) if isinstance(value, dict) else value
-        for name in ("log_weight", "action"):
-            self._create(name, (), np.float64)
-        if save_configs:
-            self._create("phi", shape, np.float64 if dtype == torch.float64 else np.float32)
+        with reading(path):
+            self._file = h5py.File(path, "r", locking=False)  # nobody writes to it: see store.py
+        try:
+            with reading(path):
+                self._read_header()
+                self._check_columns()
+        except EnsembleError:
+            self.close()
+            raise
 
-    def append(self, batch: Proposals) -> None:
-        """Add the proposals of a batch."""
-        columns = {"log_weight": batch.log_weight, "action": batch.action}
+    def _read_header(self) -> None:
+        if "format" not in self._file.attrs or self.attribute("format") != FORMAT:
+            raise EnsembleError(f"{self.path}: not an ensemble of flowlat ({FORMAT})")
+        self.kind: str = self.attribute("kind")
+        self.replicas = int(self.attribute("replicas"))
+        self.population = int(self.attribute("population"))
+        self.config: dict[str, Any] = json.loads(self.attribute("config"))
+        self.convention: str = self.attribute("convention")
+        self.shape = tuple(int(side) for side in self.config["lattice"]["shape"])
+        self.n: int = dataset(self._file, "action").shape[0]
+        if not self.attribute("complete"):
+            raise ValueError("not complete")
+        sizes = (self.n, self.replicas, self.population, *self.shape)
+        if min(sizes) < 1 or self.n % self.population:
+            raise ValueError(f"rows, replicas, population and sides are {sizes}")
+
+    def _check_columns(self) -> None:
+        expected: dict[str, tuple[int, ...]] = dict.fromkeys(COLUMNS[self.kind], (self.n,))
         if "phi" in self._file:
-            columns["phi"] = batch.phi
-        for name, values in columns.items():
-            data = self._file[name]
-            n = len(data)
-            data.resize(n + len(values), axis=0)
-            data[n:] = values.cpu().numpy()
+            expected["phi"] = (self.n, *self.shape)
+        for name, shape in expected.items():
+            column = dataset(self._file, name)
+            if column.shape != shape or column.dtype.kind != ("b" if name == "accepted" else "f"):
+                raise ValueError(f"{name}: not of shape {shape}, or not of its type")
+        dataset(self._file, "last_block")
+        for name in self._file["measured"]:
+            column = dataset(self._file, f"measured/{name}")
+            if column.shape[:1] != (self.n,) or column.ndim > 2 or column.dtype.kind != "f":
+                raise ValueError(f"measured/{name}: not {self.n} rows of numbers")
 
-    def finish(self, accepted: Tensor) -> None:
-        """Add the accept flags, and give the file its name."""
-        self._file.create_dataset(
-            "accepted", data=accepted.numpy(), chunks=True, compression="gzip"
-        )
-        self._file.close()
-        self._partial.replace(self.path)
+    def __len__(self) -> int:
+        return self.n
 
-    def __enter__(self) -> "EnsembleWriter":
+    def __enter__(self) -> "Ensemble":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-    def _create(self, name: str, shape: tuple[int, ...], dtype: Any) -> None:
-        volume = int(np.prod(shape))
-        # chunks of about a megabyte
-        rows = max(1, 2**20 // (volume * np.dtype(dtype).itemsize))
-        self._file.create_dataset(
-            name, (0, *shape), dtype=dtype, maxshape=(None, *shape), chunks=(rows, *shape)
+    def close(self) -> None:
+        """Close the file. What has been read stays."""
+        self._file.close()
+
+    def attribute(self, name: str) -> Any:
+        """An attribute of the file: text or number."""
+        with reading(self.path):
+            return attribute(self._file, name)
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """A dataset by its name in the file, or some of its rows."""
+        with reading(self.path):
+            return self._file[name][start:stop]
+
+    @property
+    def phi(self) -> np.ndarray | None:
+        """The rows ``(n, *shape)``, read anew each time."""
+        return self._optional("phi")
+
+    @cached_property
+    def action(self) -> np.ndarray:
+        return self.read("action")
+
+    @cached_property
+    def log_weight(self) -> np.ndarray | None:
+        return self._optional("log_weight")
+
+    @cached_property
+    def accepted(self) -> np.ndarray | None:
+        return self._optional("accepted")
+
+    @cached_property
+    def measured(self) -> dict[str, np.ndarray]:
+        """What every observable measures on each row, ``(n,)`` or ``(n, k)``."""
+        return {name: self._measured(name) for name in self._names()}
+
+    def chain_index(self) -> np.ndarray:
+        """The row at which the chains stand after each step, ``(n,)`` int64."""
+        return self._index
+
+    @cached_property
+    def _index(self) -> np.ndarray:
+        if self.kind == "weighted":
+            raise EnsembleError(f"{self.path}: a weighted ensemble is no chain")
+        if self.kind == "chain":
+            return np.arange(self.n)
+        return chain_index(self._flags(), self.replicas)[: self.n].numpy()
+
+    def longest_rejection_run(self) -> int | None:
+        """The most steps in a row in which a replica stood still; None for a weighted ensemble."""
+        if self.accepted is None:
+            return None
+        return longest_rejection_run(self._flags(), self.replicas)
+
+    def _flags(self) -> Tensor:
+        """``accepted``, made up to whole steps of all replicas by some that move."""
+        assert self.accepted is not None
+        return torch.from_numpy(
+            np.pad(self.accepted, (0, -self.n % self.replicas), constant_values=True)
         )
+
+    def chains(self, name: str) -> list[np.ndarray]:
+        """The series of ``measured[name]`` along the chain, one array a replica.
+
+        The last step may not be that of every replica: the arrays may differ by one in length.
+        """
+        series = self._measured(name)[self.chain_index()]
+        return [series[r :: self.replicas] for r in range(min(self.replicas, self.n))]
+
+    def configurations(self) -> np.ndarray:
+        """The configurations of the chain, step by step; of a weighted ensemble, the rows."""
+        phi = self.phi
+        if phi is None:
+            raise EnsembleError(f"{self.path}: has no configurations (save_configs=false)")
+        return phi if self.kind == "weighted" else phi[self.chain_index()]
+
+    def dataset(self) -> TensorDataset:
+        """A torch Dataset of ``(phi,)``; of ``(phi, log_weight)`` for a weighted ensemble."""
+        columns = [torch.from_numpy(self.configurations())]
+        if self.kind == "weighted":
+            columns.append(torch.from_numpy(self.log_weight))
+        return TensorDataset(*columns)
+
+    def save_npy(self, path: str | Path) -> None:
+        """Write ``configurations()`` to a .npy file."""
+        with replacing(Path(path)) as partial, partial.open("wb") as file:
+            np.save(file, self.configurations(), allow_pickle=False)
+
+    def obs(self, name: str) -> Obs | list[Obs]:
+        """The average of ``measured[name]`` as a pyerrors Obs, of each component if it has several.
+
+        Its replicas are "ensemble|r0", "ensemble|r1", ...
+        """
+        chains = self.chains(name)
+        if chains[0].ndim == 1:
+            return replicas(chains)
+        return [replicas([chain[:, i] for chain in chains]) for i in range(chains[0].shape[1])]
+
+    def theory(self) -> Action:
+        """The action, if its class is flowlat's own."""
+        with reading(self.path):
+            check_node(self.config.get("action"), "flowlat.actions", "action")
+            check({"action": self.config["action"]}, SampleConfig)
+            return build_action(self.config)
+
+    def observables(self, trust: bool = False) -> dict[str, Observable]:
+        """The observables that were measured, by name.
+
+        Args:
+            trust: run the classes that the file names even if they are not flowlat's own. Without
+                it those are left out, with a warning.
+        """
+        nodes = {}
+        with reading(self.path):
+            for name in self._names():
+                node = self.config["observables"][name]
+                try:
+                    if not trust:
+                        check_node(node, "flowlat.observables", f"observables.{name}")
+                    nodes[name] = node
+                except ConfigError as error:
+                    log.warning("%s: %s; left out unless trusted", self.path, error)
+            check({"observables": nodes}, SampleConfig)
+            return instantiate_all({"observables": nodes}, "observables")
+
+    def _names(self) -> list[str]:
+        """The observables in the order of the config."""
+        with reading(self.path):
+            measured = set(self._file["measured"])
+            if measured != set(self.config["observables"]):
+                raise ValueError("measured: not the observables of the config")
+            return list(self.config["observables"])
+
+    def _measured(self, name: str) -> np.ndarray:
+        if name not in self._names():
+            known = ", ".join(self._names())
+            raise EnsembleError(f"{self.path}: does not have {name} (measured: {known})")
+        return self.read(f"measured/{name}")
+
+    def _optional(self, name: str) -> np.ndarray | None:
+        with reading(self.path):
+            return self.read(name) if name in self._file else None

@@ -9,8 +9,12 @@ class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged, foreign, or for another lattice."""
 
 
+class EnsembleError(ValueError):
+    """An ensemble that is missing, damaged, foreign, of another theory, or cannot be written."""
+
+
 class DivergedError(RuntimeError):
     """A training whose loss is no longer finite."""
 
 
-USER_ERRORS = (ConfigError, CheckpointError, DivergedError)
+USER_ERRORS = (ConfigError, CheckpointError, EnsembleError, DivergedError)

@@ -68,8 +68,8 @@ def weighted_estimate(
 
     f = derive(sum w a / sum w), with the error of a jackknife over about 100 blocks of whole
     populations (``population`` rows each, 1: independent rows). tau_int is NaN: there is no chain.
-    A warning says where the error cannot be trusted: fewer than 10 populations or 50 effective
-    samples, or a bias, by the jackknife, of more than half the error.
+    A warning says where the bias, by the jackknife, is more than half the error; whether weights
+    are enough for errors at all, ``log_z_estimate`` says once for all observables.
 
     Raises:
         ValueError: a value or a log weight is NaN or +infinity, or all weights are zero.
@@ -82,13 +82,16 @@ def weighted_estimate(
     means = (ratio(sums).reshape(values.shape[1:]) for sums in leave_one_out(columns, starts))
     value = evaluate(observable, ratio(columns.sum(0)).reshape(values.shape[1:]))
     error, bias = jackknife(value, np.stack([evaluate(observable, mean) for mean in means]))
-    check_weights(weight, len(starts), error, bias, name)
+    check_bias(error, bias, name)
     found = zip(value.ravel().tolist(), error.ravel().tolist(), strict=True)
     return shaped([Estimate(v, e, math.nan) for v, e in found], value)
 
 
 def log_z_estimate(log_weight: np.ndarray, population: int) -> LogZ:
     """log Z = log mean w with error and bias by the jackknife of ``weighted_estimate``.
+
+    A warning says where no error of these weights can be trusted: fewer than 10 populations or 50
+    effective samples.
 
     Raises:
         ValueError: a log weight is NaN or +infinity, or all weights are zero.
@@ -100,7 +103,8 @@ def log_z_estimate(log_weight: np.ndarray, population: int) -> LogZ:
         others = np.log([ratio(sums) for sums in leave_one_out(columns, starts)])[:, 0]
     value = np.log(weight.mean())
     error, bias = jackknife(value, others)
-    check_weights(weight, len(starts), error, bias, "log_z")
+    check_weights(weight, len(starts))
+    check_bias(error, bias, "log_z")
     return LogZ(float(value + scale), float(error), float(bias))
 
 
@@ -148,16 +152,18 @@ def jackknife(value: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.nda
         return np.sqrt((n - 1) * ((others - mean) ** 2).mean(0)), (n - 1) * (mean - value)
 
 
-def check_weights(
-    weight: np.ndarray, blocks: int, error: np.ndarray, bias: np.ndarray, name: str
-) -> None:
-    """Log a warning where a reweighted error cannot be trusted."""
+def check_weights(weight: np.ndarray, blocks: int) -> None:
+    """Log a warning where there is too little to estimate an error from."""
     effective = weight.sum() ** 2 / (weight**2).sum()
     if blocks < FEWEST_BLOCKS:
-        log.warning("%s: %d population(s) are few for an error", name, blocks)
+        log.warning("%d population(s) of weighted configurations are few for errors", blocks)
     elif effective < FEWEST:
-        log.warning("%s: an error from %.3g effective samples means little", name, effective)
-    elif (2 * np.abs(bias) > error).any():
+        log.warning("errors from %.3g effective samples mean little", effective)
+
+
+def check_bias(error: np.ndarray, bias: np.ndarray, name: str) -> None:
+    """Log a warning where reweighting is biased by more than half the error."""
+    if (2 * np.abs(bias) > error).any():
         log.warning("%s: the bias of reweighting is of the order of the error", name)
 
 

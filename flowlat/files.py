@@ -1,16 +1,38 @@
-"""Small files, written whole or not at all."""
+"""Files that are written whole or not at all."""
 
 import json
 import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write beside the target and rename; NaN and infinity become null, as JSON has neither."""
+@contextmanager
+def replacing(path: Path, sync: bool = True) -> Iterator[Path]:
+    """A name beside ``path`` to write to, renamed to it when the block ends without an error.
+
+    ``sync``: the bytes are on the disk before the name is, so that not even a power cut leaves a
+    file in part.
+    """
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(finite(content), indent=2) + "\n")
-    partial.replace(path)
+    try:
+        yield partial
+        if sync:
+            _sync(partial)
+        partial.replace(path)
+        if sync:
+            _sync(path.parent)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON; NaN and infinity become null, as JSON has neither."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(finite(content), indent=2) + "\n")
 
 
 def finite(value: Any) -> Any:
@@ -22,3 +44,11 @@ def finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -79,3 +79,12 @@ def sum_sites(x: Tensor) -> Tensor:
 def neighbour(phi: Tensor, axis: int, step: int = 1) -> Tensor:
     """phi(x + step mu) for the lattice direction mu = ``axis``; ``(batch, *shape)``."""
     return phi.roll(-step, dims=axis + 1)
+
+
+def filter_modes(x: Tensor, amplitude: Tensor) -> Tensor:
+    """F^-1[a(k) F x] over the sites of ``(batch, *shape)``.
+
+    ``amplitude``: a(k) on the modes of a real transform, as those of ``khat2(half=True)``.
+    """
+    axes = tuple(range(1, x.dim()))
+    return torch.fft.irfftn(torch.fft.rfftn(x, dim=axes) * amplitude, s=x.shape[1:], dim=axes)

@@ -13,8 +13,9 @@ class Stream(IntEnum):
     TRAINING = 1
     EVALUATION = 2
     FINAL = 3
-    PROPOSALS = 4
+    SAMPLER = 4
     ACCEPT = 5
+    START = 6
 
 
 def generator(

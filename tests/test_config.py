@@ -199,24 +199,48 @@ BAD_SAMPLING = {
     "batch_size=-1": "batch_size=-1",
     "precision=16": "precision=16: expected 32 or 64 or null",
     "save_configs=perhaps": "save_configs='perhaps': expected true or false",
+    "resume=perhaps": "resume='perhaps': expected true or false",
     "seed=-1": "seed=-1",
-    "observables=none": "Could not find 'observables/none'.*basic",
+    "observables=none": "Could not find 'observables/none'.*standard",
     "+observables.x._target_=flowlat.observables.Nothing": "observables.x.*Nothing.*no such",
     "+observables.x=3": "observables.*x.*3",
+    "+observables={a/b:{_target_:flowlat.observables.Phi2}}": "observables.a/b: a name of letters",
+    "+observables.x={_target_:flowlat.observables.Phi2,axis:1}": "observables.x.axis=1: no such",
     "n_sample=3": "Could not override 'n_sample'",
+    "sampler=none": "Could not find 'sampler/none'.*hmc.*metropolis",
+    "~sampler": "sampler",
+    "+sampler.n_steps=3": "sampler.n_steps=3: no such option",
+    "+sampler.flow=3": "sampler.flow=3: no such option",
+    "lattice=3d ckpt_path=any": "lattice=3d with ckpt_path=any: .* those of the checkpoint",
+    "lattice.shape=[4,4] ckpt_path=any": r"lattice.shape=\[4,4\] with ckpt_path=any",
+    "action.lam=5 ckpt_path=any": "action.lam=5 with ckpt_path=any",
+    "+action.g=5 ckpt_path=any": r"\+action.g=5 with ckpt_path=any",
+    "ckpt_path=null": "ckpt_path=null: sampler=metropolis needs a trained flow",
+    "sampler=hybrid ckpt_path=null": "ckpt_path=null: sampler=hybrid needs a trained flow",
+    "ckpt_path=3": "ckpt_path=3: expected a text or null",
 }
 
 
 @pytest.mark.parametrize("typed", BAD_SAMPLING)
 def test_bad_input_to_sampling(typed):
     with pytest.raises(ConfigError, match=BAD_SAMPLING[typed]) as caught:
-        compose(["ckpt_path=any", typed], "sample")
+        compose(["ckpt_path=any", *typed.split()], "sample")
     assert "\n" not in str(caught.value)
 
 
-def test_sampling_needs_a_checkpoint():
-    with pytest.raises(ConfigError, match="ckpt_path"):
-        compose([], "sample")
+@pytest.mark.parametrize("sampler", ["hmc", "annealed"])
+def test_some_samplers_need_no_flow(sampler):
+    theory = ["lattice=4d", "action.lam=5.113"]
+    config = compose([f"sampler={sampler}", *theory], "sample")
+    assert config.lattice.shape == [4, 4, 4, 4]
+    compose([f"sampler={sampler}", *theory, "ckpt_path=null"], "sample")
+    compose([f"sampler={sampler}", "ckpt_path=any"], "sample")
+
+
+def test_the_help_page_has_the_options_of_sampling():
+    page = (CONF / "hydra" / "help" / "sample.yaml").read_text()
+    for group in ("lattice", "action", "sampler", "observables"):
+        assert f"    {group}: {', '.join(options(group))}\n" in page
 
 
 @pytest.mark.parametrize("schema", [TrainConfig, SampleConfig])

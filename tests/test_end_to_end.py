@@ -2,7 +2,12 @@
 
 import csv
 import json
+import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -11,10 +16,10 @@ import torch
 from torch import Tensor
 
 from flowlat import load_flow
-from flowlat.build import build_action
 from flowlat.callbacks import Evaluation
-from flowlat.samplers import chain_index, longest_rejection_run
-from tests.helpers import run, wandb_records
+from flowlat.ensemble import open_ensemble
+from flowlat.samplers import longest_rejection_run
+from tests.helpers import ROOT, run, wandb_records
 
 TINY = (
     "lattice.shape=[4,4]",
@@ -166,16 +171,27 @@ def test_tensorboard_has_the_metrics(trained):
 def test_summary_of_the_sampling(sampled):
     folder, done = sampled
     summary = read_json(folder / "summary.json")
-    keys = {"acceptance", "ess", "n_samples", "log_z", "longest_rejection_run", "observables"}
-    assert keys <= set(summary)
-    assert set(summary["log_z"]) == {"value", "error"}
-    assert set(summary["observables"]) == {
-        *("magnetization", "abs_magnetization", "phi2", "chi2", "action_density")
+    assert set(summary) == {
+        *("sampler", "kind", "replicas", "n_samples", "acceptance", "ess", "log_z"),
+        *("free_energy_density", "longest_rejection_run", "sign_balance", "schwinger_dyson"),
+        *("observables", "reweighted", "seconds", "samples_per_second"),
     }
-    for estimate in summary["observables"].values():
-        assert set(estimate) == {"value", "error", "tau_int"}
+    assert (summary["sampler"], summary["kind"]) == ("metropolis", "proposals")
+    assert (summary["replicas"], summary["n_samples"]) == (1, 3000)
+    assert set(summary["log_z"]) == {"value", "error", "bias"}
+    assert {"magnetization", "abs_magnetization", "phi2", "chi2", "action_density"} < set(
+        summary["observables"]
+    )
+    for name in ("phi2", "chi2", "action_density", "schwinger_dyson"):
+        estimate = summary["observables"][name]
+        assert {"value", "error", "tau_int"} <= set(estimate)
         assert estimate["error"] > 0
         assert estimate["tau_int"] > 0.4
+        again = summary["reweighted"][name]
+        assert abs(again["value"] - estimate["value"]) < 8 * estimate["error"]
+    # five errors: p = 6e-7, were tau_int and its error exact
+    identity = summary["schwinger_dyson"]
+    assert abs(identity["value"] - 1) < 8 * identity["error"]
     for text in ("acceptance", "ESS", "log Z", "longest rejection run", "chi2", "tau_int"):
         assert text in done.stdout
     assert (folder / "ensemble.png").exists()
@@ -185,29 +201,26 @@ def test_ensemble_is_the_chain_of_the_flow(sampled, trained):
     folder, _ = sampled
     summary = read_json(folder / "summary.json")
     checkpoint = trained[0] / "checkpoints" / "best_ess.ckpt"
-    with h5py.File(folder / "ensemble.h5") as file:
-        assert file["phi"].shape == (3000, 4, 4)
-        assert file["phi"].dtype == "float32"
-        assert file["phi"].chunks
-        attributes = dict(file.attrs)
-        data = {name: torch.from_numpy(file[name][:]) for name in file}
-    config = json.loads(attributes["config"])
-    assert config["n_samples"] == 3000
-    assert config["flow"]["lattice"]["shape"] == [4, 4]
-    assert "phi(x+mu)" in attributes["convention"]
-    assert json.loads(attributes["provenance"])["torch"] == torch.__version__
-    assert attributes["seed"] == 0
-    assert len(attributes["checkpoint_sha256"]) == 64
-    phi, accepted = data["phi"].double(), data["accepted"]
-    theory = build_action({"action": config["flow"]["action"]})
-    torch.testing.assert_close(data["action"], theory(phi), rtol=1e-12, atol=1e-12)
+    with open_ensemble(folder) as ensemble:
+        assert ensemble.phi.shape == (3000, 4, 4)
+        assert ensemble.phi.dtype == "float32"
+        assert ensemble.config["n_samples"] == 3000
+        assert ensemble.config["flow"]["lattice"]["shape"] == [4, 4]
+        assert ensemble.config["lattice"]["shape"] == [4, 4]
+        assert "phi(x+mu)" in ensemble.convention
+        assert json.loads(ensemble.attribute("provenance"))["torch"] == torch.__version__
+        assert ensemble.attribute("seed") == 0
+        assert len(ensemble.attribute("checkpoint_sha256")) == 64
+        phi, accepted = torch.from_numpy(ensemble.phi).double(), ensemble.accepted
+        action, log_weight = map(torch.from_numpy, (ensemble.action, ensemble.log_weight))
+        theory = ensemble.theory()
+        chain = torch.from_numpy(ensemble.configurations()).double()
+    torch.testing.assert_close(action, theory(phi), rtol=1e-12, atol=1e-12)
     with torch.no_grad():
         log_q = load_flow(checkpoint).double().log_prob(phi)
-    expected = -data["action"] - log_q
-    torch.testing.assert_close(data["log_weight"], expected, rtol=1e-4, atol=1e-3)
-    assert summary["acceptance"] == pytest.approx(accepted[1:].double().mean().item())
-    assert summary["longest_rejection_run"] == longest_rejection_run(accepted)
-    chain = phi[chain_index(accepted)]
+    torch.testing.assert_close(log_weight, -action - log_q, rtol=1e-4, atol=1e-3)
+    assert summary["acceptance"] == pytest.approx(accepted[1:].mean())
+    assert summary["longest_rejection_run"] == longest_rejection_run(torch.from_numpy(accepted))
     mean = chain.flatten(1).mean(1)
     for name, values in {
         "phi2": chain**2,
@@ -224,21 +237,138 @@ def test_sampling_in_double_precision_without_configurations(trained, command, t
     done = command("sample.py", *names, "hydra.run.dir=sample")
     assert done.returncode == 0
     with h5py.File(tmp_path / "sample" / "ensemble.h5") as file:
-        assert set(file) == {"log_weight", "action", "accepted"}
+        assert set(file) == {"log_weight", "action", "accepted", "measured", "last_block"}
         assert len(file["log_weight"]) == 20
     # too few for an error: null, and no number made up
     summary = read_json(tmp_path / "sample" / "summary.json")
     assert summary["observables"]["phi2"]["error"] is None
 
 
-def test_sampling_again_gives_the_same_and_another_seed_does_not(trained, command, tmp_path):
-    checkpoint = trained[0] / "checkpoints" / "last.ckpt"
-    found = []
-    for seed, folder in ((0, "a"), (0, "b"), (1, "c")):
-        names = [f"ckpt_path={checkpoint}", "n_samples=60", f"seed={seed}"]
-        assert command("sample.py", *names, f"hydra.run.dir={folder}").returncode == 0
-        found.append(read_json(tmp_path / folder / "summary.json"))
-    assert found[0] == found[1] != found[2]
+#: the arguments of a small run of every sampler
+SAMPLERS = {
+    "metropolis": ("sampler.replicas=2", "batch_size=32"),
+    "hybrid": ("sampler.hmc.replicas=4", "sampler.hmc.thermalization=20"),
+    "hmc": ("sampler.replicas=4", "sampler.thermalization=20"),
+    "annealed": ("sampler.population=50", "sampler.n_steps=10"),
+}
+
+
+def small_run(sampler: str, checkpoint: Path | None, *names: str) -> list[str]:
+    """The command line of a small run on 4 x 4, from a flow or without."""
+    theory = [f"ckpt_path={checkpoint}"] if checkpoint else ["lattice.shape=[4,4]"]
+    return [f"sampler={sampler}", *SAMPLERS[sampler], *theory, *names]
+
+
+def comparable(folder: Path):
+    """A summary but for the time that it took."""
+    summary = read_json(folder / "summary.json")
+    return {k: v for k, v in summary.items() if k not in ("seconds", "samples_per_second")}
+
+
+@pytest.mark.parametrize(
+    ("sampler", "flow"),
+    [
+        ("metropolis", True),
+        ("hybrid", True),
+        ("hmc", True),
+        ("hmc", False),
+        ("annealed", True),
+        ("annealed", False),
+    ],
+)
+def test_every_sampler_is_reproducible_and_goes_on(sampler, flow, trained, command, tmp_path):
+    checkpoint = trained[0] / "checkpoints" / "best_ess.ckpt" if flow else None
+    for folder, n, more in (
+        ("whole", 150, []),
+        ("grown", 70, []),
+        ("grown", 150, ["resume=true"]),
+    ):
+        names = small_run(sampler, checkpoint, f"n_samples={n}", *more)
+        done = command("sample.py", *names, f"hydra.run.dir={folder}")
+        assert done.returncode == 0, done.stderr
+    whole = comparable(tmp_path / "whole")
+    assert whole == comparable(tmp_path / "grown")
+    assert whole["sampler"] == sampler
+    with open_ensemble(tmp_path / "whole") as a, open_ensemble(tmp_path / "grown") as b:
+        assert a.shape == (4, 4)
+        assert len(a) >= 150
+        for name, values in a.measured.items():
+            assert values.tobytes() == b.measured[name].tobytes()
+        assert a.phi.tobytes() == b.phi.tobytes()
+        assert a.read("last_block").tobytes() == b.read("last_block").tobytes()
+        torch.testing.assert_close(
+            torch.from_numpy(a.action), a.theory()(torch.from_numpy(a.phi).double())
+        )
+    for key in {"hmc": ("step_size", "n_leapfrog"), "annealed": ("ess", "log_z")}.get(sampler, ()):
+        assert key in whole
+    assert (whole["acceptance"] is None) == (sampler == "annealed")
+
+
+def killed(folder: Path, *names: str) -> None:
+    """A run that is killed a moment after its first block."""
+    command = [sys.executable, str(ROOT / "sample.py"), "threads=1", *names]
+    with subprocess.Popen(command, cwd=folder.parent, stderr=subprocess.PIPE) as process:
+        while process.poll() is None and not list((folder / "parts").glob("*.npz")):
+            time.sleep(0.001)
+        time.sleep(random.uniform(0, 0.1))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, process.stderr.read().decode()
+
+
+@pytest.mark.parametrize("sampler", ["hmc", "metropolis"])
+def test_kill_9_of_a_command(sampler, trained, command, tmp_path):
+    """A process of its own, killed at a random moment; its start takes most of the seconds."""
+    checkpoint = trained[0] / "checkpoints" / "best_ess.ckpt" if sampler == "metropolis" else None
+    names = small_run(sampler, checkpoint, "n_samples=3000")
+    killed(tmp_path / "a", *names, "hydra.run.dir=a")
+    assert not (tmp_path / "a" / "summary.json").exists()
+    done = command("sample.py", *names, "hydra.run.dir=a")
+    assert done.returncode == 2
+    assert "hydra.run.dir=" in done.stderr
+    assert "resume=true goes on" in done.stderr
+    assert command("sample.py", *names, "hydra.run.dir=a", "resume=true").returncode == 0
+    assert command("sample.py", *names, "hydra.run.dir=b").returncode == 0
+    assert comparable(tmp_path / "a") == comparable(tmp_path / "b")
+    with (
+        h5py.File(tmp_path / "a" / "ensemble.h5") as a,
+        h5py.File(tmp_path / "b" / "ensemble.h5") as b,
+    ):
+        for name in (
+            "phi",
+            "action",
+            "accepted",
+            "last_block",
+            *map("measured/{}".format, a["measured"]),
+        ):
+            assert a[name][...].tobytes() == b[name][...].tobytes(), name
+
+
+def test_another_checkpoint_is_another_ensemble(trained, command, tmp_path):
+    folder = trained[0] / "checkpoints"
+    shutil.copy(folder / "last.ckpt", tmp_path / "copy.ckpt")
+    names = ["n_samples=60", "batch_size=32", "hydra.run.dir=a"]
+    for path, code in (
+        (folder / "last.ckpt", 0),
+        (tmp_path / "copy.ckpt", 0),  # the same by another name
+        (folder / "best_ess.ckpt", 2),
+    ):
+        if path == folder / "best_ess.ckpt":
+            content = torch.load(path, weights_only=True)
+            torch.save(content | {"other": 1}, path := tmp_path / "other.ckpt")
+        done = command("sample.py", f"ckpt_path={path}", *names, "resume=true")
+        assert done.returncode == code, done.stderr
+    assert "error: ckpt_path.sha256=" in done.stderr
+    assert "a has ckpt_path.sha256=" in done.stderr
+
+
+def test_observables_of_the_users_own(command, tmp_path):
+    names = small_run("hmc", None, "n_samples=150", "+observables.m4._target_=tests.fakes.Mean")
+    done = command("sample.py", *names, "+observables.m4.power=4", "hydra.run.dir=a")
+    assert done.returncode == 0, done.stderr
+    summary = read_json(tmp_path / "a" / "summary.json")
+    with open_ensemble(tmp_path / "a") as ensemble:
+        mean = ensemble.phi.reshape(150, -1).mean(1)
+    assert summary["observables"]["m4"]["value"] == pytest.approx((mean**4).mean())
 
 
 def test_resume_is_the_uninterrupted_run(command, tmp_path, monkeypatch):
@@ -357,7 +487,7 @@ def test_a_run_that_cannot_be_resumed(typed, texts, trained, command, tmp_path):
     ("typed", "text"),
     [
         (["lattice=3d", "lattice.shape=[2,2,2]"], "do not fit lattice.shape=[2, 2, 2]"),
-        (["prior=normal"], "prior.coefficients"),
+        (["prior=normal"], "prior.spectrum.coefficients"),
         (["symmetrize=true"], "do not fit"),
     ],
 )
@@ -391,11 +521,33 @@ def test_damaged_foreign_and_hostile_checkpoints(script, key, trained, command, 
     assert not (tmp_path / "executed").exists()
 
 
-def test_other_errors_of_sampling_leave_nothing(trained, command, tmp_path):
+@pytest.mark.parametrize(
+    ("typed", "texts"),
+    [
+        (["n_samples=0"], ["n_samples=0"]),
+        (["device=abacus"], ["device=abacus"]),
+        (["seed=-1"], ["seed=-1"]),
+        (["lattice=3d"], ["lattice=3d with ckpt_path=", "those of the checkpoint"]),
+        (["action.lam=7"], ["action.lam=7 with ckpt_path="]),
+        (["batch_size=9", "sampler.replicas=2"], ["sampler: batch_size=9", "replicas=2"]),
+        (["ckpt_path=null"], ["ckpt_path=null: sampler=metropolis needs a trained flow"]),
+        (["sampler=hmc", "sampler.replicas=0"], ["sampler: replicas=0"]),
+        (["+observables.x._target_=tests.fakes.Wrong"], ["observables.x: measures [1024, 4, 4]"]),
+        (["+observables.x._target_=tests.fakes.Infinite"], ["measured/x: NaN or infinity"]),
+        (["+observables.x._target_=flowlat.actions.Free", "+observables.x.m2=1"], ["not an obs"]),
+    ],
+)
+def test_other_errors_of_sampling_leave_nothing(typed, texts, trained, command, tmp_path):
     path = trained[0] / "checkpoints" / "last.ckpt"
-    for typed in ("n_samples=0", "device=abacus", "seed=-1"):
-        done = command("sample.py", f"ckpt_path={path}", typed, "hydra.run.dir=bad")
-        assert_refused(done, tmp_path, typed)
+    done = command("sample.py", f"ckpt_path={path}", "hydra.run.dir=bad", *typed)
+    assert_refused(done, tmp_path, *texts)
+
+
+def test_a_folder_that_cannot_be_written(command, tmp_path):
+    (tmp_path / "file").touch()
+    done = command("sample.py", "sampler=hmc", "hydra.run.dir=file/run")
+    assert done.returncode == 2
+    assert done.stderr == "error: hydra.run.dir=file/run: Not a directory\n"
 
 
 def test_options_that_hydra_refuses(command, tmp_path):

@@ -1,7 +1,23 @@
+from flowlat.samplers.annealed import Annealed
+from flowlat.samplers.base import Block, Sampler, State
+from flowlat.samplers.hmc import HMC
+from flowlat.samplers.hybrid import Hybrid
 from flowlat.samplers.metropolis import (
+    Metropolis,
     chain_index,
     independence_chain,
     longest_rejection_run,
 )
 
-__all__ = ["chain_index", "independence_chain", "longest_rejection_run"]
+__all__ = [
+    "HMC",
+    "Annealed",
+    "Block",
+    "Hybrid",
+    "Metropolis",
+    "Sampler",
+    "State",
+    "chain_index",
+    "independence_chain",
+    "longest_rejection_run",
+]

@@ -3,18 +3,64 @@
 import torch
 from torch import Tensor
 
+from flowlat.actions import Action
+from flowlat.flow import Flow
+from flowlat.samplers.base import Block, Kind, Sampler, State
+
+
+class Metropolis(Sampler):
+    """Proposals phi' ~ q of a flow, accepted with probability min(1, w'/w), log w = -S - log q.
+
+    Albergo et al., arXiv:1904.12072, eq. (5). Proposal i belongs to replica i mod ``replicas``.
+
+    Args:
+        batch_size: proposals drawn at once, the rows of a block.
+        replicas: chains that share them out.
+
+    Raises:
+        ValueError: batch_size is no multiple of replicas; in ``step``, a log weight that is NaN or
+            +inf.
+    """
+
+    kind: Kind = "proposals"
+
+    def __init__(self, flow: Flow, batch_size: int, action: Action, replicas: int = 1):
+        if replicas < 1:
+            raise ValueError(f"replicas={replicas}: must be at least 1")
+        if batch_size < 1 or batch_size % replicas:
+            raise ValueError(f"batch_size={batch_size}: must be a multiple of replicas={replicas}")
+        self.flow = flow
+        self.action = action
+        self.rows = batch_size
+        self.replicas = replicas
+
+    def start(self, generator: torch.Generator) -> State:
+        return {
+            "log_weight": torch.full((self.replicas,), -torch.inf, dtype=torch.float64),
+            "started": torch.tensor(False),
+        }
+
+    def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
+        phi, log_q = self.flow.sample(self.rows, generator)
+        action = self.action(phi.double())
+        log_w = -action - log_q.double()
+        current = state["log_weight"] if state["started"] else None
+        accepted, current = decide(log_w, current, self.replicas, generator)
+        after = {"log_weight": current, "started": torch.tensor(True)}
+        return after, Block(phi, action, log_w, accepted.to(phi.device))
+
 
 def independence_chain(
     log_w: Tensor, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Accept proposal i with probability min(1, w_i / w_current), in float64.
+    """One chain over all proposals; the first one starts it.
 
-    The first proposal starts the chain. A rejected proposal repeats the previous configuration:
-    step i of the chain is proposal ``index[i]``. Albergo et al., arXiv:1904.12072, eq. (5).
+    A rejected proposal repeats the previous configuration: step i of the chain is proposal
+    ``index[i]``.
 
     Args:
         log_w: log weights ``(n,)`` of the proposals, in their order.
-        generator: of the uniform numbers, on the CPU.
+        generator: of the uniform numbers.
 
     Returns:
         (index ``(n,)`` int64, accepted ``(n,)`` bool).
@@ -22,31 +68,51 @@ def independence_chain(
     Raises:
         ValueError: no proposals, or a log weight that is NaN or +inf.
     """
-    n = log_w.numel()
-    if n == 0:
+    if log_w.numel() == 0:
         raise ValueError("log_w is empty: a chain needs at least one proposal")
+    accepted, _ = decide(log_w, None, 1, generator)
+    return chain_index(accepted), accepted
+
+
+def decide(
+    log_w: Tensor, current: Tensor | None, replicas: int, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Accept or reject proposals ``(n,)``, dealt out to the replicas in turn, in float64.
+
+    ``current``: log weights ``(replicas,)`` of where the chains stand; None: the first proposal of
+    each starts it. Returns accepted ``(n,)`` and the new ``current``, on the CPU.
+    """
     log_w = log_w.double().cpu()
     if torch.isnan(log_w).any() or (log_w == torch.inf).any():
         raise ValueError("log_w holds NaN or +inf: these proposals cannot be weighed")
-    log_u = torch.rand(n, generator=generator, dtype=torch.float64).log()
-    accepted = [True] * n
-    current = -torch.inf
-    # a plain loop over Python floats: sequential by nature, a tenth of a second a million
-    for i, (weight, threshold) in enumerate(zip(log_w.tolist(), log_u.tolist(), strict=True)):
-        if weight - current >= threshold or i == 0:
-            current = weight
-        else:
-            accepted[i] = False
-    flags = torch.tensor(accepted)
-    return chain_index(flags), flags
+    device = "cpu" if generator is None else generator.device
+    uniform = torch.rand(len(log_w), generator=generator, dtype=torch.float64, device=device)
+    log_u = uniform.log().tolist()
+    weights = log_w.tolist()
+    accepted = [True] * len(weights)
+    last = []
+    for replica in range(replicas):
+        start, at = replica, -torch.inf if current is None else current[replica].item()
+        if current is None:
+            start, at = replica + replicas, weights[replica]
+        # a plain loop over Python floats: sequential by nature, a tenth of a second a million
+        for i in range(start, len(weights), replicas):
+            if weights[i] - at >= log_u[i]:
+                at = weights[i]
+            else:
+                accepted[i] = False
+        last.append(at)
+    return torch.tensor(accepted), torch.tensor(last, dtype=torch.float64)
 
 
-def chain_index(accepted: Tensor) -> Tensor:
-    """The proposal at which the chain stands after each step, from the accept flags."""
+def chain_index(accepted: Tensor, replicas: int = 1) -> Tensor:
+    """The proposal at which its chain stands after each step, ``(n,)``, from the accept flags."""
+    accepted = accepted.reshape(-1, replicas)
+    steps = torch.arange(accepted.numel()).reshape(-1, replicas)
+    return torch.where(accepted, steps, steps[:1]).cummax(0).values.flatten()
+
+
+def longest_rejection_run(accepted: Tensor, replicas: int = 1) -> int:
+    """The most proposals rejected in a row, in any of the chains."""
     steps = torch.arange(accepted.numel())
-    return torch.where(accepted, steps, torch.zeros_like(steps)).cummax(0).values
-
-
-def longest_rejection_run(accepted: Tensor) -> int:
-    """The most proposals rejected in a row."""
-    return int((torch.arange(accepted.numel()) - chain_index(accepted)).max())
+    return int((steps - chain_index(accepted, replicas)).max()) // replicas

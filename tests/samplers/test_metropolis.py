@@ -3,7 +3,15 @@ import math
 import pytest
 import torch
 
-from flowlat.samplers import chain_index, independence_chain, longest_rejection_run
+from flowlat.actions import Phi4
+from flowlat.samplers import (
+    Metropolis,
+    chain_index,
+    independence_chain,
+    longest_rejection_run,
+)
+from flowlat.samplers.metropolis import decide
+from tests.helpers import moved_flow, overrides
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4, -1e4])
@@ -79,3 +87,79 @@ def test_weights_that_mean_nothing_are_refused(bad):
         independence_chain(torch.tensor([0.0, bad]))
     with pytest.raises(ValueError, match="at least one"):
         independence_chain(torch.empty(0))
+
+
+def by_hand(log_w, u, replicas):
+    """Accept flags and the proposal at which its chain stands after each: chain by chain."""
+    accepted, index = [], []
+    at = [None] * replicas
+    for i, (weight, uniform) in enumerate(zip(log_w, u, strict=True)):
+        chain = i % replicas
+        before = at[chain]
+        take = before is None or uniform < math.exp(min(0.0, weight - log_w[before]))
+        at[chain] = i if take else before
+        accepted.append(take)
+        index.append(at[chain])
+    return accepted, index
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 5])
+def test_replicas_share_out_the_proposals(replicas):
+    log_w = 2 * torch.randn(1000, dtype=torch.float64)
+    u = torch.rand(1000, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    expected, where = by_hand(log_w.tolist(), u.tolist(), replicas)
+    accepted, current = decide(log_w, None, replicas, torch.Generator().manual_seed(5))
+    index = chain_index(accepted, replicas)
+    assert accepted.tolist() == expected
+    assert index.tolist() == where
+    assert torch.equal(current, log_w[index[-replicas:]])
+    runs = [longest_rejection_run(accepted[r::replicas]) for r in range(replicas)]
+    assert longest_rejection_run(accepted, replicas) == max(runs) > 2
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 5])
+def test_a_chain_goes_on_from_its_state(replicas):
+    """In two halves as in one go, given the same uniform numbers; and in float64 throughout."""
+    log_w = 2 * torch.randn(1000, dtype=torch.float64)
+    whole, _ = decide(log_w, None, replicas, torch.Generator().manual_seed(5))
+    generator = torch.Generator().manual_seed(5)
+    first, current = decide(log_w[:400], None, replicas, generator)
+    second, _ = decide(log_w[400:], current, replicas, generator)
+    assert torch.equal(torch.cat([first, second]), whole)
+
+
+def test_blocks_of_a_flow():
+    """Weights, actions and flags of each row; the state carries on between the blocks."""
+    flow, action = moved_flow(*overrides(2, "arch=combconv_k1")), Phi4(-4.0, 8.0)
+    sampler = Metropolis(flow, 40, action, replicas=4)
+    state, current = sampler.start(torch.Generator().manual_seed(1)), None
+    for number in range(5):
+        after, block = sampler.step(state, torch.Generator().manual_seed(number))
+        again = sampler.step(state, torch.Generator().manual_seed(number))[1]
+        assert all(torch.equal(a, b) for a, b in zip(block, again, strict=True))
+        assert len(block.phi) == sampler.rows == 40
+        torch.testing.assert_close(block.action, action(block.phi))
+        torch.testing.assert_close(block.log_weight, -block.action - flow.log_prob(block.phi))
+        generator = torch.Generator().manual_seed(number)
+        flow.sample(40, generator)
+        accepted, current = decide(block.log_weight, current, 4, generator)
+        assert torch.equal(block.accepted, accepted)
+        assert torch.equal(after["log_weight"], current)
+        assert block.accepted[:4].all() == (number == 0)
+        state = after
+
+
+def test_a_proposal_of_no_weight_is_left_again():
+    accepted, current = decide(
+        torch.tensor([-torch.inf, -torch.inf, 0.0, -torch.inf]), None, 1, None
+    )
+    assert accepted.tolist() == [True, False, True, False]
+    assert current.item() == 0
+
+
+def test_a_batch_that_is_no_multiple_is_refused():
+    flow = moved_flow(*overrides(1, "arch=combconv_k1"))
+    with pytest.raises(ValueError, match="batch_size=10: must be a multiple of replicas=3"):
+        Metropolis(flow, 10, Phi4(1.0, 1.0), replicas=3)
+    with pytest.raises(ValueError, match="replicas=0"):
+        Metropolis(flow, 10, Phi4(1.0, 1.0), replicas=0)

@@ -1,0 +1,61 @@
+"""python -m flowlat.report RUN... [--out DIR] [--watch]"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from flowlat.cli import shorten
+from flowlat.errors import USER_ERRORS
+from flowlat.report.build import build
+from flowlat.report.watch import watch
+
+EXAMPLES = """
+A RUN is a folder of sample.py, of train.py, or of a multirun of train.py. Of several samplings
+the page puts the observables side by side, with pulls; they must be of one theory.
+
+examples:
+  python -m flowlat.report samples/DATE/TIME                  # one ensemble, into its folder
+  python -m flowlat.report HMC_RUN FLOW_RUN --out compared    # two of them side by side
+  python -m flowlat.report outputs/DATE/TIME                  # a training
+  python -m flowlat.report multirun/DATE/TIME                 # a study: which arch is first?
+  python -m flowlat.report --watch outputs/DATE/TIME          # a line an epoch, as they come
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, 2 on an error that the user can mend, 130 after Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flowlat.report",
+        description="Pictures and one self-contained HTML page of runs of flowlat.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", nargs="+", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument(
+        "--out", type=Path, help="where to write (default: RUN, or ./report for several)"
+    )
+    parser.add_argument("--watch", action="store_true", help="follow a training in the terminal")
+    options = parser.parse_args(arguments)
+    if options.watch and (len(options.run) > 1 or options.out):
+        parser.error("--watch takes one RUN and writes nothing")
+    out = options.out or (options.run[0] if len(options.run) == 1 else Path("report"))
+    try:
+        if options.watch:
+            for line in watch(options.run[0]):
+                print(line, flush=True)
+        else:
+            print(f"Report: {shorten(str(build(options.run, out)))}")
+    except USER_ERRORS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {out}: cannot be written ({error.strerror})", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""The jobs of a multirun by what they have in common."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from flowlat.errors import ConfigError
+from flowlat.report.jobs import Job
+from flowlat.report.runs import Trained
+
+
+class Group(NamedTuple):
+    """The jobs that differ in nothing but their seed; ``theory`` is their lattice and action."""
+
+    theory: str
+    label: str
+    runs: list[Trained]
+
+
+def grouped(jobs: Sequence[Job]) -> list[Group]:
+    """The jobs with an epoch, by theory and by those overrides, other than the seed, that vary."""
+    keys = {key for job in jobs for key in job.overrides}
+    varying = {key for key in keys if len({job.overrides.get(key) for job in jobs}) > 1} - {"seed"}
+    # what defines the theory is in its name
+    varying = {key for key in varying if key.split(".")[0] not in ("lattice", "action")}
+    groups: dict[tuple[str, str], Group] = {}
+    for job in jobs:
+        if job.run is None or not any(row["acceptance"] for row in job.run.rows):
+            continue
+        key = theory(job.run), job.label(varying)
+        groups.setdefault(key, Group(*key, [])).runs.append(job.run)
+    return list(groups.values())
+
+
+def theory(run: Trained) -> str:
+    """Lattice and action: "3-d 8x8x8, m2=-4.0 lam=5.113"; ConfigError without a config."""
+    if not {"lattice", "action"} <= run.config.keys():
+        raise ConfigError(f"RUN={run.path}: .hydra/config.yaml has no lattice and action")
+    shape = run.config["lattice"]["shape"]
+    action = " ".join(f"{k}={v}" for k, v in run.config["action"].items() if k != "_target_")
+    return f"{len(shape)}-d {'x'.join(map(str, shape))}, {action}"
+
+
+def by_theory(groups: Sequence[Group]) -> dict[str, list[Group]]:
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        found.setdefault(group.theory, []).append(group)
+    return dict(sorted(found.items()))

@@ -1,0 +1,167 @@
+"""Annealed importance sampling and sequential Monte Carlo, from a Gaussian or from a flow."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from flowlat.actions import Action
+from flowlat.flow import Flow
+from flowlat.lattice import Lattice
+from flowlat.samplers.base import Block, Kind, Sampler, State
+from flowlat.samplers.checks import require_count, require_probability
+from flowlat.samplers.density import Density
+from flowlat.samplers.flow_density import FlowDensity
+from flowlat.samplers.integrators import pick_integrator
+from flowlat.samplers.mean_field import MeanField
+from flowlat.samplers.momenta import Momenta
+from flowlat.samplers.resampling import effective_fraction, log_mean, systematic
+from flowlat.samplers.trajectory import (
+    adapted,
+    first_step_size,
+    metropolis_test,
+    propose,
+    select,
+)
+
+#: particles of the pilot population, and moves it makes at the start of the path to tune itself
+PILOT, WARM_UP = 64, 50
+
+
+class Particles(NamedTuple):
+    """phi ``(n, *shape)``; -log q0 and S there, ``(n,)``."""
+
+    phi: Tensor
+    start: Tensor
+    action: Tensor
+
+
+class Annealed(Sampler):
+    """A population is carried from a density q0 to exp(-S) / Z, along q0^(1-beta) exp(-beta S).
+
+    beta grows from 0 to 1 in ``n_steps`` equal steps. Each one multiplies the weights by
+    exp(d beta (-S - log q0)) and then moves every particle by a trajectory of HMC that leaves the
+    density at the new beta invariant. The mean of w is an unbiased estimate of Z for any number of
+    steps (Neal, physics/9803008; Jarzynski, cond-mat/9610209), and the ESS goes to 1 as they grow.
+
+    q0 is a trained flow, or without one the Gaussian around the mean field, both modes of it.
+    The step sizes come from a pilot population in ``start``, which follows ``target_acceptance``
+    along the path and is thrown away: in the ensemble they are fixed numbers, and weights exact.
+
+    With ``resample_below`` particles are resampled (systematically) wherever the ESS of the
+    weights since the last time falls below it; they go on with equal weights, and the mean weight
+    so far multiplies all of them: log_weight contains it, and the mean of w stays unbiased
+    (Del Moral, Doucet, Jasra, J. R. Stat. Soc. B 68 (2006) 411). Rows of one population are then
+    related; populations, one a block, never are.
+
+    Args:
+        flow: q0; None: the mean field. Its precision is that of log q0.
+        population: particles of a block.
+        n_steps: of beta.
+        n_leapfrog: integrator steps a move.
+        target_acceptance: of the moves, what step sizes are tuned to.
+        resample_below: ESS in (0, 1]; None: never, all rows are independent.
+
+    Raises:
+        ValueError: a number out of range, an unknown integrator.
+    """
+
+    kind: Kind = "weighted"
+
+    def __init__(
+        self,
+        lattice: Lattice,
+        action: Action,
+        flow: Flow | None = None,
+        population: int = 256,
+        n_steps: int = 1000,
+        n_leapfrog: int = 2,
+        integrator: Literal["leapfrog", "minimum_norm"] = "minimum_norm",
+        target_acceptance: float = 0.85,
+        resample_below: float | None = None,
+    ):
+        require_count(population=population, n_steps=n_steps, n_leapfrog=n_leapfrog)
+        require_probability(target_acceptance=target_acceptance)
+        if resample_below is not None and not 0 < resample_below <= 1:
+            raise ValueError(f"resample_below={resample_below}: must be in (0, 1]")
+        self.lattice = lattice
+        self.action = action
+        self.density: Density = MeanField(lattice, action) if flow is None else FlowDensity(flow)
+        self.rows = population
+        self.n_steps = n_steps
+        self.n_leapfrog = n_leapfrog
+        self.integrator = pick_integrator(integrator)
+        self.target_acceptance = target_acceptance
+        self.resample_below = resample_below
+        self.momenta = Momenta(lattice)
+
+    def start(self, generator: torch.Generator) -> State:
+        particles = self._draw(min(PILOT, self.rows), generator)
+        step_size = first_step_size(self.lattice)
+        schedule = []
+        for i in range(-WARM_UP, self.n_steps):
+            beta = max(i + 1, 0) / self.n_steps
+            particles, acceptance = self._move(particles, beta, step_size, generator)
+            step_size = adapted(step_size, acceptance, self.target_acceptance)
+            if i >= 0:
+                schedule.append(step_size)
+        return {
+            "step_size": torch.tensor(schedule, dtype=torch.float64),
+            "populations": torch.tensor(0),
+            "resamplings": torch.tensor(0),
+            "accepted": torch.tensor(0.0, dtype=torch.float64),
+        }
+
+    def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
+        particles = self._draw(self.rows, generator)
+        log_w = torch.zeros_like(particles.action)
+        common, accepted, resamplings = 0.0, 0.0, 0
+        for i, step_size in enumerate(state["step_size"].tolist()):
+            log_w = log_w + (particles.start - particles.action) / self.n_steps
+            if self.resample_below and effective_fraction(log_w) < self.resample_below:
+                common += log_mean(log_w)
+                parents = systematic(log_w, generator)
+                particles = Particles(*(column[parents] for column in particles))
+                log_w = torch.zeros_like(log_w)
+                resamplings += 1
+            beta = (i + 1) / self.n_steps
+            particles, acceptance = self._move(particles, beta, step_size, generator)
+            accepted += acceptance / self.n_steps
+        after = {
+            **state,
+            "populations": state["populations"] + 1,
+            "resamplings": state["resamplings"] + resamplings,
+            "accepted": state["accepted"] + accepted,
+        }
+        return after, Block(particles.phi, particles.action, log_weight=log_w + common)
+
+    def info(self, state: State) -> dict[str, float]:
+        """Acceptance of the moves; step size at the end of the path; resamplings a population."""
+        populations = max(1, int(state["populations"]))
+        return {
+            "step_size": float(state["step_size"][-1]),
+            "n_leapfrog": self.n_leapfrog,
+            "acceptance": float(state["accepted"]) / populations,
+            "resamplings": int(state["resamplings"]) / populations,
+        }
+
+    def _draw(self, n: int, generator: torch.Generator) -> Particles:
+        phi, log_q = self.density.sample(n, generator)
+        return Particles(phi, -log_q, self.action(phi))
+
+    def _move(
+        self, old: Particles, beta: float, step_size: float, generator: torch.Generator
+    ) -> tuple[Particles, float]:
+        """A trajectory of every particle at beta: (particles, mean acceptance probability)."""
+
+        def force(phi: Tensor) -> Tensor:
+            return self.density.force(phi).lerp_(self.action.force(phi), beta)
+
+        phi, kinetic = propose(
+            old.phi, force, self.integrator, self.momenta, step_size, self.n_leapfrog, generator
+        )
+        new = Particles(phi, self.density(phi), self.action(phi))
+        change = torch.lerp(new.start - old.start, new.action - old.action, beta) + kinetic
+        accepted, probability = metropolis_test(-change, generator)
+        columns = (select(accepted, n, o) for n, o in zip(new, old, strict=True))
+        return Particles(*columns), probability.mean().item()

@@ -1,0 +1,34 @@
+"""A trained flow as a density for chains in float64."""
+
+import copy
+
+import torch
+from torch import Tensor
+
+from flowlat.flow import Flow
+from flowlat.samplers.density import Density
+
+
+class FlowDensity(Density):
+    """q of a flow, its score by autograd through ``log_prob``.
+
+    The flow keeps the precision it comes in: in float32 log q carries the rounding of that.
+    """
+
+    def __init__(self, flow: Flow):
+        # a copy of its own: held fixed, so that no gradient of a weight is ever computed
+        self.flow = copy.deepcopy(flow).eval().requires_grad_(False)
+        self.dtype = next(self.flow.parameters()).dtype
+
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        phi, log_q = self.flow.sample(n, generator)
+        return phi.double(), log_q.double()
+
+    def __call__(self, phi: Tensor) -> Tensor:
+        return -self.flow.log_prob(phi.to(self.dtype)).double()
+
+    def force(self, phi: Tensor) -> Tensor:
+        with torch.enable_grad():
+            x = phi.detach().requires_grad_()
+            (score,) = torch.autograd.grad(-self(x).sum(), x)
+        return score

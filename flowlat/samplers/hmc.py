@@ -1,0 +1,189 @@
+"""Hybrid Monte Carlo, many chains at once."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from flowlat.actions import Action
+from flowlat.lattice import Lattice
+from flowlat.samplers.base import Block, Kind, Sampler, State
+from flowlat.samplers.checks import require_count, require_positive, require_probability
+from flowlat.samplers.integrators import pick_integrator
+from flowlat.samplers.mean_field import MeanField, random_signs
+from flowlat.samplers.momenta import Momenta
+from flowlat.samplers.trajectory import (
+    adapted,
+    first_step_size,
+    metropolis_test,
+    propose,
+    random_length,
+    select,
+)
+
+#: a trajectory of more steps means that no step size is accepted
+MAX_STEPS = 10_000
+
+
+class HMC(Sampler):
+    """phi and momenta pi with exp(-S - K): fresh pi, Hamilton's equations, a Metropolis test.
+
+    A trajectory is accepted with probability min(1, exp(-change of S + K)); that is exact for any
+    step size, since the integrators are reversible and keep the volume. Duane, Kennedy, Pendleton,
+    Roweth, Phys. Lett. B 195 (1987) 216. All ``replicas`` move together, in float64.
+
+    Every chain starts from the Gaussian around the mean field, at +v or -v by a coin, and runs
+    ``thermalization`` trajectories. Meanwhile the step size follows the acceptance, averaged over
+    the replicas, to its target; its geometric mean over the second half, shortened to a whole
+    number of steps a trajectory, is kept from then on. For an even action a fair coin flips the
+    sign of a whole configuration after each trajectory.
+
+    Args:
+        replicas: independent chains.
+        integrator: of Hamilton's equations, see ``flowlat.samplers.integrators``.
+        trajectory_length: step size times number of steps, on average.
+        randomize_length: draw the number of steps of each trajectory, the same for all replicas.
+        fourier_acceleration: mass squared of the momenta's kernel 2 (khat^2 + mass2); None: off.
+        sign_flip: flip signs if the action is even.
+        thermalization: trajectories before the first configuration.
+        target_acceptance: what the step size is tuned to.
+        block: configurations of every replica in a block.
+        thin: trajectories between two configurations.
+
+    Raises:
+        ValueError: a number out of range, an unknown integrator.
+    """
+
+    kind: Kind = "chain"
+
+    def __init__(
+        self,
+        lattice: Lattice,
+        action: Action,
+        replicas: int = 64,
+        integrator: Literal["leapfrog", "minimum_norm"] = "minimum_norm",
+        trajectory_length: float = 2.0,
+        randomize_length: bool = True,
+        fourier_acceleration: float | None = None,
+        sign_flip: bool = True,
+        thermalization: int = 1000,
+        target_acceptance: float = 0.85,
+        block: int = 16,
+        thin: int = 1,
+    ):
+        require_count(replicas=replicas, thermalization=thermalization, block=block, thin=thin)
+        require_positive(trajectory_length=trajectory_length)
+        require_probability(target_acceptance=target_acceptance)
+        self.lattice = lattice
+        self.action = action
+        self.replicas = replicas
+        self.rows = replicas * block
+        self.block = block
+        self.thin = thin
+        self.integrator = pick_integrator(integrator)
+        self.trajectory_length = trajectory_length
+        self.randomize_length = randomize_length
+        self.flip = sign_flip and action.even
+        self.thermalization = thermalization
+        self.target_acceptance = target_acceptance
+        self.momenta = Momenta(lattice, fourier_acceleration)
+
+    def start(self, generator: torch.Generator) -> State:
+        phi, _ = MeanField(self.lattice, self.action).sample(self.replicas, generator)
+        action = self.action(phi)
+        step_size = first_step_size(self.lattice)
+        tuned = []
+        for i in range(self.thermalization):
+            n_steps = self._n_leapfrog(step_size)
+            if n_steps > MAX_STEPS:
+                raise ValueError(
+                    f"target_acceptance={self.target_acceptance}: not reached with step size "
+                    f"{step_size:.1e}; is the action's force its gradient?"
+                )
+            phi, action, _, probability = self._move(phi, action, step_size, n_steps, generator)
+            step_size = adapted(step_size, probability.mean().item(), self.target_acceptance)
+            if i >= self.thermalization // 2:
+                tuned.append(math.log(step_size))
+        n_leapfrog = self._n_leapfrog(math.exp(sum(tuned) / len(tuned)))
+        return {
+            "phi": phi,
+            "action": action,
+            "step_size": torch.tensor(self.trajectory_length / n_leapfrog, dtype=torch.float64),
+            "n_leapfrog": torch.tensor(n_leapfrog),
+            "trajectories": torch.tensor(0),
+            "accepted": torch.tensor(0.0, dtype=torch.float64),
+        }
+
+    def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
+        return collect(self.advance, state, generator, self.block)
+
+    def advance(self, state: State, generator: torch.Generator) -> tuple[State, Tensor]:
+        """From a row to the next, ``thin`` trajectories: (state, moved ``(replicas,)``)."""
+        moved = torch.zeros(self.replicas, dtype=torch.bool, device=generator.device)
+        for _ in range(self.thin):
+            phi, action, accepted, probability = self._move(
+                state["phi"],
+                state["action"],
+                float(state["step_size"]),
+                int(state["n_leapfrog"]),
+                generator,
+            )
+            moved |= accepted
+            state = {
+                **state,
+                "phi": phi,
+                "action": action,
+                "trajectories": state["trajectories"] + 1,
+                "accepted": state["accepted"] + probability.mean().item(),
+            }
+        return state, moved
+
+    def info(self, state: State) -> dict[str, float]:
+        """The tuned step, and the mean acceptance since."""
+        return {
+            "step_size": float(state["step_size"]),
+            "n_leapfrog": int(state["n_leapfrog"]),
+            "acceptance": float(state["accepted"]) / max(1, int(state["trajectories"])),
+        }
+
+    def _n_leapfrog(self, step_size: float) -> int:
+        """Steps of a trajectory: two at least, or there is no length to randomise."""
+        return max(2, math.ceil(self.trajectory_length / step_size))
+
+    def _move(
+        self,
+        phi: Tensor,
+        action: Tensor,
+        step_size: float,
+        n_steps: int,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """One trajectory and, perhaps, flips: (phi, S, accepted, acceptance probability)."""
+        if self.randomize_length:
+            n_steps = random_length(n_steps, generator)
+        new, kinetic = propose(
+            phi, self.action.force, self.integrator, self.momenta, step_size, n_steps, generator
+        )
+        new_action = self.action(new)
+        accepted, probability = metropolis_test(action - new_action - kinetic, generator)
+        phi = select(accepted, new, phi)
+        if self.flip:
+            phi *= random_signs(phi, generator)
+        return phi, select(accepted, new_action, action), accepted, probability
+
+
+def collect(
+    advance: Callable[[State, torch.Generator], tuple[State, Tensor]],
+    state: State,
+    generator: torch.Generator,
+    rows: int,
+) -> tuple[State, Block]:
+    """A block of so many rows of every replica, each of them reached by ``advance``."""
+    columns = []
+    for _ in range(rows):
+        state, moved = advance(state, generator)
+        columns.append((state["phi"], state["action"], moved))
+    phi, action, accepted = (torch.cat(column) for column in zip(*columns, strict=True))
+    return state, Block(phi, action, accepted=accepted)

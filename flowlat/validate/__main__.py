@@ -1,0 +1,153 @@
+"""python -m flowlat.validate [--quick] [--group NAME] [--seed N] [--out DIR]"""
+
+import argparse
+import logging
+import sys
+import tempfile
+import time
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flowlat.cli import table, with_error
+from flowlat.errors import USER_ERRORS
+from flowlat.files import write_json
+from flowlat.provenance import provenance
+from flowlat.validate.cases import Case, cases
+from flowlat.validate.ensembles import checks
+from flowlat.validate.judge import THRESHOLD, Check, largeness, overall, verdict
+
+DESCRIPTION = """
+Holds sample.py, with every sampler, against what is known: the free theory (d = 1 .. 4), the
+transfer matrix (d = 1), the Schwinger-Dyson identity of every ensemble, and published values.
+Prints every pull; exits with 1 if all of it together has a p-value below 1e-4.
+"""
+
+EPILOG = """
+The numbers of one ensemble are correlated. Of each only the largest pull enters chi2, as one degree
+of freedom, corrected for being the largest of its n.
+
+examples:
+  python -m flowlat.validate --quick                        # about a minute
+  python -m flowlat.validate --out validation               # minutes; leaves validate.json
+  python -m flowlat.validate --group free --seed 7
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, 1 on disagreement, 2 on an error that the user can mend, 130 on Ctrl-C."""
+    groups = list(dict.fromkeys(case.group for case in cases()))
+    parser = argparse.ArgumentParser(
+        prog="python -m flowlat.validate",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller ensembles")
+    parser.add_argument("--group", choices=groups, help="one of these alone")
+    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")
+    parser.add_argument("--out", type=Path, help="a folder for validate.json")
+    options = parser.parse_args(arguments)
+    found: list[Check] = []
+    try:
+        if options.out:
+            options.out.mkdir(parents=True, exist_ok=True)
+        with errors_only():
+            for case in cases():
+                if options.group in (None, case.group):
+                    found += measure(case, options.quick, options.seed)
+        print(summary(found, options.quick))
+        if options.out:
+            write_json(options.out / "validate.json", as_json(found, options.seed, options.quick))
+    except (*USER_ERRORS, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 1 if overall(found) < THRESHOLD else 0
+
+
+def measure(case: Case, quick: bool, seed: int) -> list[Check]:
+    """The checks of a case, printed; none where a quick run leaves it out."""
+    n_samples = case.quick if quick else case.n_samples
+    if not n_samples:
+        return []
+    started = time.monotonic()
+    # no two cases share random numbers, and none depends on which others are run
+    own = zlib.crc32(f"{seed} {case.name}".encode())
+    with tempfile.TemporaryDirectory() as folder:
+        found = checks(case, n_samples, own, Path(folder))
+    print(f"\n{case.name}: {n_samples} configurations, {time.monotonic() - started:.0f} s")
+    rows = [("observable", "value", "reference", "pull")]
+    for check in found:
+        value = with_error(check.value, check.error)
+        reference = with_error(check.reference, check.reference_error)
+        rows.append((check.name, value, reference, f"{check.pull:+.2f}"))
+    print(table(rows), flush=True)
+    return found
+
+
+def summary(found: Sequence[Check], quick: bool) -> str:
+    """chi2 and p-value of every group and of all."""
+    rows = [("group", "chi2", "ensembles", "p-value")]
+    for group, checks_of in by_group(found).items():
+        chi2, n, p_value = verdict(checks_of)
+        rows.append((group, f"{chi2:.1f}", str(n), f"{p_value:.2g}"))
+    chi2, n, p_value = verdict(found)
+    rows.append(("all", f"{chi2:.1f}", str(n), f"{p_value:.2g}"))
+    worst = max(found, key=lambda check: largeness(check.pull))
+    p_value = overall(found)
+    lines = [
+        "",
+        table(rows),
+        f"\n{len(found)} pulls, the largest {worst.pull:+.2f}: {worst.name} of {worst.ensemble}.",
+        f"p = {p_value:.2g}: {'FAILED' if p_value < THRESHOLD else 'passed'} "
+        f"(threshold {THRESHOLD:g}).",
+    ]
+    measured = [check for check in found if check.reference_error > 0]
+    if measured and not quick:
+        good = sum(check.error <= check.reference_error for check in measured)
+        lines.insert(-1, f"{good} of {len(measured)} errors are no larger than the published ones.")
+    return "\n".join(lines)
+
+
+def by_group(found: Sequence[Check]) -> dict[str, list[Check]]:
+    groups: dict[str, list[Check]] = {}
+    for check in found:
+        groups.setdefault(check.group, []).append(check)
+    return groups
+
+
+def as_json(found: Sequence[Check], seed: int, quick: bool) -> dict[str, Any]:
+    """All of it as plain data."""
+    p_value = overall(found)
+    return {
+        "passed": p_value >= THRESHOLD,
+        "p_value": p_value,
+        "seed": seed,
+        "quick": quick,
+        "groups": {group: verdict(part)._asdict() for group, part in by_group(found).items()},
+        "all": verdict(found)._asdict(),
+        "checks": [{**check._asdict(), "pull": check.pull} for check in found],
+        "provenance": provenance(),
+    }
+
+
+@contextmanager
+def errors_only() -> Iterator[None]:
+    """Without the warnings of single ensembles (what is amiss with them shows in the pulls), and
+    without what Lightning says of a training."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

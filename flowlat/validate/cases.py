@@ -1,0 +1,136 @@
+"""The ensembles that are drawn, and what each is held against."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from flowlat import exact
+from flowlat.lattice import Lattice
+from flowlat.report.columns import Values, flat
+from flowlat.validate.published import M2, TABLE
+
+#: what is compared where everything is known
+EXACT = ("log_z", "phi2", "action_density", "abs_magnetization", "two_point")
+
+
+class Case(NamedTuple):
+    """An ensemble of ``n_samples``, or of ``quick`` in a quick run (0: left out of it).
+
+    ``references``: name -> value and error. ``flow``, where one is needed: with the prior of mean
+    field, which is exact at lam = 0, and couplings moved away from the identity; or trained.
+    """
+
+    group: str
+    name: str
+    shape: Sequence[int]
+    m2: float
+    lam: float
+    references: Values
+    sampler: Sequence[str]
+    n_samples: int
+    quick: int = 0
+    flow: Literal["moved", "trained"] | None = None
+
+    @property
+    def theory(self) -> list[str]:
+        """The overrides that define lattice and action."""
+        shape = ",".join(map(str, self.shape))
+        return [f"lattice.shape=[{shape}]", f"action.m2={self.m2}", f"action.lam={self.lam}"]
+
+
+class Use(NamedTuple):
+    """A sampler with its options; configurations in a full and in a quick run."""
+
+    overrides: Sequence[str]
+    n_samples: int
+    quick: int
+    flow: Literal["moved", "trained"] | None = None
+
+
+# many small populations: the error of a weighted ensemble is from their scatter
+USES = {
+    "hmc": Use(("sampler=hmc", "sampler.thermalization=200"), 100_000, 20_000),
+    "flow": Use(("sampler=metropolis", "sampler.replicas=16"), 200_000, 50_000, "moved"),
+    "annealed": Use(
+        ("sampler=annealed", "sampler.population=64", "sampler.n_steps=50"), 12_800, 3_840
+    ),
+    "annealed flow": Use(
+        ("sampler=annealed", "sampler.population=64", "sampler.n_steps=10"), 5_120, 2_560, "moved"
+    ),
+    "hybrid": Use(("sampler=hybrid", "sampler.hmc.thermalization=200"), 50_000, 10_000, "moved"),
+}
+
+
+def cases() -> list[Case]:
+    """All of them."""
+    return [*free(), *chains(), *table()]
+
+
+def free() -> list[Case]:
+    """The free theory, exact in every dimension. (Annealing from mean field would start at it.)"""
+    found, m2 = [], 0.5
+    for shape in ((10,), (6, 8), (4, 4, 6), (2, 4, 4, 4)):
+        known = chosen(exact.free(m2, Lattice(shape)))
+        for name in ("hmc", "flow", "annealed flow"):
+            use = USES[name]
+            # the inverse of a flow at every step of an annealing costs most in high dimensions
+            quick = 0 if name == "annealed flow" and len(shape) > 1 else use.quick
+            label = f"free {len(shape)}-d, {name}"
+            theory = ("free", label, shape, m2, 0.0, known)
+            found.append(Case(*theory, use.overrides, use.n_samples, quick, use.flow))
+    return found
+
+
+def chains() -> list[Case]:
+    """Interacting theories in d = 1, solved by the transfer matrix."""
+    found = []
+    # at lam = 8 no Gaussian is near enough: the flow has to be trained
+    strong = USES["flow"]._replace(quick=0, flow="trained")
+    for m2, lam, length, uses in (
+        (1.0, 0.5, 8, USES),
+        (-4.0, 8.0, 12, {"hmc": USES["hmc"], "annealed": USES["annealed"], "flow": strong}),
+    ):
+        known = chosen(exact.transfer_matrix(m2, lam, length))
+        for name, use in uses.items():
+            theory = ("transfer matrix", f"chain lam={lam:g}, {name}", (length,), m2, lam, known)
+            found.append(Case(*theory, *use))
+    return found
+
+
+def table() -> list[Case]:
+    """The published values, by HMC, by annealing (log Z), and by a flow trained for the purpose."""
+    found = []
+    for point in TABLE:
+        sides = "x".join(map(str, point.shape))
+        label = f"{sides} lam={point.lam:g}"
+        theory = (point.shape, M2, point.lam)
+        hmc = {name: value for name, value in point.values.items() if name != "log_z"}
+        length = f"sampler.trajectory_length={point.trajectory}"
+        found.append(
+            Case(
+                "published",
+                f"{label}, hmc",
+                *theory,
+                hmc,
+                (*USES["hmc"].overrides, length, "sampler.target_acceptance=0.75"),
+                point.hmc,
+                point.quick,
+            )
+        )
+        if point.annealed:
+            steps, population, n = point.annealed
+            overrides = (
+                "sampler=annealed",
+                f"sampler.population={population}",
+                f"sampler.n_steps={steps}",
+            )
+            log_z = {"log_z": point.values["log_z"]}
+            found.append(Case("published", f"{label}, annealed", *theory, log_z, overrides, n))
+    shape, lam, values = TABLE[0][:3]
+    use = USES["flow"]._replace(n_samples=300_000, quick=0, flow="trained")
+    found.append(Case("published", f"8x8 lam={lam:g}, flow", shape, M2, lam, values, *use))
+    return found
+
+
+def chosen(known: exact.Known) -> Values:
+    """The exact values that are compared, vectors element by element."""
+    return flat({name: value for name, value in known.items() if name in EXACT})

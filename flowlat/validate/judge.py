@@ -1,0 +1,89 @@
+"""Pulls, and what they say together.
+
+The numbers of one ensemble are correlated: C(t) at neighbouring t are nearly one number, and so are
+|M| and chi2. They may not enter a chi2 as if they were independent. Of each ensemble only the
+largest of its pulls enters, with its p-value corrected for being the largest of n: 1 - (1 - p)^n
+(Sidak), which for Gaussian pulls of any correlation is an upper bound. So chi2 has one degree of
+freedom an ensemble, ensembles are independent, and the p-value errs on the safe side: that of a
+correct program is rather too large.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+import torch
+
+#: a p-value below this is a failure
+THRESHOLD = 1e-4
+#: of values without any statistical error, relatively
+ROUNDING = 1e-9
+
+
+class Check(NamedTuple):
+    """A number of an ensemble against what it should be; exact references have error 0."""
+
+    group: str
+    ensemble: str
+    name: str
+    value: float
+    error: float
+    reference: float
+    reference_error: float
+
+    @property
+    def pull(self) -> float:
+        """The difference over its error."""
+        rounding = ROUNDING * max(1.0, abs(self.reference))
+        error = math.hypot(self.error, self.reference_error, rounding)
+        return (self.value - self.reference) / error
+
+
+class Verdict(NamedTuple):
+    """chi2 over ``ensembles`` degrees of freedom, and its p-value."""
+
+    chi2: float
+    ensembles: int
+    p_value: float
+
+
+def verdict(checks: Iterable[Check]) -> Verdict:
+    """One degree of freedom an ensemble, see the top of this module."""
+    ensembles: dict[str, list[float]] = {}
+    for check in checks:
+        ensembles.setdefault(check.ensemble, []).append(check.pull)
+    chi2 = sum(squared_deviation(largest(pulls)) for pulls in ensembles.values())
+    return Verdict(chi2, len(ensembles), chi2_tail(chi2, len(ensembles)))
+
+
+def overall(checks: Sequence[Check]) -> float:
+    """The p-value of everything: that of chi2, or that of the largest pull of all if it is smaller.
+
+    Twice the smaller, since there are two. chi2 alone would not see one ensemble that is wrong
+    among many that are right.
+    """
+    worst = largest([check.pull for check in checks])
+    return min(1.0, 2 * min(verdict(checks).p_value, worst))
+
+
+def largest(pulls: Sequence[float]) -> float:
+    """The p-value of the largest of n pulls, 1 - (1 - p)^n."""
+    p = math.erfc(max(map(largeness, pulls)) / math.sqrt(2))
+    return -math.expm1(len(pulls) * math.log1p(-p)) if p < 1 else 1.0
+
+
+def largeness(pull: float) -> float:
+    """The absolute value, infinite for what is no number: an error that could not be given."""
+    return math.inf if math.isnan(pull) else abs(pull)
+
+
+def squared_deviation(p: float) -> float:
+    """The square of the Gaussian deviation that has this two-sided p-value."""
+    return NormalDist().inv_cdf(max(p, 1e-300) / 2) ** 2
+
+
+def chi2_tail(chi2: float, n: int) -> float:
+    """The probability of a chi2 above this one with n degrees of freedom."""
+    half = torch.tensor([n / 2, chi2 / 2], dtype=torch.float64)
+    return torch.special.gammaincc(*half).item() if n else 1.0

@@ -1,0 +1,76 @@
+"""The command line: where it writes, and what it refuses in one line."""
+
+import pytest
+
+from flowlat.report.__main__ import main
+from tests.report.folders import write_training
+
+
+@pytest.fixture
+def refused(capsys):
+    """``refused(...)``: the one line on stderr with which a command ends, exit code 2."""
+
+    def start(*arguments):
+        assert main([str(a) for a in arguments]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        return err
+
+    return start
+
+
+def test_one_run_is_reported_in_its_folder(tmp_path, capsys):
+    folder = write_training(tmp_path / "a", [0.1])
+    assert main([str(folder)]) == 0
+    assert (folder / "report.html").exists()
+    assert capsys.readouterr().out == f"Report: {folder}/report.html\n"
+
+
+def test_several_are_reported_in_report(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = [str(write_training(tmp_path / name, [0.1])) for name in "ab"]
+    assert main(folders) == 0
+    assert (tmp_path / "report" / "report.html").exists()
+    assert main([*folders, "--out", "elsewhere"]) == 0
+    assert (tmp_path / "elsewhere" / "report.html").exists()
+    assert not (tmp_path / "a" / "report.html").exists()
+
+
+def test_nothing_to_report(tmp_path, refused):
+    assert f"RUN={tmp_path}/x: no such folder" in refused(tmp_path / "x")
+    assert "no ensemble.h5, metrics.csv or multirun.yaml" in refused(tmp_path)
+
+
+def test_a_damaged_ensemble(tmp_path, refused):
+    (tmp_path / "ensemble.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    assert "no summary.json" in refused(tmp_path)
+    (tmp_path / "summary.json").write_text("{}")
+    assert "ensemble.h5" in refused(tmp_path)
+
+
+def test_a_damaged_summary(tmp_path, refused):
+    folder = write_training(tmp_path / "a", [0.1])
+    (folder / "summary.json").write_text('{"ess": 0.')
+    assert f"{folder}/summary.json: not readable" in refused(folder)
+    (folder / "summary.json").write_text("[]")
+    assert "not a summary" in refused(folder)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, refused):
+    folder = write_training(tmp_path / "a", [0.1])
+    (tmp_path / "file").touch()
+    assert "cannot be written" in refused(folder, "--out", tmp_path / "file" / "out")
+
+
+def test_watch_takes_one_run(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--watch", str(tmp_path), str(tmp_path)])
+    assert "--watch takes one RUN" in capsys.readouterr().err
+
+
+def test_help_has_examples(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    assert "python -m flowlat.report multirun/DATE/TIME" in capsys.readouterr().out

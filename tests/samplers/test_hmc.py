@@ -1,0 +1,228 @@
+"""HMC against what is known exactly. Errors come from independent replicas."""
+
+import ast
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from flowlat.actions import Free, Phi4
+from flowlat.lattice import Lattice
+from flowlat.samplers import HMC, hmc
+from tests.helpers import SHAPES
+from tests.samplers.tilted import Tilted
+from tests.truth import chain
+
+MASSES = pytest.mark.parametrize("mass2", [None, 0.5], ids=["plain", "fourier"])
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def sample(sampler, n_blocks, seed=1):
+    """(phi ``(steps, replicas, *shape)``, the last state)."""
+    state = sampler.start(seeded(seed))
+    blocks = []
+    for number in range(n_blocks):
+        state, block = sampler.step(state, seeded(1000 * seed + number))
+        blocks.append(block.phi)
+    phi = torch.cat(blocks)
+    return phi.reshape(-1, sampler.replicas, *phi.shape[1:]), state
+
+
+def assert_means(values, exact, sigmas=5.0):
+    """Means over the steps ``(steps, replicas, ...)``: replicas are independent.
+
+    Five sigma, p = 6e-7 a number, and an error that could tell a wrong sampler.
+    """
+    means = values.mean(0)
+    error = means.std(0) / means.shape[0] ** 0.5
+    assert (error < 0.05).all()
+    assert ((means.mean(0) - exact).abs() < sigmas * error).all()
+
+
+@pytest.mark.parametrize(
+    ("integrator", "mass2"), [("leapfrog", None), ("minimum_norm", None), ("minimum_norm", 0.5)]
+)
+@pytest.mark.parametrize("shape", [*SHAPES.values(), [5], [3, 5]])
+def test_the_free_theory_mode_by_mode(shape, integrator, mass2):
+    """<|phi_k|^2> = 1 / (2 (khat^2 + m2)), at an acceptance low enough to matter."""
+    lattice, action = Lattice(shape), Free(0.7)
+    sampler = HMC(
+        lattice,
+        action,
+        replicas=256,
+        integrator=integrator,
+        trajectory_length=3.0,
+        fourier_acceleration=mass2,
+        thermalization=100,
+        target_acceptance=0.7,
+        block=40,
+    )
+    phi, state = sample(sampler, 1)
+    assert sampler.info(state)["acceptance"] < 0.98
+    spectrum = torch.fft.fftn(phi, dim=tuple(range(2, phi.dim())), norm="ortho").abs() ** 2
+    assert_means(spectrum / action.mode_variance(lattice), 1.0)
+
+
+@MASSES
+@pytest.mark.parametrize("randomize", [True, False])
+@pytest.mark.parametrize(("m2", "lam"), [(1.0, 0.5), (-1.0, 1.5)])
+def test_the_interacting_chain_is_that_of_the_transfer_matrix(m2, lam, randomize, mass2):
+    sampler = HMC(
+        Lattice([6]),
+        Phi4(m2, lam),
+        replicas=512,
+        trajectory_length=1.0,
+        randomize_length=randomize,
+        fourier_acceleration=mass2,
+        thermalization=100,
+        target_acceptance=0.6,
+        block=50,
+    )
+    phi, _ = sample(sampler, 1)
+    assert_means((phi**2).mean(2), chain(m2, lam, length=6)[1])
+
+
+@pytest.mark.parametrize("shape", SHAPES.values())
+@pytest.mark.parametrize("action", [Phi4(-4.0, 5.113), Tilted(-1.0, 1.5, 0.5)], ids=["even", "odd"])
+def test_schwinger_dyson(shape, action):
+    """< phi(x) dS/dphi(y) > = delta_xy at y = x and, for two sites that differ, x + mu."""
+    phi, _ = sample(HMC(Lattice(shape), action, replicas=256, thermalization=200, block=40), 1)
+    slope = -action.force(phi.flatten(0, 1)).reshape(phi.shape)
+    assert_means((phi * slope).flatten(2).mean(2), 1.0)
+    assert_means((phi * slope.roll(1, 2 + shape.index(max(shape)))).flatten(2).mean(2), 0.0)
+
+
+def test_both_modes_of_an_ordered_phase_are_seen():
+    """A deep double well, in which no trajectory crosses from one side to the other."""
+    lattice, action = Lattice([4, 4]), Phi4(-8.0, 2.0)
+    for sign_flip in (True, False):
+        sampler = HMC(lattice, action, 64, sign_flip=sign_flip, thermalization=50, block=30)
+        phi, _ = sample(sampler, 1)
+        signs = phi.flatten(2).mean(2).sign()
+        # of all replicas: a fair coin, 64 of them, five sigma
+        assert signs[0].mean().abs() < 5 / 8
+        changes = (signs[1:] != signs[:-1]).double().mean().item()
+        assert changes == pytest.approx(0.5 if sign_flip else 0.0, abs=0.06)
+
+
+def test_no_signs_are_flipped_where_the_action_is_not_even():
+    sampler = HMC(Lattice([4, 4]), Tilted(-8.0, 2.0, 0.5), 16, thermalization=50, block=10)
+    phi, _ = sample(sampler, 1)
+    assert (phi.flatten(2).mean(2) < 0).all()
+
+
+@pytest.mark.parametrize("integrator", ["leapfrog", "minimum_norm"])
+@pytest.mark.parametrize("shape", [[16], [8, 8], [4, 4, 4]])
+def test_the_step_size_is_tuned(shape, integrator):
+    """To the target, or a little above: the steps of a trajectory are whole."""
+    sampler = HMC(
+        Lattice(shape),
+        Phi4(-4.0, 5.113),
+        integrator=integrator,
+        trajectory_length=3.0,
+        thermalization=100,
+        target_acceptance=0.7,
+        block=40,
+    )
+    info = sampler.info(sample(sampler, 1)[1])
+    assert info["step_size"] * info["n_leapfrog"] == pytest.approx(3.0)
+    assert 0.65 < info["acceptance"] < 0.98
+
+
+def test_the_layout_of_a_block():
+    """Row i belongs to replica i mod R: a rejected trajectory repeats the row R before it."""
+    action = Phi4(-4.0, 5.113)
+    sampler = HMC(Lattice([4, 4]), action, 8, thermalization=20, target_acceptance=0.4, block=20)
+    state, block = sampler.step(sampler.start(seeded(1)), seeded(2))
+    assert len(block.phi) == sampler.rows == 160
+    assert block.phi.dtype == block.action.dtype == torch.float64
+    assert block.log_weight is None
+    torch.testing.assert_close(block.action, action(block.phi))
+    assert torch.equal(block.phi[-8:], state["phi"])
+    before, after = block.phi[:-8], block.phi[8:]
+    same = (before.abs() == after.abs()).flatten(1).all(1)
+    assert torch.equal(~same, block.accepted[8:])
+    assert 0.1 < block.accepted.double().mean() < 0.9
+
+
+def test_thin_leaves_rows_out():
+    lattice, action = Lattice([4, 4]), Phi4(-4.0, 5.113)
+    fine = HMC(lattice, action, 8, thermalization=20, target_acceptance=0.4, block=20)
+    coarse = HMC(lattice, action, 8, thermalization=20, target_acceptance=0.4, block=10, thin=2)
+    state = fine.start(seeded(1))
+    every, second = fine.step(state, seeded(2))[1], coarse.step(state, seeded(2))[1]
+    assert torch.equal(second.phi, every.phi.reshape(10, 2, 8, 4, 4)[:, 1].flatten(0, 1))
+    moved = every.accepted.reshape(10, 2, 8).any(1)
+    assert torch.equal(second.accepted, moved.flatten())
+
+
+def test_a_block_is_a_function_of_state_and_generator():
+    sampler = HMC(Lattice([4, 4]), Phi4(-4.0, 5.113), 8, thermalization=20)
+    state = sampler.start(seeded(1))
+    kept = {name: value.clone() for name, value in state.items()}
+    torch.manual_seed(1)
+    first, one = sampler.step(state, seeded(2))
+    torch.manual_seed(2)
+    second, two = sampler.step(state, seeded(2))
+    assert torch.equal(one.phi, two.phi)
+    assert torch.equal(one.accepted, two.accepted)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert all(torch.equal(state[name], kept[name]) for name in kept)
+    assert not torch.equal(sampler.step(state, seeded(3))[1].phi, one.phi)
+
+
+def test_a_trajectory_that_blows_up_is_rejected():
+    sampler = HMC(Lattice([4, 4]), Phi4(-4.0, 5.113), 8, thermalization=20, block=3)
+    state = sampler.start(seeded(1))
+    state["step_size"] = torch.tensor(1e3, dtype=torch.float64)
+    after, block = sampler.step(state, seeded(2))
+    assert not block.accepted.any()
+    assert torch.equal(after["phi"].abs(), state["phi"].abs())
+
+
+def test_a_force_that_is_none_is_named():
+    class Wrong(Phi4):
+        def force(self, phi):
+            return 1e6 * torch.randn_like(phi)
+
+    with pytest.raises(ValueError, match=r"target_acceptance=0\.85: not reached.*its gradient"):
+        HMC(Lattice([4, 4]), Wrong(-4.0, 5.113), 8).start(seeded(1))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("replicas", 0, "replicas=0: must be at least 1"),
+        ("thermalization", 0, "thermalization=0: must be at least 1"),
+        ("block", -1, "block=-1: must be at least 1"),
+        ("thin", 0, "thin=0: must be at least 1"),
+        ("trajectory_length", 0.0, "trajectory_length=0.0: must be positive and finite"),
+        ("trajectory_length", math.nan, "trajectory_length=nan: must be positive"),
+        ("target_acceptance", 1.0, "target_acceptance=1.0: must be between 0 and 1"),
+        ("fourier_acceleration", -1.0, "fourier_acceleration=-1.0: must be positive"),
+        ("integrator", "euler", "integrator=euler: must be one of"),
+    ],
+)
+def test_options_out_of_range(option, value, message):
+    with pytest.raises(ValueError, match=message):
+        HMC(Lattice([4, 4]), Phi4(-4.0, 5.113), **{option: value})
+
+
+def test_hmc_knows_of_no_flow():
+    """What it imports, and what that imports of the samplers."""
+    seen, left = set(), {"flowlat.samplers.hmc"}
+    while left:
+        module = left.pop()
+        seen.add(module)
+        path = Path(hmc.__file__).parent / f"{module.split('.')[-1]}.py"
+        nodes = ast.walk(ast.parse(path.read_text()))
+        names = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+        new = {name for name in names if name.startswith("flowlat.")} - seen
+        left |= {name for name in new if name.startswith("flowlat.samplers.")}
+        seen |= new
+    assert "flowlat.samplers.integrators" in seen
+    assert not seen & {f"flowlat.{part}" for part in ("flow", "couplings", "nets", "priors")}
