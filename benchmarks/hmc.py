@@ -27,7 +27,8 @@ from flowlat.samplers import HMC
 
 CASES = {"d2_L8": (8, 8), "d3_L8": (8, 8, 8), "d4_L4": (4, 4, 4, 4)}
 M2, LAM = -4.0, 5.113
-N_LEAPFROG, STEP_SIZE = 10, 0.1
+#: a trajectory of length 2, the default of the sampler
+N_LEAPFROG, STEP_SIZE = 20, 0.1
 
 #: chains of the loop that are timed: each costs the same
 LOOP_CHAINS = 4
@@ -145,8 +146,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hmc", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--replicas", nargs="+", type=int, default=[16, 64, 256])
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--replicas", nargs="+", type=int, default=[16, 32, 64, 128])
+    parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--output", type=Path, help="JSON file (default: in benchmarks/results/)")
     return parser.parse_args(arguments)

@@ -39,9 +39,7 @@ class Case:
 CASES = {
     "d2_L8": Case(("lattice=2d", "action.lam=8"), (), 10),
     "d3_L8": Case(("lattice=3d", "action.lam=8"), ("arch=combconv_k1",), 10),
-    "d4_L4": Case(
-        ("lattice=4d", "action.lam=5.113"), ("arch=combconv_k1", "recipe=ordered"), 30
-    ),
+    "d4_L4": Case(("lattice=4d", "action.lam=5.113"), ("arch=combconv_k1", "recipe=ordered"), 30),
 }
 
 

@@ -81,6 +81,14 @@ def neighbour(phi: Tensor, axis: int, step: int = 1) -> Tensor:
     return phi.roll(-step, dims=axis + 1)
 
 
+def batch_fastest(phi: Tensor) -> Tensor:
+    """The same field ``(batch, *shape)`` with the batch as the fastest index in memory.
+
+    A shift along an axis then moves long blocks. Elementwise operations keep the layout.
+    """
+    return phi.movedim(0, -1).contiguous().movedim(-1, 0)
+
+
 def filter_modes(x: Tensor, amplitude: Tensor) -> Tensor:
     """F^-1[a(k) F x] over the sites of ``(batch, *shape)``.
 

@@ -487,7 +487,7 @@ def test_a_run_that_cannot_be_resumed(typed, texts, trained, command, tmp_path):
     ("typed", "text"),
     [
         (["lattice=3d", "lattice.shape=[2,2,2]"], "do not fit lattice.shape=[2, 2, 2]"),
-        (["prior=normal"], "prior.spectrum.coefficients"),
+        (["prior=normal"], "prior.log_mass2"),
         (["symmetrize=true"], "do not fit"),
     ],
 )

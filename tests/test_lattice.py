@@ -4,7 +4,14 @@ import math
 import pytest
 import torch
 
-from flowlat.lattice import Lattice, neighbour, opposite, sum_sites
+from flowlat.lattice import (
+    Lattice,
+    batch_fastest,
+    filter_modes,
+    neighbour,
+    opposite,
+    sum_sites,
+)
 
 
 @pytest.mark.parametrize("shape", [[4], [4, 6], [2, 3, 4], [2, 2, 4, 2]])
@@ -26,6 +33,28 @@ def test_neighbour_and_sum():
     assert neighbour(phi, 1)[1, 2, 3] == phi[1, 2, 0]
     assert neighbour(phi, 0, -1)[0, 0, 2] == phi[0, 2, 2]
     assert torch.equal(sum_sites(phi), torch.tensor([66.0, 210.0]))
+
+
+def test_batch_fastest_is_the_same_field():
+    phi = torch.randn(5, 3, 4)
+    turned = batch_fastest(phi)
+    assert torch.equal(turned, phi)
+    assert turned.stride() == (1, 20, 5)
+    assert batch_fastest(turned).data_ptr() == turned.data_ptr()
+
+
+@pytest.mark.parametrize("shape", [[6], [5], [4, 3], [2, 3, 4]])
+def test_filter_of_modes(shape):
+    """Against the full transform; khat^2 is minus the Laplacian."""
+    phi, lattice = torch.randn(2, *shape, dtype=torch.float64), Lattice(shape)
+    axes = tuple(range(1, phi.dim()))
+    full = torch.fft.ifftn(torch.fft.fftn(phi, dim=axes) * lattice.khat2(), dim=axes).real
+    laplacian = sum(
+        neighbour(phi, axis) + neighbour(phi, axis, -1) - 2 * phi for axis in range(lattice.d)
+    )
+    found = filter_modes(phi, lattice.khat2(half=True))
+    torch.testing.assert_close(found, full)
+    torch.testing.assert_close(found, -laplacian)
 
 
 @pytest.mark.parametrize("shape", [[], [0], [4, -2]])

@@ -16,8 +16,9 @@ from flowlat.validate.cases import cases
 from flowlat.validate.judge import (
     Check,
     chi2_tail,
-    largest,
     overall,
+    p_value,
+    simes,
     squared_deviation,
     verdict,
 )
@@ -40,31 +41,42 @@ def test_the_tail_of_chi2_and_of_a_gaussian():
         assert chi2_tail(chi2, n) == pytest.approx(stats.chi2.sf(chi2, n))
     for p in (0.9, 0.01, 1e-12):
         assert squared_deviation(p) == pytest.approx(stats.chi2.isf(p, 1))
-    assert largest([3.0]) == pytest.approx(2 * stats.norm.sf(3.0))
-    assert largest([3.0, -1.0, 0.0]) == pytest.approx(1 - (1 - 2 * stats.norm.sf(3.0)) ** 3)
-    assert largest([math.nan, 0.0]) == 0.0
+    assert p_value(-3.0) == pytest.approx(2 * stats.norm.sf(3.0))
+    assert p_value(math.nan) == 0.0
+
+
+def test_simes():
+    """Of equal pulls the p-value of one; of one large pull among n, n times its p-value."""
+    assert simes([3.0, -3.0, 3.0]) == pytest.approx(p_value(3.0))
+    assert simes([5.0, 0.1, 0.2]) == pytest.approx(3 * p_value(5.0))
+    assert simes([0.0]) == 1.0
 
 
 def test_an_ensemble_is_one_degree_of_freedom():
     found = [*checks([1.0, 1.0, 2.0]), *checks([0.5], "b")]
     chi2, n, p = verdict(found)
     assert n == 2
-    assert chi2 == pytest.approx(squared_deviation(largest([1, 1, 2])) + 0.25)
+    assert chi2 == pytest.approx(squared_deviation(simes([1, 1, 2])) + 0.25)
     assert p == pytest.approx(stats.chi2.sf(chi2, 2))
 
 
-@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.99])
-def test_correct_programs_seldom_fail_however_correlated_their_numbers(correlation):
-    """2000 validations of 10 ensembles of 8 numbers: p < 0.05 in at most 5% of them, up to 4 sigma
-    of that (p = 3e-5)."""
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_correct_programs_seldom_fail_however_correlated_their_numbers(correlation, sign):
+    """2000 validations of 10 ensembles of 8 numbers, of one sign or of alternating ones: chi2 has
+    p < 0.05 in at most 5% of them, up to 4 sigma of that (p = 3e-5), and so has all of it."""
     numbers = np.random.default_rng(3)
-    failures = 0
+    signs = sign ** np.arange(8)
+    failures, in_all = 0, 0
     for _ in range(2000):
         shared = numbers.normal(size=(10, 1)) * correlation**0.5
-        pulls = shared + numbers.normal(size=(10, 8)) * (1 - correlation) ** 0.5
+        pulls = shared * signs + numbers.normal(size=(10, 8)) * (1 - correlation) ** 0.5
         found = [check for i, row in enumerate(pulls) for check in checks(row, str(i))]
-        failures += overall(found) < 0.05
-    assert failures / 2000 < 0.05 + 4 * (0.05 * 0.95 / 2000) ** 0.5
+        failures += verdict(found).p_value < 0.05
+        in_all += overall(found) < 0.05
+    assert max(failures, in_all) / 2000 < 0.05 + 4 * (0.05 * 0.95 / 2000) ** 0.5
+    if correlation in (0.0, 1.0):  # where it is exact
+        assert failures / 2000 > 0.05 - 4 * (0.05 * 0.95 / 2000) ** 0.5
 
 
 def test_one_wrong_ensemble_among_many_is_found():

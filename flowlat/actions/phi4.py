@@ -2,10 +2,11 @@
 
 import math
 
+import torch
 from torch import Tensor
 
 from flowlat.actions.base import Action
-from flowlat.lattice import neighbour, sum_sites
+from flowlat.lattice import sum_sites
 
 
 class Phi4(Action):
@@ -40,15 +41,23 @@ class Phi4(Action):
     def force(self, phi: Tensor) -> Tensor:
         """-dS/dphi = -2 (2d + m2) phi - 4 lam phi^3 + 2 sum_{+-mu} phi(x +- mu)."""
         d = phi.dim() - 1
-        local = (-4 * self.lam * phi * phi).sub_(2 * (2 * d + self.m2)).mul_(phi)
-        return local.add_(sum_neighbours(phi, (1, -1)), alpha=2)
+        hops = sum_neighbours(phi, (1, -1))
+        mass = phi.new_tensor(-2 * (2 * d + self.m2))
+        return torch.addcmul(mass, phi, phi, value=-4 * self.lam).mul_(phi).add_(hops, alpha=2)
 
 
 def sum_neighbours(phi: Tensor, steps: tuple[int, ...]) -> Tensor:
-    """sum_mu sum_{n in steps} phi(x + n mu)."""
-    shifts = [(axis, n) for axis in range(phi.dim() - 1) for n in steps]
-    total = neighbour(phi, *shifts[0])
-    for axis, n in shifts[1:]:
+    """sum_mu sum_{n in steps} phi(x + n mu).
+
+    A field of ``batch_fastest`` layout stays one: a shift then moves blocks of memory that are
+    long, whatever its axis.
+    """
+    turned = phi.movedim(0, -1)
+    fastest = turned.is_contiguous()
+    field, first = (turned, 0) if fastest else (phi, 1)
+    shifts = [(-n, first + axis) for axis in range(phi.dim() - 1) for n in steps]
+    total = field.roll(*shifts[0])
+    for shift in shifts[1:]:
         # in place: HMC spends most of its time here, and memory traffic is what it costs
-        total += neighbour(phi, axis, n)
-    return total
+        total += field.roll(*shift)
+    return total.movedim(-1, 0) if fastest else total

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.flow import Flow
-from flowlat.lattice import Lattice
+from flowlat.lattice import Lattice, batch_fastest
 from flowlat.samplers.base import Block, Kind, Sampler, State
 from flowlat.samplers.checks import require_count, require_probability
 from flowlat.samplers.density import Density
@@ -133,7 +133,7 @@ class Annealed(Sampler):
             "resamplings": state["resamplings"] + resamplings,
             "accepted": state["accepted"] + accepted,
         }
-        return after, Block(particles.phi, particles.action, log_weight=log_w + common)
+        return after, Block(particles.phi.contiguous(), particles.action, log_weight=log_w + common)
 
     def info(self, state: State) -> dict[str, float]:
         """Acceptance of the moves; step size at the end of the path; resamplings a population."""
@@ -147,6 +147,7 @@ class Annealed(Sampler):
 
     def _draw(self, n: int, generator: torch.Generator) -> Particles:
         phi, log_q = self.density.sample(n, generator)
+        phi = batch_fastest(phi)
         return Particles(phi, -log_q, self.action(phi))
 
     def _move(

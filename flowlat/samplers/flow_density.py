@@ -25,7 +25,7 @@ class FlowDensity(Density):
         return phi.double(), log_q.double()
 
     def __call__(self, phi: Tensor) -> Tensor:
-        return -self.flow.log_prob(phi.to(self.dtype)).double()
+        return -self.flow.log_prob(phi.to(self.dtype).contiguous()).double()
 
     def force(self, phi: Tensor) -> Tensor:
         with torch.enable_grad():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action
-from flowlat.lattice import Lattice
+from flowlat.lattice import Lattice, batch_fastest
 from flowlat.samplers.base import Block, Kind, Sampler, State
 from flowlat.samplers.checks import require_count, require_positive, require_probability
 from flowlat.samplers.integrators import pick_integrator
@@ -163,6 +163,7 @@ class HMC(Sampler):
         """One trajectory and, perhaps, flips: (phi, S, accepted, acceptance probability)."""
         if self.randomize_length:
             n_steps = random_length(n_steps, generator)
+        phi = batch_fastest(phi)
         new, kinetic = propose(
             phi, self.action.force, self.integrator, self.momenta, step_size, n_steps, generator
         )
@@ -186,4 +187,4 @@ def collect(
         state, moved = advance(state, generator)
         columns.append((state["phi"], state["action"], moved))
     phi, action, accepted = (torch.cat(column) for column in zip(*columns, strict=True))
-    return state, Block(phi, action, accepted=accepted)
+    return state, Block(phi.contiguous(), action, accepted=accepted)

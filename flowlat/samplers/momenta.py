@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from flowlat.lattice import Lattice, filter_modes, sum_sites
+from flowlat.lattice import Lattice, batch_fastest, filter_modes, sum_sites
 from flowlat.samplers.checks import require_positive
 
 
@@ -33,13 +33,12 @@ class Momenta:
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Momenta of n configurations, ``(n, *shape)`` in float64, on the generator's device."""
-        device = generator.device
-        noise = torch.randn(
-            (n, *self.shape), generator=generator, device=device, dtype=torch.float64
-        )
-        if self.masses is None:
-            return noise
-        return filter_modes(noise, self.masses.to(device).sqrt())
+        shape, device = (*self.shape, n), generator.device
+        noise = torch.randn(shape, generator=generator, device=device, dtype=torch.float64)
+        pi = noise.movedim(-1, 0)
+        if self.masses is not None:
+            pi = filter_modes(pi, self.masses.to(device).sqrt())
+        return batch_fastest(pi)
 
     def velocity(self, pi: Tensor) -> Tensor:
         """M^-1 pi."""

@@ -27,8 +27,7 @@ Prints every pull; exits with 1 if all of it together has a p-value below 1e-4.
 """
 
 EPILOG = """
-The numbers of one ensemble are correlated. Of each only the largest pull enters chi2, as one degree
-of freedom, corrected for being the largest of its n.
+The numbers of one ensemble are correlated: they enter chi2 together, as one degree of freedom.
 
 examples:
   python -m flowlat.validate --quick                        # about a minute

@@ -1,11 +1,11 @@
 """Pulls, and what they say together.
 
 The numbers of one ensemble are correlated: C(t) at neighbouring t are nearly one number, and so are
-|M| and chi2. They may not enter a chi2 as if they were independent. Of each ensemble only the
-largest of its pulls enters, with its p-value corrected for being the largest of n: 1 - (1 - p)^n
-(Sidak), which for Gaussian pulls of any correlation is an upper bound. So chi2 has one degree of
-freedom an ensemble, ensembles are independent, and the p-value errs on the safe side: that of a
-correct program is rather too large.
+|M| and chi2. They may not enter a chi2 as if they were independent. The pulls of an ensemble enter
+as one degree of freedom, through the one p-value that Simes makes of them, Biometrika 73 (1986)
+751: the smallest of n p_k / k, p_k the k-th smallest of n. It is exact where the n are independent
+and where they are all the same, and between the two it errs on the safe side: too large.
+Ensembles are independent.
 """
 
 import math
@@ -53,24 +53,29 @@ def verdict(checks: Iterable[Check]) -> Verdict:
     ensembles: dict[str, list[float]] = {}
     for check in checks:
         ensembles.setdefault(check.ensemble, []).append(check.pull)
-    chi2 = sum(squared_deviation(largest(pulls)) for pulls in ensembles.values())
+    chi2 = sum(squared_deviation(simes(pulls)) for pulls in ensembles.values())
     return Verdict(chi2, len(ensembles), chi2_tail(chi2, len(ensembles)))
 
 
 def overall(checks: Sequence[Check]) -> float:
-    """The p-value of everything: that of chi2, or that of the largest pull of all if it is smaller.
+    """The p-value of everything: that of chi2 or that of the largest pull of all, times their
+    number, if it is smaller. Twice the smaller, since there are two.
 
-    Twice the smaller, since there are two. chi2 alone would not see one ensemble that is wrong
-    among many that are right.
+    chi2 alone would not see one ensemble that is wrong among many that are right.
     """
-    worst = largest([check.pull for check in checks])
+    worst = len(checks) * min(p_value(check.pull) for check in checks)
     return min(1.0, 2 * min(verdict(checks).p_value, worst))
 
 
-def largest(pulls: Sequence[float]) -> float:
-    """The p-value of the largest of n pulls, 1 - (1 - p)^n."""
-    p = math.erfc(max(map(largeness, pulls)) / math.sqrt(2))
-    return -math.expm1(len(pulls) * math.log1p(-p)) if p < 1 else 1.0
+def simes(pulls: Sequence[float]) -> float:
+    """One p-value of n pulls."""
+    ordered = sorted(map(p_value, pulls))
+    return min(len(pulls) * p / k for k, p in enumerate(ordered, 1))
+
+
+def p_value(pull: float) -> float:
+    """The probability of a larger deviation of a Gaussian number, of either sign."""
+    return math.erfc(largeness(pull) / math.sqrt(2))
 
 
 def largeness(pull: float) -> float:

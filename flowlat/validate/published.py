@@ -15,7 +15,7 @@ M2 = -4.0
 class Point(NamedTuple):
     """A theory of the table.
 
-    Drawn to errors no larger than the table's where minutes allow: ``trajectory`` is near
+    Drawn to errors no larger than the table's: ``trajectory`` is near
     pi / (2 sqrt(2) m) in the symmetric phase; ``hmc`` counts configurations (``quick`` in a quick
     run), ``annealed`` steps, particles of a population, and of all.
     """
@@ -41,7 +41,7 @@ TABLE = (
         trajectory=1.5,
         hmc=500_000,
         quick=40_000,
-        annealed=(100, 256, 12_800),
+        annealed=(200, 512, 20_480),
     ),
     Point(
         (6, 6),
@@ -93,9 +93,9 @@ TABLE = (
         trajectory=5.5,
         hmc=600_000,
     ),
-    Point((6, 6), 6.6458, {"connected_susceptibility": (0.3880, 0.0009)}, 1.7, hmc=150_000),
+    Point((6, 6), 6.6458, {"connected_susceptibility": (0.3880, 0.0009)}, 1.7, hmc=720_000),
     Point((12, 12), 5.2396, {"connected_susceptibility": (1.338, 0.009)}, 3.3, hmc=150_000),
-    Point((14, 14), 5.098, {"connected_susceptibility": (1.7155, 0.0061)}, 3.8, hmc=150_000),
+    Point((14, 14), 5.098, {"connected_susceptibility": (1.7155, 0.0061)}, 3.8, hmc=520_000),
     Point(
         (8, 8, 8),
         8.0,
@@ -108,7 +108,7 @@ TABLE = (
             "log_z": (-33.96, 0.03),
         },
         trajectory=3.0,
-        hmc=64_000,
+        hmc=84_000,
         annealed=(400, 64, 2_560),
     ),
     Point(
@@ -121,7 +121,7 @@ TABLE = (
             "action_density": (-0.1597, 0.0004),
             "log_z": (9.266, 0.005),
         },
-        hmc=200_000,
+        hmc=500_000,
         annealed=(200, 128, 5_120),
     ),
     Point(
@@ -134,7 +134,7 @@ TABLE = (
             "action_density": (-0.1629, 0.0005),
             "log_z": (69.065, 0.020),
         },
-        hmc=32_000,
+        hmc=48_000,
         annealed=(400, 64, 2_560),
     ),
     Point(
@@ -147,8 +147,8 @@ TABLE = (
             "action_density": (-0.2130, 0.0003),
             "log_z": (9.649, 0.007),
         },
-        hmc=96_000,
+        hmc=230_000,
         quick=10_000,
-        annealed=(100, 64, 2_560),
+        annealed=(100, 64, 4_480),
     ),
 )

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from flowlat.actions import Free, Phi4
+from flowlat.lattice import batch_fastest
 from tests.helpers import SHAPES
 
 
@@ -35,6 +36,17 @@ def test_force_is_minus_the_gradient(shape, action):
     phi = torch.randn(2, *shape, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(action(phi).sum(), phi)
     torch.testing.assert_close(action.force(phi.detach()), -gradient)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES.values(), [1], [3, 5]])
+def test_any_layout_in_memory(shape):
+    """With the batch as the fastest index the same numbers, and the force lies there too."""
+    phi, action = torch.randn(7, *shape, dtype=torch.float64), Phi4(-4.0, 5.113)
+    turned = batch_fastest(phi)
+    torch.testing.assert_close(action(turned), action(phi))
+    torch.testing.assert_close(action.force(turned), action.force(phi))
+    assert action.force(turned).stride() == turned.stride()
+    assert action.force(phi).is_contiguous()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -175,6 +175,20 @@ def test_a_block_is_a_function_of_state_and_generator():
     assert not torch.equal(sampler.step(state, seeded(3))[1].phi, one.phi)
 
 
+@pytest.mark.parametrize("mass2", [None, 0.5])
+def test_a_state_from_a_file_goes_on_bit_for_bit(mass2):
+    """However its tensors lie in memory."""
+    lattice, action = Lattice([4, 3, 2]), Phi4(-4.0, 5.113)
+    sampler = HMC(lattice, action, 8, fourier_acceleration=mass2, thermalization=20)
+    state, block = sampler.step(sampler.start(seeded(1)), seeded(2))
+    read = {name: torch.from_numpy(value.numpy().copy(order="C")) for name, value in state.items()}
+    assert state["phi"].stride() != read["phi"].stride()
+    expected, found = sampler.step(state, seeded(3))[1], sampler.step(read, seeded(3))[1]
+    assert torch.equal(found.phi, expected.phi)
+    assert torch.equal(found.action, expected.action)
+    assert block.phi.is_contiguous()
+
+
 def test_a_trajectory_that_blows_up_is_rejected():
     sampler = HMC(Lattice([4, 4]), Phi4(-4.0, 5.113), 8, thermalization=20, block=3)
     state = sampler.start(seeded(1))
