@@ -53,7 +53,7 @@ def measure(name: str, samples: int, epochs: int | None, folder: Path) -> list[d
     runs = {
         "flow": (from_flow, samples, trained["seconds"]),
         "hmc": ([*case.theory, "sampler=hmc", "sampler.replicas=256"], samples, 0.0),
-        "annealed": ([*case.theory, "sampler=annealed"], samples // 10, 0.0),
+        "annealed": ([*case.theory, "sampler=annealed"], samples // 40, 0.0),
     }
     rows = []
     for sampler, (overrides, n, seconds) in runs.items():
