@@ -41,7 +41,7 @@ TABLE = (
         trajectory=1.5,
         hmc=500_000,
         quick=40_000,
-        annealed=(200, 512, 20_480),
+        annealed=(200, 512, 25_600),
     ),
     Point(
         (6, 6),
@@ -53,7 +53,7 @@ TABLE = (
         },
         trajectory=1.7,
         hmc=400_000,
-        annealed=(200, 512, 25_600),
+        annealed=(200, 512, 30_720),
     ),
     Point(
         (8, 8),
@@ -95,7 +95,7 @@ TABLE = (
     ),
     Point((6, 6), 6.6458, {"connected_susceptibility": (0.3880, 0.0009)}, 1.7, hmc=720_000),
     Point((12, 12), 5.2396, {"connected_susceptibility": (1.338, 0.009)}, 3.3, hmc=150_000),
-    Point((14, 14), 5.098, {"connected_susceptibility": (1.7155, 0.0061)}, 3.8, hmc=520_000),
+    Point((14, 14), 5.098, {"connected_susceptibility": (1.7155, 0.0061)}, 3.8, hmc=600_000),
     Point(
         (8, 8, 8),
         8.0,
@@ -121,7 +121,7 @@ TABLE = (
             "action_density": (-0.1597, 0.0004),
             "log_z": (9.266, 0.005),
         },
-        hmc=500_000,
+        hmc=640_000,
         annealed=(200, 128, 5_120),
     ),
     Point(
