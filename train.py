@@ -5,14 +5,16 @@ from omegaconf import DictConfig
 
 from flowlat.cli import fit_report, one_line_errors, run_dir
 from flowlat.config import TrainConfig, validate
-from flowlat.fit import fit
+from flowlat.launch import train
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @one_line_errors
-def main(cfg: DictConfig) -> float:
+def main(cfg: DictConfig) -> float | None:
     config = validate(cfg, TrainConfig)
-    summary = fit(config, run_dir())
+    summary = train(config, run_dir())
+    if not summary:  # rank 0 has it
+        return None
     print(fit_report(summary))
     return summary["ess"]
 

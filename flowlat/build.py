@@ -5,16 +5,21 @@ from typing import Any
 import hydra
 import torch
 from hydra.errors import InstantiationException
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from flowlat.actions import Action
 from flowlat.config import TrainConfig, validate
+from flowlat.couplings import Bijection
 from flowlat.errors import ConfigError
 from flowlat.flow import Flow, PushforwardFlow, SymmetrizedFlow
+from flowlat.lattice import Lattice
+from flowlat.priors import Prior
 
 #: the groups that define a flow, and so all that a checkpoint has to hold
 FLOW_GROUPS = ("lattice", "action", "prior", "arch", "symmetrize")
+#: what those groups have to build
+CONTRACTS = {"lattice": Lattice, "action": Action, "prior": Prior, "arch": Bijection}
 
 
 def build_flow(cfg: DictConfig | dict[str, Any], seed: int | None = None) -> Flow:
@@ -46,14 +51,15 @@ def build_action(cfg: DictConfig | dict[str, Any]) -> Action:
 
 
 def instantiate(config: dict[str, Any], group: str, **given: Any) -> Any:
-    """The object of one group; its ValueError becomes a ConfigError that names the group."""
+    """The object of one group; any failure becomes a ConfigError that names the group."""
     try:
-        return hydra.utils.instantiate(config[group], **given)
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, ValueError | TypeError | MisconfigurationException):
-            raise ConfigError(f"{group}: {cause}") from error
-        raise
+        made = hydra.utils.instantiate(config[group], **given)
+    except (InstantiationException, OmegaConfBaseException) as error:
+        cause = error.__cause__ or error
+        raise ConfigError(f"{group}: {cause or type(cause).__name__}") from error
+    if not isinstance(made, CONTRACTS.get(group, object)):
+        raise ConfigError(f"{group}._target_={config[group]['_target_']}: makes no {group}")
+    return made
 
 
 def instantiate_all(config: dict[str, Any], group: str) -> dict[str, Any]:

@@ -7,13 +7,15 @@ from typing import Any
 import torch
 
 from flowlat.allowlist import check_node
-from flowlat.build import FLOW_GROUPS, build_flow
-from flowlat.config import TrainConfig, check
+from flowlat.archive import require_whole
+from flowlat.build import CONTRACTS, FLOW_GROUPS, build_flow
+from flowlat.config import TrainConfig
 from flowlat.errors import CheckpointError, ConfigError
 from flowlat.flow import Flow
+from flowlat.schema import check
 
 #: the packages of whose classes and functions a checkpoint may name one, by group
-ALLOWED = {
+PACKAGES = {
     "lattice": "flowlat.lattice",
     "action": "flowlat.actions",
     "prior": "flowlat.priors",
@@ -22,7 +24,7 @@ ALLOWED = {
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The contents of a flowlat checkpoint, with ``weights_only=True`` and its config checked.
+    """The contents of a flowlat checkpoint, as plain data, and its config checked.
 
     Raises:
         CheckpointError: no such file, not readable, or not written by flowlat.
@@ -31,7 +33,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"ckpt_path={path}: no such file")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            require_whole(file)
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file may fail in any way
         raise CheckpointError(
             f"ckpt_path={path}: not a readable checkpoint, truncated or of another program "
@@ -42,6 +46,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"ckpt_path={path}: not a flowlat checkpoint")
     try:
         _check_flow_config(ours["config"])
+        _check_paths(content.get("callbacks"))
     except ConfigError as error:
         raise CheckpointError(f"ckpt_path={path}: {error}") from error
     return content
@@ -72,22 +77,29 @@ def flow_of(content: dict[str, Any], path: str | Path) -> Flow:
     weights = flow_weights(content)
     if not weights:
         raise CheckpointError(f"ckpt_path={path}: no weights")
-    flow.to(dtype=next(iter(weights.values())).dtype)
+    double = any(weight.dtype == torch.float64 for weight in weights.values())
+    flow.to(dtype=torch.float64 if double else torch.float32)
     load_weights(flow, weights, path)
     return flow.eval()
 
 
 def flow_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The flow's own state dict within a training checkpoint."""
+    """The flow's own state dict within a training checkpoint; empty unless all is plain tensors."""
     state = content.get("state_dict")
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and _is_plain(weight) for name, weight in state.items()
+    ):
         return {}
     prefix = "averaged.module." if any(k.startswith("averaged.") for k in state) else "flow."
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def load_weights(flow: Flow, weights: dict[str, torch.Tensor], path: str | Path) -> None:
-    """Fill a flow; CheckpointError in one line if names or shapes differ or a weight is NaN."""
+    """Fill a flow, in its own precision.
+
+    Raises:
+        CheckpointError: other names, shapes or types of numbers than the flow's, or a NaN.
+    """
     own = flow.state_dict()
     for name in sorted(own.keys() | weights.keys()):
         theirs = list(weights[name].shape) if name in weights else None
@@ -97,6 +109,8 @@ def load_weights(flow: Flow, weights: dict[str, torch.Tensor], path: str | Path)
                 f"{path}: the weights do not fit lattice.shape={list(flow.lattice.shape)} and this "
                 f"architecture ({name}: {theirs} in the checkpoint, {ours} in the flow)"
             )
+        if not _same_kind(weights[name].dtype, own[name].dtype):
+            raise CheckpointError(f"{path}: {name}: {weights[name].dtype} are no weights of a flow")
     if not all(torch.isfinite(w).all() for w in weights.values()):
         raise CheckpointError(f"{path}: weights that are not finite")
     flow.load_state_dict(weights)
@@ -114,6 +128,35 @@ def _check_flow_config(config: Any) -> None:
     for group in FLOW_GROUPS:
         if group not in config:
             raise ConfigError(f"config.{group}: missing")
-    for group, package in ALLOWED.items():
-        check_node(config[group], package, f"config.{group}")
+    for group, package in PACKAGES.items():
+        check_node(config[group], package, CONTRACTS[group], f"config.{group}")
     check({group: config[group] for group in FLOW_GROUPS}, TrainConfig)
+
+
+def _check_paths(state: Any, depth: int = 4) -> None:
+    """Refuse a callback's path to elsewhere: a resumed run removes the checkpoints it replaces."""
+    if isinstance(state, dict) and depth:
+        for node in (*state.keys(), *state.values()):
+            _check_paths(node, depth - 1)
+    elif isinstance(state, str):
+        if ".." in Path(state).parts or "::" in state or "://" in state:
+            raise ConfigError(f"callbacks: the path {state!r} is not allowed in a file")
+    elif isinstance(state, dict | list | tuple):
+        raise ConfigError("callbacks: not allowed in a file")
+
+
+def _is_plain(weight: Any) -> bool:
+    """Whether it is numbers in memory: no sparse, quantized, nested or meta tensor."""
+    return (
+        isinstance(weight, torch.Tensor)
+        and weight.layout == torch.strided
+        and weight.device.type == "cpu"
+        and not weight.is_quantized
+        and not weight.is_nested
+    )
+
+
+def _same_kind(theirs: torch.dtype, ours: torch.dtype) -> bool:
+    """Single or double precision; the very same type for what is no floating-point number."""
+    floating = (torch.float32, torch.float64)
+    return theirs in floating if ours in floating else theirs == ours

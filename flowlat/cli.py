@@ -3,57 +3,106 @@
 import logging
 import math
 import shutil
+import signal
 import sys
 import tempfile
-import warnings
+import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from flowlat.errors import USER_ERRORS
+from flowlat.errors import USER_ERRORS, Interrupted
+from flowlat.ranks import rank, started_elsewhere
 
 Result = TypeVar("Result")
 
+
+log = logging.getLogger(__name__)
+
+#: why a job of a multirun failed: a line, and perhaps a traceback
+ERROR_FILE = "error.txt"
 
 #: what a sampling run leaves in its folder
 FILES = (".h5", ".png", ".json", ".html")
 
 
-def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfig], Result]:
+def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfig], Result | None]:
     """Ends the program with one line and exit code 2 on an error that the user can mend.
 
-    A run folder in which nothing happened yet is removed. In a multirun the error is raised, so
-    that the other jobs go on and Hydra reports this one.
+    A run folder in which nothing happened yet is removed. A job of a multirun that fails, for
+    whatever reason, returns nothing and says why in its folder; the other jobs go on. A signal ends
+    a multirun, too, with the shell's own exit code for it.
     """
 
     @wraps(task)
-    def wrapped(cfg: DictConfig) -> Result:
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's, of PyTorch
+    def wrapped(cfg: DictConfig) -> Result | None:
+        (run_dir() / ERROR_FILE).unlink(missing_ok=True)
+        logging.raiseExceptions = False  # of a log file on a full disk
         try:
             return task(cfg)
-        except USER_ERRORS as error:
+        except (Interrupted, KeyboardInterrupt) as stop:
+            number = stop.number if isinstance(stop, Interrupted) else signal.SIGINT
+            if rank() == 0:
+                print(str(stop) or "interrupted", file=sys.stderr)
+                remove_if_unused(run_dir())
+            sys.exit(128 + number)
+        except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
+                note(error)
+                return None  # a failed trial to a sweeper, which NaN is not to optuna's
+            if not isinstance(error, USER_ERRORS):
                 raise
-            remove_if_unused(run_dir())
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
+            if rank() == 0:
+                remove_if_unused(run_dir())
+            refuse(error)
 
     return wrapped
 
 
+def note(error: Exception) -> None:
+    """Note why this job of a multirun failed, with the traceback if the user cannot mend it."""
+    if rank() == 0:
+        known = isinstance(error, USER_ERRORS)
+        line = " ".join(str(error if known else f"{type(error).__name__}: {error}").split())
+        log.error("error: %s", line)
+        more = [] if known else traceback.format_exception(error)
+        with suppress(OSError):  # of a full disk
+            (run_dir() / ERROR_FILE).write_text("\n".join([line, *more]))
+
+
+def refuse(error: object) -> NoReturn:
+    """End the program with exit code 2 and, of several ranks that find the same, one line."""
+    if rank() == 0:
+        print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
 class RunFolder(Callback):
-    """Ends the program with one line where the run folder cannot be written, before Hydra tries."""
+    """Ends the program with one line where the run folder cannot be written, before Hydra tries.
+
+    So too where processes that torchrun or srun started would not agree on it: its default has the
+    time in it.
+    """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        if started_elsewhere() and not any(
+            override.startswith("hydra.run.dir=") for override in config.hydra.overrides.hydra
+        ):
+            refuse("hydra.run.dir: torchrun and srun need it, as one folder for all processes")
         self.probe("hydra.run.dir", config.hydra.run.dir)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        if started_elsewhere():
+            refuse(
+                "-m within torchrun or srun: start the sweep without, trainer=ddp starts its own"
+            )
         self.probe("hydra.sweep.dir", config.hydra.sweep.dir)
 
     def probe(self, key: str, folder: str) -> None:
@@ -62,8 +111,7 @@ class RunFolder(Callback):
             with tempfile.TemporaryFile(dir=folder) as file:
                 file.write(bytes(2**16))  # a full disk still has room for a name
         except OSError as error:
-            print(f"error: {key}={folder}: {error.strerror}", file=sys.stderr)
-            sys.exit(2)
+            refuse(f"{key}={folder}: {error.strerror}")
 
 
 def run_dir() -> Path:
@@ -110,6 +158,7 @@ def fit_report(summary: dict[str, Any]) -> str:
         ("ESS", f"{summary['ess']:.4f}"),
         ("acceptance", f"{summary['acceptance']:.4f}"),
         ("log Z", with_error(summary["log_z"], summary["log_z_err"])),
+        *forward_row(summary),
         ("epochs, steps", f"{summary['epochs']}, {summary['steps']}"),
         ("seconds", f"{summary['seconds']:.0f}"),
         ("checkpoint", checkpoint),
@@ -118,6 +167,18 @@ def fit_report(summary: dict[str, Any]) -> str:
         f"\nReached, on {summary['n_samples']} fresh samples:\n{table(rows)}\n"
         f"Sample from it:\n  python sample.py ckpt_path={checkpoint}"
     )
+
+
+def forward_row(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """The forward ESS, where a training was given an ensemble to measure it on."""
+    if "forward_ess" not in summary:
+        return []
+    return [("forward ESS", fraction(summary["forward_ess"], summary["forward_ess_err"]))]
+
+
+def fraction(value: float, error: float) -> str:
+    """A fraction with its error; its order of magnitude alone where it is next to nothing."""
+    return with_error(value, error) if value > 1e-3 else f"{value:.0e}"
 
 
 def sample_report(summary: dict[str, Any], folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""A training step as one CUDA graph: recorded once for each shape of the noise, then replayed.
+"""A training step as one CUDA graph: recorded once for each shape of a batch, then replayed.
 
 On a small lattice a step is thousands of kernels of a few microseconds each, and launching them one
 by one takes longer than running them. A replay launches all of them at once.
@@ -46,14 +46,14 @@ def with_cuda_graphs(
 class GraphedObjective:
     """An objective whose forward and backward are one CUDA graph.
 
-    A call copies the noise to where the graph reads it and replays the graph, which leaves loss,
+    A call copies the batch to where the graph reads it and replays the graph, which leaves loss,
     log weights and the gradients in the flow's parameters; ``loss.backward()`` then hands these
     out. Without a CUDA device, and without gradients, this is the objective itself; so it is, after
     one line in the log, for a step that waits for the device somewhere. What is no tensor becomes
     part of the graph: a coupling of the action that is changed later has no effect.
 
     Args:
-        record: what records a step; None is :func:`cuda_graph` for noise on a CUDA device.
+        record: what records a step; None is :func:`cuda_graph` for a batch on a CUDA device.
     """
 
     def __init__(self, objective: Objective, record: Recorder | None = None):
@@ -63,13 +63,15 @@ class GraphedObjective:
         self._addresses: list[int] = []
         self._usable = True
 
-    def __call__(self, flow: Flow, action: Action, noise: Tensor) -> tuple[Tensor, Tensor]:
-        step = self._step(flow, action, noise)
-        return self.objective(flow, action, noise) if step is None else step(noise)
+    def __call__(
+        self, flow: Flow, action: Action, *batch: Tensor, **_: Any
+    ) -> tuple[Tensor, Tensor]:
+        step = self._step(flow, action, batch)
+        return self.objective(flow, action, *batch) if step is None else step(batch)
 
-    def _step(self, flow: Flow, action: Action, noise: Tensor) -> "_Step | None":
-        """The recorded step for this noise; None where there is none to be had."""
-        record = self._record or (cuda_graph if noise.is_cuda else None)
+    def _step(self, flow: Flow, action: Action, batch: tuple[Tensor, ...]) -> "_Step | None":
+        """The recorded step for this batch; None where there is none to be had."""
+        record = self._record or (cuda_graph if batch[0].is_cuda else None)
         if record is None or not self._usable or not torch.is_grad_enabled():
             return None
         parameters = [p for p in flow.parameters() if p.requires_grad]
@@ -77,10 +79,11 @@ class GraphedObjective:
         if addresses != self._addresses:  # another flow, or one that was moved or cast
             self._steps.clear()
             self._addresses = addresses
-        key = (noise.shape, noise.dtype, noise.device, flow.training, id(flow), id(action))
+        like = tuple((part.shape, part.dtype, part.device) for part in batch)
+        key = (like, flow.training, id(flow), id(action))
         if key not in self._steps and parameters and len(self._steps) < MOST_GRAPHS:
             try:
-                self._steps[key] = _Step(self.objective, flow, action, noise, parameters, record)
+                self._steps[key] = _Step(self.objective, flow, action, batch, parameters, record)
             except CannotRecord as error:
                 self._usable = False
                 log.warning("no CUDA graph of this training step: %s", error)
@@ -88,25 +91,25 @@ class GraphedObjective:
 
 
 class _Step:
-    """A recorded step with the noise it reads."""
+    """A recorded step with the batch it reads."""
 
     def __init__(
         self,
         objective: Objective,
         flow: Flow,
         action: Action,
-        noise: Tensor,
+        batch: tuple[Tensor, ...],
         parameters: Sequence[Tensor],
         record: Recorder,
     ):
-        self.noise = noise.clone()
+        self.batch = tuple(part.clone() for part in batch)
         self.parameters = parameters
         self.n_runs = 0
         self._gradients: Tensor | None = None
         self._sizes: list[int | None] = []
 
         def run() -> Outputs:
-            loss, log_w = objective(flow, action, self.noise)
+            loss, log_w = objective(flow, action, *self.batch)
             gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
             self._sizes = [None if g is None else g.numel() for g in gradients]
             flat = torch.cat([g.flatten() for g in gradients if g is not None])
@@ -115,15 +118,16 @@ class _Step:
         # recording runs the step, and a batch normalisation counts what it sees
         buffers = [(buffer, buffer.clone()) for buffer in flow.buffers()]
         try:
-            with torch.cuda.device_of(noise):
+            with torch.cuda.device_of(batch[0]):
                 self._replay = record(run)
         finally:
             for buffer, before in buffers:
                 buffer.copy_(before)
 
-    def __call__(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        self.noise.copy_(noise)
-        with torch.cuda.device_of(noise):
+    def __call__(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        for mine, part in zip(self.batch, batch, strict=True):
+            mine.copy_(part)
+        with torch.cuda.device_of(batch[0]):
             loss, log_w, self._gradients = self._replay()
         self.n_runs += 1
         # clones: the next replay writes to the same memory

@@ -1,7 +1,7 @@
 """A sampling run, from a checked config to the files of its folder."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,20 @@ from flowlat.errors import USER_ERRORS, ConfigError
 from flowlat.files import write_json
 from flowlat.measure import build_observables, measure, with_indispensable
 from flowlat.plots import plot_ensemble
+from flowlat.pool import drafts, pick_devices
 from flowlat.provenance import provenance
 from flowlat.rng import Stream, generator
-from flowlat.samplers.base import Block, Sampler, State
+from flowlat.samplers.base import Block, IndependentSampler, Sampler, State
 from flowlat.store import Store
 from flowlat.summary import summarize
 from flowlat.theory import Theory, build_sampler, build_theory, pick_device
 from flowlat.threads import set_threads
 
 #: options that may change between the legs of a run; "flow" follows from the checkpoint
-FREE = ("n_samples", "resume", "device", "threads", "ckpt_path", "flow")
+FREE = ("n_samples", "resume", "device", "devices", "threads", "ckpt_path", "flow")
+
+#: state, numbers of blocks -> for each of them the state after it, and what was measured
+Draws = Callable[[State, range], Iterator[tuple[State, dict[str, Tensor]]]]
 
 
 def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -40,6 +44,7 @@ def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """
     config = {**config, "observables": with_indispensable(config["observables"])}
     device = pick_device(config["device"])
+    devices = pick_devices(device, config["devices"])
     theory = build_theory(config, device)
     sampler = build_sampler(theory)
     observables = build_observables(config)
@@ -50,8 +55,18 @@ def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         n = blocks * sampler.rows  # those of a population depend on each other: it is not cut
     store = open_store(folder, theory, sampler, n)
     measured = partial(measure, observables, theory.action, config["save_configs"])
+    draw_blocks: Draws
+    if len(devices) == 1:
+        draw_blocks = partial(in_turn, sampler, measured, config["seed"], device)
+    elif isinstance(sampler, IndependentSampler):
+        draw_blocks = partial(in_parallel, sampler, config, devices)
+    else:
+        raise ConfigError(
+            f"devices={len(devices)}: a block of sampler={sampler_name(config['sampler'])} starts "
+            "from the one before; raise the replicas instead"
+        )
     try:
-        state = advance(sampler, measured, store, blocks, config["seed"], device)
+        state = advance(sampler, draw_blocks, store, blocks, config["seed"], device)
     except USER_ERRORS:
         raise
     except ValueError as error:  # of the sampler, or of what it drew
@@ -93,7 +108,7 @@ def open_store(folder: Path, theory: Theory, sampler: Sampler, n: int) -> Store:
 @torch.no_grad()
 def advance(
     sampler: Sampler,
-    measured: Callable[[Block], dict[str, Tensor]],
+    draw_blocks: Draws,
     store: Store,
     blocks: int,
     seed: int,
@@ -111,14 +126,40 @@ def advance(
         if not store.n_blocks:
             state = sampler.start(generator(seed, Stream.START, device=device))
         bar.update(store.n_blocks * sampler.rows)
-        for number in range(store.n_blocks, blocks):
-            stream = generator(seed, Stream.SAMPLER, number, device=device)
-            state, block = sampler.step(state, stream)
-            rows = {name: values.cpu() for name, values in measured(block).items()}
+        draws = draw_blocks(state, range(store.n_blocks, blocks))
+        for state, rows in draws:
             before, clock = clock, time.monotonic()
             store.append(rows, state, clock - before)
             bar.update(sampler.rows)
     return state
+
+
+def in_turn(
+    sampler: Sampler,
+    measured: Callable[[Block], dict[str, Tensor]],
+    seed: int,
+    device: torch.device,
+    state: State,
+    numbers: range,
+) -> Iterator[tuple[State, dict[str, Tensor]]]:
+    """Each block from the state after the one before."""
+    for number in numbers:
+        state, block = sampler.step(state, generator(seed, Stream.SAMPLER, number, device=device))
+        yield state, {name: values.cpu() for name, values in measured(block).items()}
+
+
+def in_parallel(
+    sampler: IndependentSampler,
+    config: dict[str, Any],
+    devices: list[torch.device],
+    state: State,
+    numbers: range,
+) -> Iterator[tuple[State, dict[str, Tensor]]]:
+    """The same blocks, drawn and measured by other processes and joined here."""
+    for draft in drafts(config, state, devices, numbers):
+        rows = {name: torch.from_numpy(values) for name, values in draft.rows.items()}
+        state, accepted = sampler.join(state, rows["log_weight"], torch.from_numpy(draft.notes))
+        yield state, rows if accepted is None else {**rows, "accepted": accepted}
 
 
 def header(theory: Theory, sampler: Sampler) -> dict[str, Any]:

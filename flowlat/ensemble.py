@@ -24,7 +24,6 @@ the run (JSON; with lattice, action and the flow, if any), ``convention`` of the
 after it (a numpy .npz), from which a longer run goes on.
 """
 
-import json
 import logging
 from functools import cached_property
 from pathlib import Path
@@ -40,23 +39,20 @@ from torch.utils.data import TensorDataset
 from flowlat.actions import Action
 from flowlat.allowlist import check_node
 from flowlat.build import build_action, instantiate_all
-from flowlat.config import SampleConfig, check
+from flowlat.config import SampleConfig
 from flowlat.errors import ConfigError, EnsembleError
 from flowlat.files import replacing
-from flowlat.hdf5 import attribute, dataset, reading
+from flowlat.hdf5 import attribute, dataset, group, reading
+from flowlat.lattice import Lattice
+from flowlat.layout import parse_config, require_columns
 from flowlat.observables import Observable
 from flowlat.samplers import chain_index, longest_rejection_run
+from flowlat.schema import check
 from flowlat.statistics import replicas
 
 log = logging.getLogger(__name__)
 
 FORMAT = "flowlat ensemble 1"
-#: the columns that an ensemble of each kind has
-COLUMNS = {
-    "proposals": ("action", "log_weight", "accepted"),
-    "chain": ("action", "accepted"),
-    "weighted": ("action", "log_weight"),
-}
 
 
 def open_ensemble(path: str | Path) -> "Ensemble":
@@ -92,7 +88,7 @@ class Ensemble:
         try:
             with reading(path):
                 self._read_header()
-                self._check_columns()
+                require_columns(self._file, self.kind, self.n, self.shape)
         except EnsembleError:
             self.close()
             raise
@@ -103,29 +99,15 @@ class Ensemble:
         self.kind: str = self.attribute("kind")
         self.replicas = int(self.attribute("replicas"))
         self.population = int(self.attribute("population"))
-        self.config: dict[str, Any] = json.loads(self.attribute("config"))
+        self.config: dict[str, Any] = parse_config(self.attribute("config"))
         self.convention: str = self.attribute("convention")
-        self.shape = tuple(int(side) for side in self.config["lattice"]["shape"])
+        self.shape = Lattice(self.config["lattice"]["shape"]).shape
         self.n: int = dataset(self._file, "action").shape[0]
         if not self.attribute("complete"):
             raise ValueError("not complete")
-        sizes = (self.n, self.replicas, self.population, *self.shape)
+        sizes = (self.n, self.replicas, self.population)
         if min(sizes) < 1 or self.n % self.population:
-            raise ValueError(f"rows, replicas, population and sides are {sizes}")
-
-    def _check_columns(self) -> None:
-        expected: dict[str, tuple[int, ...]] = dict.fromkeys(COLUMNS[self.kind], (self.n,))
-        if "phi" in self._file:
-            expected["phi"] = (self.n, *self.shape)
-        for name, shape in expected.items():
-            column = dataset(self._file, name)
-            if column.shape != shape or column.dtype.kind != ("b" if name == "accepted" else "f"):
-                raise ValueError(f"{name}: not of shape {shape}, or not of its type")
-        dataset(self._file, "last_block")
-        for name in self._file["measured"]:
-            column = dataset(self._file, f"measured/{name}")
-            if column.shape[:1] != (self.n,) or column.ndim > 2 or column.dtype.kind != "f":
-                raise ValueError(f"measured/{name}: not {self.n} rows of numbers")
+            raise ValueError(f"rows, replicas and population are {sizes}")
 
     def __len__(self) -> int:
         return self.n
@@ -148,7 +130,10 @@ class Ensemble:
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """A dataset by its name in the file, or some of its rows."""
         with reading(self.path):
-            return self._file[name][start:stop]
+            values = self._file[name][start:stop]
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name}: NaN or infinity")
+            return values
 
     @property
     def phi(self) -> np.ndarray | None:
@@ -237,7 +222,7 @@ class Ensemble:
     def theory(self) -> Action:
         """The action, if its class is flowlat's own."""
         with reading(self.path):
-            check_node(self.config.get("action"), "flowlat.actions", "action")
+            check_node(self.config["action"], "flowlat.actions", Action, "action")
             check({"action": self.config["action"]}, SampleConfig)
             return build_action(self.config)
 
@@ -254,7 +239,7 @@ class Ensemble:
                 node = self.config["observables"][name]
                 try:
                     if not trust:
-                        check_node(node, "flowlat.observables", f"observables.{name}")
+                        check_node(node, "flowlat.observables", Observable, f"observables.{name}")
                     nodes[name] = node
                 except ConfigError as error:
                     log.warning("%s: %s; left out unless trusted", self.path, error)
@@ -264,7 +249,7 @@ class Ensemble:
     def _names(self) -> list[str]:
         """The observables in the order of the config."""
         with reading(self.path):
-            measured = set(self._file["measured"])
+            measured = set(group(self._file, "measured"))
             if measured != set(self.config["observables"]):
                 raise ValueError("measured: not the observables of the config")
             return list(self.config["observables"])
@@ -277,4 +262,4 @@ class Ensemble:
 
     def _optional(self, name: str) -> np.ndarray | None:
         with reading(self.path):
-            return self.read(name) if name in self._file else None
+            return self.read(name) if name in self._file.keys() else None  # noqa: SIM118

@@ -1,20 +1,56 @@
 """The errors a user can cause. Each is one line that names the key and the value."""
 
+#: characters of a message: what is in a file may be of any size
+LONGEST = 2000
 
-class ConfigError(ValueError):
+
+class _OneLine(Exception):
+    """Its text is one line, whatever went into it: it may quote a file that nobody trusts."""
+
+    def __str__(self) -> str:
+        line = " ".join(super().__str__().split())
+        if len(line) > LONGEST:
+            line = f"{line[:LONGEST]} ..."
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+class ConfigError(_OneLine, ValueError):
     """An option that cannot be used: unknown, of the wrong type, or out of range."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(_OneLine, ValueError):
     """A checkpoint that is missing, damaged, foreign, or for another lattice."""
 
 
-class EnsembleError(ValueError):
+class EnsembleError(_OneLine, ValueError):
     """An ensemble that is missing, damaged, foreign, of another theory, or cannot be written."""
 
 
-class DivergedError(RuntimeError):
-    """A training whose loss is no longer finite."""
+class DivergedError(_OneLine, RuntimeError):
+    """A training whose loss, gradient, log weights or weights are no longer finite."""
 
 
-USER_ERRORS = (ConfigError, CheckpointError, EnsembleError, DivergedError)
+class WriteError(_OneLine, RuntimeError):
+    """A run folder that cannot be written any more, as on a full disk."""
+
+
+class TooLargeError(_OneLine, RuntimeError):
+    """A batch that does not fit into the memory of the device."""
+
+
+class Interrupted(_OneLine, RuntimeError):
+    """A training that a signal has ended: its number."""
+
+    def __init__(self, message: str, number: int = 0):
+        super().__init__(message)
+        self.number = number
+
+
+class RankError(_OneLine, RuntimeError):
+    """A process of a training on several devices that died."""
+
+
+USER_ERRORS = (
+    *(ConfigError, CheckpointError, EnsembleError, DivergedError, RankError),
+    *(WriteError, TooLargeError, Interrupted),
+)

@@ -33,12 +33,12 @@ def proposals(
 ) -> Iterator[Proposals]:
     """Draw ``n_samples`` configurations, each batch from a random stream of its own.
 
-    Batches are dealt out to the ranks in turn, and their numbers do not depend on how many ranks
-    there are.
+    The ranks share out the batches in order, and their numbers do not depend on how many ranks
+    there are: the proposals of rank 0, then those of rank 1, ..., are those of one rank alone.
     """
     flow.eval()
     device = next(flow.parameters()).device
-    for batch in range(rank, -(-n_samples // batch_size), world_size):
+    for batch in torch.arange(-(-n_samples // batch_size)).tensor_split(world_size)[rank].tolist():
         n = min(batch_size, n_samples - batch * batch_size)
         phi, log_q = flow.sample(n, generator(seed, stream, step, batch, device=device))
         value = action(phi.double())

@@ -1,187 +1,152 @@
 """A training run, from a checked config to the files of its folder."""
 
+import errno
+import logging
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import Logger
 
-from flowlat.build import FLOW_GROUPS, build_action, build_flow, instantiate, instantiate_all
-from flowlat.callbacks import AtomicCheckpointIO, Evaluation, Progress, checkpoints
-from flowlat.checkpoint import flow_weights, load_flow, load_weights, read_checkpoint
-from flowlat.cuda_graphs import with_cuda_graphs
-from flowlat.data import PriorDataModule
-from flowlat.errors import CheckpointError, ConfigError, DivergedError
+from flowlat.assembly import build_data, build_module, build_trainer, check_ensembles, check_trainer
+from flowlat.build import build_action, instantiate
+from flowlat.callbacks import Best, Evaluation
+from flowlat.checkpoint import load_flow
+from flowlat.errors import DivergedError, Interrupted, WriteError
 from flowlat.evaluation import proposals
 from flowlat.files import write_json
-from flowlat.loggers import MetricsTable, read_metrics
-from flowlat.metrics import Quality, quality
+from flowlat.interrupt import Signals, requeue
+from flowlat.loggers import finish_wandb, read_metrics
+from flowlat.memory import advising
+from flowlat.metrics import forward_quality, quality
 from flowlat.plots import plot_training
 from flowlat.provenance import provenance
+from flowlat.ranks import rank
+from flowlat.reference import Reference
+from flowlat.resume import find_start
 from flowlat.rng import Stream, generator
 from flowlat.threads import set_threads
-from flowlat.training import LitFlow
 
-PRECISIONS = (32, 64, "32", "64", "32-true", "64-true")
+log = logging.getLogger(__name__)
 
-#: options of how a flow is computed, which may change between the legs of a run
-IMPLEMENTATION = ("kernel", "recompute")
+#: what a disk says that takes no more
+UNWRITABLE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
+    *(errno.EACCES, errno.EPERM, errno.EIO),
+)
 
 
 def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Train as the config says; leave checkpoints, metrics.csv, summary.json, training.png.
 
-    Returns the summary. ESS, acceptance and log Z in it are measured on fresh samples of
-    ``best_ess.ckpt``, so that they do not profit from having been the best of many.
+    Returns the summary; on ranks other than 0 an empty one. ESS, acceptance and log Z in it are
+    measured on fresh samples of ``best_ess.ckpt``, so that they do not profit from having been the
+    best of many.
+
+    Raises:
+        DivergedError, Interrupted, TooLargeError, WriteError: it ended before its time. The last
+            checkpoint is whole.
     """
     started = time.monotonic()
     set_threads(config["threads"], config["lattice"]["shape"], config["data"]["batch_size"])
-    record = {"config": config, "provenance": provenance()}
-    module = build_module(config, record)
+    check_trainer(config)
+    check_ensembles(config)
     evaluation = instantiate(config, "evaluation", seed=config["seed"])
-    if config["ckpt_path"]:
-        check_resumable(config)
-    trainer = build_trainer(config, folder, evaluation)
-    for logger in trainer.loggers:
-        logger.log_hyperparams(record)
+    signals = Signals()
     try:
-        trainer.fit(
-            module,
-            datamodule=PriorDataModule(config["data"]["batch_size"], config["seed"]),
-            ckpt_path=config["ckpt_path"],
-            weights_only=True,
-        )
-    except DivergedError as error:
-        last = folder / "checkpoints" / "last.ckpt"
-        kept = f"the last good checkpoint is {last}" if last.exists() else "no epoch was finished"
-        raise DivergedError(f"{error}; {kept}") from error
-    checkpoint = folder / "checkpoints" / "best_ess.ckpt"
-    summary = {
-        **measure(checkpoint, config, module.device)._asdict(),
-        "n_samples": config["evaluation"]["n_samples"],
-        "epochs": trainer.current_epoch,
-        "steps": trainer.global_step,
-        "seconds": round(time.monotonic() - started, 3),
-        **{f"best_{name}": score for name, score in best_scores(trainer).items()},
-        "checkpoint": str(checkpoint),
-    }
-    if trainer.is_global_zero:
-        write_json(folder / "summary.json", summary)
-        plot_training(read_metrics(folder / "metrics.csv"), folder / "training.png")
+        with signals.taken():
+            trainer = train(config, folder, evaluation, signals)
+            if not trainer.is_global_zero:
+                return {}
+            checkpoint = folder / "checkpoints" / "best_ess.ckpt"
+            summary = {
+                **measure(checkpoint, config, evaluation.reference, trainer.strategy.root_device),
+                "n_samples": config["evaluation"]["n_samples"],
+                "epochs": trainer.current_epoch,
+                "steps": trainer.global_step,
+                "seconds": round(time.monotonic() - started, 3),
+                **best_scores(trainer),
+                "checkpoint": str(checkpoint),
+            }
+            write_json(folder / "summary.json", summary)
+            plot_training(read_metrics(folder / "metrics.csv"), folder / "training.png")
+    except Interrupted as error:
+        raise Interrupted(f"{error}; {farewell(error, config, folder)}", error.number) from error
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise WriteError(f"hydra.run.dir={folder}: {error.strerror}; {kept(folder)}") from error
+    finally:
+        finish_wandb()
     return summary
 
 
-def build_module(config: dict[str, Any], record: dict[str, Any]) -> LitFlow:
-    """The LightningModule of a config, with the weights of ``init_from`` if it is given."""
-    flow = build_flow(config)
-    if config["init_from"]:
-        path = config["init_from"]
+def train(
+    config: dict[str, Any], folder: Path, evaluation: Evaluation, signals: Signals
+) -> Trainer:
+    """Train to the end; after a divergence again from the end of an epoch, if that is wanted."""
+    divergence = config["divergence"]
+    record = {"config": config, "provenance": provenance()}
+    path, rollbacks = find_start(config, folder)
+    while True:
+        module, data = build_module(config, record, rollbacks), build_data(config)
+        trainer = build_trainer(config, folder, evaluation, signals)
+        for logger in trainer.loggers:
+            logger.log_hyperparams(record)
         try:
-            load_weights(flow, flow_weights(read_checkpoint(path)), path)
-        except CheckpointError as error:
-            raise CheckpointError(f"init_from: {error}") from error
-    optimizer, scheduler = instantiate(config, "optimizer"), instantiate(config, "scheduler")
-    try:  # their own checks, before anything is written
-        scheduler(optimizer(flow.parameters()), total_steps=1, steps_per_epoch=1)
-    except (ValueError, RuntimeError) as error:
-        raise ConfigError(f"optimizer, scheduler: {error}") from error
-    objective = with_cuda_graphs(
-        instantiate(config, "objective"),
-        config["cuda_graphs"],
-        config["lattice"]["shape"],
-        config["data"]["batch_size"],
-    )
-    return LitFlow(
-        flow,
-        build_action(config),
-        objective,
-        optimizer,
-        scheduler,
-        config["ema_decay"],
-        record,
-    )
+            with advising(config, module, data):
+                trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+            return trainer
+        except DivergedError as error:
+            rollbacks += 1
+            if rollbacks > divergence["max_rollbacks"]:
+                raise DivergedError(f"{error}; {kept(folder)}") from error
+            end = folder / "checkpoints" / "epoch.ckpt"
+            path = end if end.exists() else None
+            log.warning(
+                "%s; back to %s, rate times %g (rollback %d of %d)",
+                *(error, path or "the beginning"),
+                *(divergence["lr_factor"] ** rollbacks, rollbacks, divergence["max_rollbacks"]),
+            )
 
 
-def build_trainer(config: dict[str, Any], folder: Path, evaluation: Evaluation) -> Trainer:
-    """The Lightning Trainer of a config, with flowlat's callbacks and loggers."""
-    for key in ("max_epochs", "limit_train_batches"):  # the data are endless: both must be counts
-        value = config["trainer"].get(key)
-        if not isinstance(value, int) or value < 1:
-            raise ConfigError(f"trainer.{key}={value}: must be an integer of at least 1")
-    clip = config["trainer"].get("gradient_clip_val")
-    if clip is not None and clip < 0:
-        raise ConfigError(f"trainer.gradient_clip_val={clip}: must not be negative")
-    precision = config["trainer"].get("precision", 32)
-    if precision not in PRECISIONS:
-        raise ConfigError(f"trainer.precision={precision}: flows are trained in 32 or 64 bits")
-    loggers: list[Logger] = [MetricsTable(folder / "metrics.csv")]
-    loggers += instantiate_all(config, "logger").values()
-    return instantiate(
-        config,
-        "trainer",
-        default_root_dir=str(folder),
-        callbacks=[evaluation, Progress(), *checkpoints(folder / "checkpoints")],
-        logger=loggers,
-        plugins=[AtomicCheckpointIO()],
-    )
+def kept(folder: Path) -> str:
+    """What there is to go on from, in words."""
+    last = folder / "checkpoints" / "last.ckpt"
+    if not last.exists():
+        return "no checkpoint was written yet"
+    return f"the last good checkpoint is {last}, resume=true goes on from there"
 
 
-def check_resumable(config: dict[str, Any]) -> None:
-    """Raise CheckpointError if the run of ``ckpt_path`` cannot go on under this config."""
-    path = config["ckpt_path"]
-    content = read_checkpoint(path)
-    theirs = content["flowlat"]["config"]
-    for key, (before, now) in differences(theirs, config).items():
-        raise CheckpointError(
-            f"ckpt_path={path}: that run has {key}={before}, not {now}; "
-            "to take its weights alone, use init_from="
-        )
-    done = content["epoch"] + 1
-    if done >= config["trainer"]["max_epochs"]:
-        raise ConfigError(
-            f"trainer.max_epochs={config['trainer']['max_epochs']}: the run of ckpt_path={path} "
-            f"has its {done} epochs already"
-        )
-
-
-def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The options in which two configs define different flows: key -> (their value, our value)."""
-    found = {}
-    for group in (*FLOW_GROUPS, "ema_decay"):
-        a, b = theirs[group], ours[group]
-        if isinstance(a, dict) and isinstance(b, dict):
-            for name in sorted(a.keys() | b.keys()):
-                if name not in IMPLEMENTATION and a.get(name) != b.get(name):
-                    found[f"{group}.{name}"] = a.get(name), b.get(name)
-        elif a != b:
-            found[group] = a, b
-    return found
+def farewell(error: Interrupted, config: dict[str, Any], folder: Path) -> str:
+    """How an interrupted training goes on, in words; under SLURM by itself."""
+    words = f"the same command with hydra.run.dir={folder} resume=true goes on"
+    if rank() > 0 or error.number == signal.SIGINT or not config["resume"]:
+        return words
+    return requeue() or words
 
 
 def best_scores(trainer: Trainer) -> dict[str, float]:
     """The best ESS and acceptance of the epochs."""
-    return {
-        callback.monitor: callback.best_model_score.item()
-        for callback in trainer.checkpoint_callbacks
-        if isinstance(callback, ModelCheckpoint)
-        and callback.monitor
-        and callback.best_model_score is not None
-    }
+    best = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, Best)]
+    return {f"best_{callback.name}": callback.score for callback in best}
 
 
-def measure(checkpoint: Path, config: dict[str, Any], device: torch.device) -> Quality:
-    """ESS, acceptance and log Z of a checkpoint on samples that the training never saw."""
+def measure(
+    checkpoint: Path, config: dict[str, Any], reference: Reference | None, device: torch.device
+) -> dict[str, float]:
+    """What an evaluation logs, of a checkpoint on samples that the training never saw."""
     seed, evaluation = config["seed"], config["evaluation"]
+    flow, action = load_flow(checkpoint).to(device), build_action(config)
     batches = proposals(
-        load_flow(checkpoint).to(device),
-        build_action(config),
-        evaluation["n_samples"],
-        evaluation["batch_size"],
-        seed,
-        Stream.FINAL,
+        flow, action, evaluation["n_samples"], evaluation["batch_size"], seed, Stream.FINAL
     )
     log_w = torch.cat([batch.log_weight for batch in batches])
-    return quality(log_w, generator(seed, Stream.ACCEPT))
+    found = quality(log_w, generator(seed, Stream.ACCEPT))._asdict()
+    if reference is not None:
+        found |= forward_quality(
+            reference.log_weights(flow, action, evaluation["batch_size"], seed), reference.replicas
+        )
+    return found

@@ -7,6 +7,7 @@ of variable length lie in a heap that has no checksum).
 
 import io
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from flowlat.errors import ConfigError, EnsembleError
 
 #: bytes a chunk; no more than HDF5's cache for a dataset, or every write would go to the disk
 CHUNK = 2**20
+#: the one filter that flowlat's datasets have
+CHECKSUM = h5py.h5z.FILTER_FLETCHER32
 #: bytes of an attribute
 LARGEST_ATTRIBUTE = 2**16
 
@@ -99,16 +102,34 @@ def dataset(file: h5py.File, name: str) -> h5py.Dataset:
 
     So nothing is allocated that the file does not have, and no other file is read.
     """
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-        raise ValueError(f"{name}: a link to elsewhere")
-    found = file[name]
+    found = _linked(file, name)
     if not isinstance(found, h5py.Dataset):
         raise ValueError(f"{name}: not a dataset")
     if found.is_virtual or found.external:
         raise ValueError(f"{name}: data in another file")
-    if found.nbytes > min(found.id.get_storage_size(), os.path.getsize(file.filename)):
+    size = min(found.id.get_storage_size(), os.path.getsize(file.filename))
+    # a chunk is read whole, however little of it there is
+    largest = math.prod(found.chunks or ()) * found.dtype.itemsize
+    if max(found.nbytes, largest) > size:
         raise ValueError(f"{name}: shape {found.shape}, but the data are not there")
+    filters = found.id.get_create_plist()
+    if any(filters.get_filter(i)[0] != CHECKSUM for i in range(filters.get_nfilters())):
+        raise ValueError(f"{name}: compressed")
     return found
+
+
+def group(file: h5py.File, name: str) -> h5py.Group:
+    """A group that lies in this file. ValueError or KeyError otherwise."""
+    found = _linked(file, name)
+    if not isinstance(found, h5py.Group):
+        raise ValueError(f"{name}: not a group")
+    return found
+
+
+def _linked(file: h5py.File, name: str) -> Any:
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{name}: a link to elsewhere")
+    return file[name]
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from flowlat.limits import AXES, SITES, require_at_most
+
 Parity = Literal["even", "odd"]
 
 
@@ -16,13 +18,15 @@ class Lattice:
     Fields on it are ``(batch, *shape)``; d is read from the shape, never typed.
 
     Raises:
-        ValueError: no side, or a side that is not a positive integer.
+        ValueError: no side, a side that is not a positive integer, or too many sides or sites.
     """
 
     def __init__(self, shape: Sequence[int]):
         sides = tuple(int(side) for side in shape)
         if not sides or any(side < 1 for side in sides):
             raise ValueError(f"shape={list(shape)}: every side must be a positive integer")
+        require_at_most(AXES, "axes", len(sides), f"shape={list(shape)}")
+        require_at_most(SITES, "sites", math.prod(sides), f"shape={list(shape)}")
         self.shape = sides
         self.d = len(sides)
         self.volume = math.prod(sides)

@@ -55,8 +55,8 @@ def measure(
     for name, values in rows.items():
         if not torch.isfinite(values).all():
             raise ValueError(f"{name}: NaN or infinity")
-    if block.accepted is not None:
-        rows["accepted"] = block.accepted
     if save_configs:
         rows["phi"] = block.phi
+    if block.accepted is not None:
+        rows["accepted"] = block.accepted
     return rows

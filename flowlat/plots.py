@@ -23,8 +23,10 @@ def plot_training(rows: Sequence[Mapping[str, str]], path: Path) -> None:
     left.plot(measured, -log_z, color=ORANGE, ls="--", label="-log Z (estimate)")
     left.set_ylim(*without_start(loss))
     left.set_ylabel("reverse KL, up to log Z")
-    for name, color in (("ess", BLUE), ("acceptance", ORANGE)):
-        right.plot(*series(rows, name), color=color, marker=".", label=name)
+    curves = {"ess": BLUE, "acceptance": ORANGE, "forward_ess": GREEN}
+    for name, color in curves.items():
+        if any(row.get(name) for row in rows):
+            right.plot(*series(rows, name), color=color, marker=".", label=name.replace("_", " "))
     right.set_ylabel("fraction of the samples")
     right.set_ylim(0, 1)
     for axes in (left, right):

@@ -16,6 +16,7 @@ class Stream(IntEnum):
     SAMPLER = 4
     ACCEPT = 5
     START = 6
+    CONFIGURATIONS = 7
 
 
 def generator(

@@ -6,21 +6,20 @@ import torch
 from torch import Tensor, nn
 
 from flowlat.lattice import Lattice
+from flowlat.limits import NUMBERS, require_at_most
 
 #: momenta squared below this are one to the basis; correlation lengths up to about 5 are resolved
 INFRARED = 0.05
 
 
 class Spectrum(nn.Module):
-    """log a(k) = sum_n c_n T_n(x),  x = 2 log(1 + khat^2/mu^2) / log(1 + 4d/mu^2) - 1.
+    """log a(k) = sum_n c_n T_n(x(k)), see :func:`momentum_basis`.
 
-    T_n are the Chebyshev polynomials, mu^2 = 0.05 in lattice units, and all c_n are zero at the
-    start, where a(k) = 1. The logarithm gives the small momenta, which matter most near a critical
-    point, their share of the interval. Nothing refers to the volume, so the coefficients transfer
-    between lattices of the same d.
+    All c_n are zero at the start, where a(k) = 1. Nothing refers to the volume, so the coefficients
+    transfer between lattices of the same d.
 
     Raises:
-        ValueError: n_coefficients < 0.
+        ValueError: n_coefficients < 0, or too many.
     """
 
     _basis: Tensor
@@ -30,11 +29,11 @@ class Spectrum(nn.Module):
         super().__init__()
         if n_coefficients < 0:
             raise ValueError(f"n_coefficients={n_coefficients}: must not be negative")
+        asked = f"n_coefficients={n_coefficients}"
+        require_at_most(NUMBERS, "numbers", n_coefficients * lattice.volume, asked)
         self.coefficients = nn.Parameter(torch.zeros(n_coefficients))
         khat2 = lattice.khat2(half=True)
-        x = 2 * torch.log1p(khat2 / INFRARED) / math.log1p(4 * lattice.d / INFRARED) - 1
-        orders = torch.arange(n_coefficients, dtype=torch.float64)
-        basis = torch.cos(orders * torch.arccos(x.clamp(-1, 1)).unsqueeze(-1))
+        basis = momentum_basis(khat2, lattice.d, n_coefficients)
         self.register_buffer("_basis", basis.float(), persistent=False)
         self.register_buffer("_multiplicity", multiplicity(lattice).float(), persistent=False)
 
@@ -45,6 +44,21 @@ class Spectrum(nn.Module):
     def sum_modes(self, log_a: Tensor) -> Tensor:
         """sum_k log a(k) over all V modes, ``()``: the log-determinant of the filter."""
         return (self._multiplicity * log_a).sum()
+
+
+def momentum_basis(khat2: Tensor, d: int, n: int) -> Tensor:
+    """T_0 ... T_(n-1) at x = 2 log(1 + khat^2/mu^2) / log(1 + 4d/mu^2) - 1; ``(*khat2.shape, n)``.
+
+    mu^2 = 0.05 in lattice units. The logarithm gives the small momenta, which matter most near a
+    critical point, their share of the interval.
+    """
+    return chebyshev(2 * torch.log1p(khat2 / INFRARED) / math.log1p(4 * d / INFRARED) - 1, n)
+
+
+def chebyshev(x: Tensor, n: int) -> Tensor:
+    """The Chebyshev polynomials T_0 ... T_(n-1) at -1 <= x <= 1; ``(*x.shape, n)``."""
+    orders = torch.arange(n, dtype=x.dtype, device=x.device)
+    return torch.cos(orders * torch.arccos(x.clamp(-1, 1)).unsqueeze(-1))
 
 
 def multiplicity(lattice: Lattice) -> Tensor:

@@ -9,11 +9,11 @@ import torch
 from flowlat.actions import Action
 from flowlat.build import FLOW_GROUPS, build_action, instantiate
 from flowlat.checkpoint import flow_of, read_checkpoint, sha256
-from flowlat.config import locate
 from flowlat.errors import ConfigError
 from flowlat.flow import Flow
 from flowlat.lattice import Lattice
 from flowlat.samplers.base import Sampler
+from flowlat.schema import locate
 
 
 @dataclass

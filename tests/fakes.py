@@ -11,6 +11,7 @@ from flowlat.actions import Action
 from flowlat.config import TrainConfig, validate
 from flowlat.flow import Flow
 from flowlat.lattice import Lattice
+from flowlat.objectives import reverse_kl
 from flowlat.observables import Configurations, Observable
 from flowlat.samplers.base import Block, Sampler, State
 
@@ -35,6 +36,7 @@ def walk_config(**changes: Any) -> dict[str, Any]:
         "save_configs": True,
         "precision": None,
         "device": "cpu",
+        "devices": 1,
         "seed": 0,
         "threads": 1,
         **changes,
@@ -128,6 +130,13 @@ class Infinite(Observable):
 
     def measure(self, configurations: Configurations) -> Tensor:
         return configurations.action / 0
+
+
+def hungry(flow: Flow, action: Action, noise: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    """The reverse KL, on a device with memory for ``limit`` configurations."""
+    if len(noise) > limit:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    return reverse_kl(flow, action, noise)
 
 
 def save_flow(path: Path, *names: str) -> Path:

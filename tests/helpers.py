@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 
 from flowlat import build_flow, compose
+from flowlat.assembly import build_module, build_trainer
 from flowlat.build import instantiate
 from flowlat.config import TrainConfig, validate
-from flowlat.fit import build_module, build_trainer
+from flowlat.couplings import Continuous
 from flowlat.flow import Flow
+from flowlat.interrupt import Signals
 from flowlat.training import LitFlow
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +32,12 @@ SHAPES = {1: [6], 2: [4, 6], 3: [2, 4, 4], 4: [2, 4, 2, 2]}
 def options(group: str) -> list[str]:
     """The names of a group's yamls."""
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def required(group: str, name: str) -> list[str]:
+    """Overrides for the options of a yaml that have no default."""
+    node = OmegaConf.load(CONF / group / f"{name}.yaml")
+    return [f"{group}.{key}=any" for key in node if OmegaConf.is_missing(node, key)]
 
 
 @cache
@@ -49,7 +58,9 @@ def moved_flow(*names: str) -> Flow:
 
 @cache
 def _moved_flow(*names: str) -> Flow:
-    flow = build_flow(compose(["arch.n_couplings=3", *names])).double()
+    arch = next((name for name in names if name.startswith("arch=")), "arch=conv")
+    size = "arch.n_steps=12" if arch == "arch=continuous" else "arch.n_couplings=3"
+    flow = build_flow(compose([arch, size, *(name for name in names if name != arch)])).double()
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in flow.parameters():
@@ -59,6 +70,12 @@ def _moved_flow(*names: str) -> Flow:
             scale = 0.3 if parameter.dim() > 1 else 0.1
             parameter.add_(scale * noise / fan_in**0.5)
     return flow.eval()
+
+
+def tolerance(flow: Flow) -> dict[str, float]:
+    """How exactly the laws hold: to rounding, or to the error of an ODE's steps."""
+    solved = any(isinstance(part, Continuous) for part in flow.modules())
+    return {"rtol": 0, "atol": 1e-5 if solved else 1e-9}
 
 
 def gradient(objective: Any, flow: Flow, action: Any, noise: torch.Tensor) -> torch.Tensor:
@@ -72,7 +89,8 @@ def build_everything(names: list[str], folder: Path) -> LitFlow:
     """Build all that ``train.py NAMES`` would, up to the first step."""
     config = validate(compose(names), TrainConfig)
     module = build_module(config, {})
-    trainer = build_trainer(config, folder, instantiate(config, "evaluation", seed=config["seed"]))
+    evaluation = instantiate(config, "evaluation", seed=config["seed"])
+    trainer = build_trainer(config, folder, evaluation, Signals())
     for logger in trainer.loggers:
         logger.finalize("success")
     return module

@@ -8,7 +8,7 @@ from flowlat import build_flow, compose, load_flow
 from flowlat.build import build_action
 from flowlat.config import SampleConfig, TrainConfig, validate
 from flowlat.errors import CheckpointError, ConfigError
-from tests.helpers import CONF, build_everything, least_dimension, options
+from tests.helpers import CONF, build_everything, least_dimension, options, required
 
 GROUPS = sorted({path.parent.name for path in CONF.glob("[!h]*/*.yaml")})
 OPTIONS = [(group, name) for group in GROUPS for name in options(group)]
@@ -52,7 +52,7 @@ def test_every_yaml_composes_and_builds(group, name, tmp_path):
         assert group in groups_of("sample"), f"conf/{group} is out of reach"
         compose([f"{group}={name}", "ckpt_path=any"], "sample")
         return
-    names = [f"{group}={name}"]
+    names = [f"{group}={name}", *required(group, name)]
     if group == "arch" and least_dimension(name) > 2:
         names.append(f"lattice={least_dimension(name)}d")
     if group == "logger" and name != "csv":
@@ -153,9 +153,15 @@ BAD = {
     "data.batch_size=0": "data.batch_size=0",
     "data.batch_size=many": "data.batch_size='many': expected an integer",
     "data=null": "data",
+    "data.double_at=[0.5,1]": r"data.double_at=\[0.5, 1\]: fractions between 0 and 1",
+    "data.double_at=0.5": "data.double_at=0.5: expected a list, each a number",
+    "objective=forward_kl": "objective.ensemble: has to be given",
+    "objective=mixture objective.ensemble=any objective.weight=1": "weight=1",
+    "arch.spline_bins=1": "spline_bins=1",
     "evaluation.n_samples=0": "n_samples=0",
     "evaluation.batch_size=0": "batch_size=0",
     "evaluation.every_n_epochs=0": "every_n_epochs=0",
+    "evaluation.ensemble=none": "evaluation: none: no such file",
     "evaluation=null": "evaluation",
     "optimizer.lr=-1": "[Ii]nvalid learning rate: -1",
     "optimizer.lr=fast": "optimizer.lr='fast': expected a number",
@@ -180,7 +186,10 @@ BAD = {
     "ema_decay=2": "ema_decay=2",
     "symmetrize=perhaps": "symmetrize='perhaps': expected true or false",
     "init_from=none.ckpt": "none.ckpt: no such file",
-    "init_from=a ckpt_path=b": "init_from=a with ckpt_path=b",
+    "divergence.max_rollbacks=-1": "divergence.max_rollbacks=-1: must not be negative",
+    "divergence.lr_factor=1": "divergence.lr_factor=1: must be between 0 and 1",
+    "checkpoint_minutes=-1": "checkpoint_minutes=-1: must not be negative",
+    "checkpoint_minutes=.nan": "checkpoint_minutes=nan: must",
     "experiment=none": "Could not find 'experiment/none'.*tutorial_2d",
 }
 

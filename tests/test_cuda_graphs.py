@@ -15,15 +15,15 @@ from torch.utils._pytree import tree_leaves
 
 from flowlat import compose
 from flowlat.actions import Phi4
+from flowlat.assembly import build_module
 from flowlat.config import TrainConfig, validate
 from flowlat.cuda_graphs import LARGE, CannotRecord, GraphedObjective, with_cuda_graphs
 from flowlat.data import PriorDataModule
-from flowlat.fit import build_module
 from flowlat.kernels import available_kernels
-from flowlat.objectives import path_gradient, reverse_kl
+from flowlat.objectives import Mixture, path_gradient, reverse_kl
 from flowlat.schedulers import constant
 from flowlat.training import LitFlow
-from tests.helpers import least_dimension, moved_flow, options, overrides
+from tests.helpers import least_dimension, moved_flow, options, overrides, required
 
 ACTION = Phi4(-1.0, 2.0)
 OBJECTIVES = [reverse_kl, path_gradient]
@@ -64,10 +64,10 @@ def small_flow(kind="equivariant", *more):
     return moved_flow("lattice.shape=[4,4]", "arch.hidden=[4]", *KINDS[kind], *more).train()
 
 
-def results(objective, flow, noise, scale=1.0):
+def results(objective, flow, noise, scale=1.0, *more):
     """Loss, log weights and gradients."""
     flow.zero_grad()
-    loss, log_w = objective(flow, ACTION, noise)
+    loss, log_w = objective(flow, ACTION, noise, *more)
     (scale * loss).backward()
     return [loss.detach(), log_w, *[p.grad for p in flow.parameters()]]
 
@@ -92,6 +92,17 @@ def test_loss_weights_and_gradients(objective, kind):
         assert_same(results(graphed, flow, noise, scale), expected)
         assert_same(list(flow.buffers()), after)  # a batch normalisation saw the noise once
     assert count.n == 2  # one for each shape
+
+
+def test_configurations_belong_to_the_batch():
+    flow, count = small_flow(), Counted()
+    objective = Mixture("any")
+    graphed = GraphedObjective(objective, count)
+    for n in (5, 5, 3):
+        noise, phi = flow.noise(n), torch.randn(n, 4, 4, dtype=torch.float64)
+        expected = results(objective, flow, noise, 1.0, phi)
+        assert_same(results(graphed, flow, noise, 1.0, phi), expected)
+    assert count.n == 2
 
 
 def test_new_weights_are_seen_and_moved_ones_are_recorded_again():
@@ -255,11 +266,14 @@ def test_no_option_makes_a_step_wait_for_the_host(arch, prior, objective):
     d = max(2, least_dimension(arch))
     names = overrides(d, f"arch={arch}", f"prior={prior}", f"objective={objective}")
     names += ["action.m2=1.0", "arch.n_couplings=1", "cuda_graphs=false"]
+    names += required("objective", objective)
     module = build_module(config(names), {}).to("meta")
-    flow, noise = module.flow, module.flow.noise(3)
+    flow, batch = module.flow, [module.flow.noise(3)]
+    if hasattr(module.objective, "ensemble"):
+        batch.append(torch.empty(3, *flow.lattice.shape, device="meta"))
 
     def step():
-        loss, _ = module.objective(flow, module.action, noise)
+        loss, _ = module.objective(flow, module.action, *batch)
         torch.autograd.grad(loss, list(flow.parameters()), allow_unused=True)
 
     step()  # fills tables

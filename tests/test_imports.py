@@ -9,6 +9,7 @@ PACKAGE = Path(flowlat.__file__).parent
 
 #: every module or subpackage may import only from lower levels (and from itself)
 LEVEL = {
+    "limits": -1,
     **dict.fromkeys(
         [
             "errors",
@@ -20,22 +21,24 @@ LEVEL = {
             "plots",
             "schedulers",
             "threads",
+            "archive",
         ],
         0,
     ),
-    **dict.fromkeys(["kernels", "actions", "spectrum", "hdf5"], 1),
-    **dict.fromkeys(["nets", "observables", "priors", "exact"], 2),
+    **dict.fromkeys(["kernels", "actions", "spectrum", "hdf5", "schema", "interrupt"], 1),
+    **dict.fromkeys(["nets", "ranks", "observables", "priors", "exact", "layout"], 2),
     **dict.fromkeys(["couplings", "estimates"], 3),
     **dict.fromkeys(["archs", "flow"], 4),
     **dict.fromkeys(["objectives", "samplers"], 5),
     **dict.fromkeys(["metrics", "config", "cuda_graphs"], 6),
     **dict.fromkeys(["evaluation", "allowlist"], 7),
-    **dict.fromkeys(["build", "data", "training", "loggers", "callbacks"], 8),
-    **dict.fromkeys(["checkpoint", "ensemble", "measure"], 9),
-    **dict.fromkeys(["fit", "theory", "store", "summary", "cli"], 10),
-    "draw": 11,
-    "report": 12,
-    "validate": 13,
+    **dict.fromkeys(["build", "data", "training", "loggers"], 8),
+    **dict.fromkeys(["checkpoint", "ensemble", "measure", "memory"], 9),
+    **dict.fromkeys(["reference", "theory", "store", "summary", "cli", "resume"], 10),
+    **dict.fromkeys(["callbacks", "forward_ess", "pool"], 11),
+    **dict.fromkeys(["draw", "assembly", "report"], 12),
+    "fit": 13,
+    **dict.fromkeys(["launch", "sweep", "validate"], 14),
 }
 
 

@@ -1,3 +1,4 @@
 from flowlat.archs.combconv import combconv
+from flowlat.archs.continuous import continuous
 
-__all__ = ["combconv"]
+__all__ = ["combconv", "continuous"]

@@ -1,4 +1,4 @@
-"""Affine checkerboard couplings with combinational-convolution nets."""
+"""Checkerboard couplings with combinational-convolution nets."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,8 @@ from flowlat.couplings import (
     Composition,
     SinhArcsinh,
     Spectral,
+    Spline,
+    Transform,
     checkerboards,
 )
 from flowlat.lattice import Lattice
@@ -19,6 +21,7 @@ def combconv(
     k: int | None = None,
     n_couplings: int = 8,
     block: int | None = 2,
+    spline_bins: int | None = None,
     hidden: Sequence[int] = (8, 8),
     kernel_size: int = 3,
     activation: str = "leaky_relu",
@@ -37,6 +40,8 @@ def combconv(
         n_couplings: coupling layers, alternating between the two sublattices.
         block: after every so many couplings a spectral filter, and around them a sinh-arcsinh map
             of each site: what couplings learn slowly, in a few parameters. None: couplings only.
+        spline_bins: bins of a rational-quadratic spline before the affine map of each coupling
+            (needs zuko). None: affine couplings.
         hidden: channels of the hidden layers; kernel_size: odd, per convolved axis.
         activation: of the hidden layers; ``activation_last`` puts it after the mean over branches.
         final_tanh: bound s and t by a tanh on the last layer.
@@ -45,10 +50,15 @@ def combconv(
         kernel: implementation of the convolution, see :mod:`flowlat.kernels`.
     """
 
+    def transform() -> Transform:
+        return Affine() if spline_bins is None else Spline(spline_bins)
+
+    kind = transform()
+
     def net() -> Net:
         plain = CombConvNet(
             lattice,
-            n_params=Affine.n_params,
+            n_params=kind.n_params,
             k=lattice.d if k is None else k,
             hidden=hidden,
             kernel_size=kernel_size,
@@ -59,9 +69,9 @@ def combconv(
             identity_start=identity_start,
             kernel=kernel,
         )
-        return Z2Equivariant(plain) if equivariant else plain
+        return Z2Equivariant(plain, kind.reflect) if equivariant else plain
 
-    couplings = checkerboards(lattice, n_couplings, net, Affine)
+    couplings = checkerboards(lattice, n_couplings, net, transform)
     if block is None:
         return Composition(couplings, recompute)
     if block < 1:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
-SHOWN = ("loss", "ess", "acceptance")
+SHOWN = ("loss", "ess", "acceptance", "forward_ess")
 
 # where the output is no terminal, a line this often in place of the bar
 SECONDS_BETWEEN_LINES = 15.0

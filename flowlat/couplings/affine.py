@@ -1,5 +1,6 @@
 """The affine transform of a coupling layer."""
 
+import torch
 from torch import Tensor
 
 from flowlat.couplings.base import Transform
@@ -21,3 +22,7 @@ class Affine(Transform):
     def inverse(self, y: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         s, t = params.unbind(1)
         return (y - t) * (-s).exp(), -sum_sites(s)
+
+    def reflect(self, params: Tensor) -> Tensor:
+        s, t = params.unbind(1)
+        return torch.stack([s, -t], 1)

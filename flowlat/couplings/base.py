@@ -41,6 +41,10 @@ class Transform(nn.Module, ABC):
     def inverse(self, y: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         """The inverse for the same parameters, and its log_det."""
 
+    @abstractmethod
+    def reflect(self, params: Tensor) -> Tensor:
+        """P theta with -T(-x; theta) = T(x; P theta); linear, and P P = 1."""
+
 
 class Composition(Bijection):
     """f = f_n o ... o f_1; log-determinants add.

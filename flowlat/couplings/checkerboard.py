@@ -6,6 +6,7 @@ from torch import Tensor
 
 from flowlat.couplings.base import Bijection, Transform
 from flowlat.lattice import Lattice, Parity, opposite
+from flowlat.limits import LAYERS, NUMBERS, require_at_most
 from flowlat.nets.base import Net
 
 
@@ -48,5 +49,12 @@ def checkerboards(
     """``n_couplings`` layers of alternating parity, each with a net and a transform of its own."""
     if n_couplings < 1:
         raise ValueError(f"n_couplings={n_couplings}: must be at least 1")
+    asked = f"n_couplings={n_couplings}"
+    require_at_most(LAYERS, "layers", n_couplings, asked)
+    first = net()
+    layers, weights = len(list(first.parameters())), sum(p.numel() for p in first.parameters())
+    require_at_most(LAYERS, "layers", n_couplings * layers, asked)
+    require_at_most(NUMBERS, "numbers", n_couplings * (weights + lattice.volume), asked)
+    nets = [first, *(net() for _ in range(n_couplings - 1))]
     parities: tuple[Parity, Parity] = ("even", "odd")
-    return [Checkerboard(lattice, parities[i % 2], net(), transform()) for i in range(n_couplings)]
+    return [Checkerboard(lattice, parities[i % 2], net, transform()) for i, net in enumerate(nets)]

@@ -10,7 +10,16 @@
 """
 
 from flowlat.kernels.affine import affine
+from flowlat.kernels.nonlinear import nonlinear
 from flowlat.kernels.select import KERNELS, available_kernels, stencil_stack
 from flowlat.kernels.spec import ACTIVATIONS, StencilSpec
 
-__all__ = ["ACTIVATIONS", "KERNELS", "StencilSpec", "affine", "available_kernels", "stencil_stack"]
+__all__ = [
+    "ACTIVATIONS",
+    "KERNELS",
+    "StencilSpec",
+    "affine",
+    "available_kernels",
+    "nonlinear",
+    "stencil_stack",
+]

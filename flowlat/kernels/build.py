@@ -1,4 +1,4 @@
-"""Compiles stencil.cpp once and keeps the library in a cache of the user's own."""
+"""Compiles the C++ kernels once and keeps the library in a cache of the user's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("stencil.cpp")
+SOURCES = [Path(__file__).with_name(name) for name in ("stencil.cpp", "nonlinear.cpp")]
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-ffp-contract=fast")
 NATIVE = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
 
@@ -22,7 +22,7 @@ NATIVE = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-mar
 def library() -> ctypes.CDLL:
     """The compiled kernels, built on first use.
 
-    The cache, ``$XDG_CACHE_HOME/flowlat/kernels`` (default ``~/.cache``), is keyed by the source,
+    The cache, ``$XDG_CACHE_HOME/flowlat/kernels`` (default ``~/.cache``), is keyed by the sources,
     the flags, the compiler and the processor. A new file is written beside and renamed, so that
     processes that start at once do not disturb each other; one that does not load is built anew.
 
@@ -30,7 +30,7 @@ def library() -> ctypes.CDLL:
         RuntimeError: no compiler, a compilation that fails, or a cache that others may write to.
     """
     compiler = find_compiler()
-    path = cache_dir() / f"stencil-{cache_key(compiler)}.so"
+    path = cache_dir() / f"kernels-{cache_key(compiler)}.so"
     if path.exists():
         try:
             return ctypes.CDLL(str(path))
@@ -71,7 +71,8 @@ def cache_dir() -> Path:
 def cache_key(compiler: str) -> str:
     """A hash of everything that the library depends on."""
     version = run([compiler, "--version"])
-    parts = (SOURCE.read_text(), " ".join((*FLAGS, NATIVE)), compiler, version, processor())
+    sources = "\0".join(source.read_text() for source in SOURCES)
+    parts = (sources, " ".join((*FLAGS, NATIVE)), compiler, version, processor())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -90,7 +91,7 @@ def build(compiler: str, path: Path) -> None:
     handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
     os.close(handle)
     try:
-        run([compiler, *FLAGS, NATIVE, "-pthread", str(SOURCE), "-o", partial])
+        run([compiler, *FLAGS, NATIVE, "-pthread", *map(str, SOURCES), "-o", partial])
         os.replace(partial, path)
     finally:
         Path(partial).unlink(missing_ok=True)

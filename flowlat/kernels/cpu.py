@@ -108,11 +108,23 @@ def library() -> ctypes.CDLL:
     lib.flowlat_backward.restype = None
     lib.flowlat_kept_bytes.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)
     lib.flowlat_kept_bytes.restype = ctypes.c_int64
-    sizes = (ctypes.c_int64, ctypes.c_int64)
-    lib.flowlat_affine_forward.argtypes = (*sizes, *[ctypes.c_void_p] * 4, ctypes.c_int32)
+    lib.flowlat_affine_forward.argtypes = (
+        *[ctypes.c_int64] * 2,
+        *[ctypes.c_void_p] * 4,
+        ctypes.c_int32,
+    )
     lib.flowlat_affine_forward.restype = None
-    lib.flowlat_affine_backward.argtypes = (*sizes, *[ctypes.c_void_p] * 6, ctypes.c_int32)
+    lib.flowlat_affine_backward.argtypes = (
+        *[ctypes.c_int64] * 2,
+        *[ctypes.c_void_p] * 6,
+        ctypes.c_int32,
+    )
     lib.flowlat_affine_backward.restype = None
+    sizes = (ctypes.c_int64,) * 4
+    lib.flowlat_nonlinear_forward.argtypes = (*sizes, *[ctypes.c_void_p] * 4, ctypes.c_int32)
+    lib.flowlat_nonlinear_forward.restype = None
+    lib.flowlat_nonlinear_backward.argtypes = (*sizes, *[ctypes.c_void_p] * 6, ctypes.c_int32)
+    lib.flowlat_nonlinear_backward.restype = None
     lib.flowlat_peak_gflops.argtypes = (ctypes.c_int32,)
     lib.flowlat_peak_gflops.restype = ctypes.c_double
     return lib

@@ -1,53 +1,39 @@
 """metrics.csv: one row an epoch."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-COLUMNS = ("epoch", "step", "loss", "ess", "acceptance", "log_z", "log_z_err", "lr", "seconds")
+from flowlat.files import replacing
+
+COLUMNS = (
+    *("epoch", "step", "samples", "loss", "ess", "acceptance", "log_z", "log_z_err"),
+    *("forward_ess", "forward_ess_err", "lr", "seconds"),
+)
+#: columns of integers
+COUNTS = ("epoch", "step", "samples")
 
 
-class MetricsTable(Logger):
-    """Appends a row at the end of every epoch. Rows of an epoch that is repeated, after a resume
-    from an earlier checkpoint, are replaced."""
+class MetricsTable:
+    """The rows of a training. An epoch that is repeated, after a resume, replaces its row and those
+    of later ones. The file is written anew each time: whole, whatever happens meanwhile."""
 
     def __init__(self, path: Path | str):
-        super().__init__()
         self.path = Path(path)
-        self._continuing = False
-
-    @property
-    def name(self) -> str:
-        return "table"
-
-    @property
-    def version(self) -> str:
-        return ""
-
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the run folder holds the config."""
 
     @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        if "loss" not in metrics:
-            return
-        epoch = int(metrics["epoch"])
-        if not self._continuing:
-            self._start(epoch)
-        row = {**{key: metrics.get(key, "") for key in COLUMNS}, "epoch": epoch, "step": step}
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, COLUMNS).writerow(row)
-
-    def _start(self, epoch: int) -> None:
-        earlier = [row for row in read_metrics(self.path) if int(row["epoch"]) < epoch]
-        with self.path.open("w", newline="") as file:
+    def write(self, metrics: Mapping[str, Any]) -> None:
+        """Add the row of an epoch; what was not measured is an empty cell."""
+        row = {key: float(metrics[key]) if key in metrics else "" for key in COLUMNS}
+        row |= {key: int(metrics[key]) for key in COUNTS if key in metrics}
+        rows = [r for r in read_metrics(self.path) if int(r["epoch"]) < int(metrics["epoch"])]
+        with replacing(self.path) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
-            writer.writerows(earlier)
-        self._continuing = True
+            writer.writerows([*rows, row])
 
 
 def read_metrics(path: Path | str) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from flowlat.kernels import KERNELS, StencilSpec, available_kernels, stencil_stack
 from flowlat.lattice import Lattice, Parity
+from flowlat.limits import LAYERS, NUMBERS, require_at_most
 from flowlat.nets.base import Net
 
 
@@ -25,8 +26,8 @@ class CombConvNet(Net):
     identity. Batch normalisation, if any, follows each hidden layer.
 
     Raises:
-        ValueError: k outside 1..d, an even kernel_size, a hidden width below 1, or a kernel that is
-            unknown or not available.
+        ValueError: k outside 1..d, an even kernel_size, a hidden width below 1, too many weights,
+            or a kernel that is unknown or not available.
     """
 
     def __init__(
@@ -55,12 +56,16 @@ class CombConvNet(Net):
             raise ValueError(f"kernel={kernel}: unknown (known: {', '.join(KERNELS)})")
         if kernel != "auto" and kernel not in available_kernels():
             raise ValueError(f"kernel={kernel}: not available on this machine")
+        n_branches = math.comb(lattice.d, k)
+        channels = [1, *hidden, n_params]
+        asked = f"k={k}, kernel_size={kernel_size}, hidden={list(hidden)}"
+        require_at_most(LAYERS, "layers", len(hidden), asked)
+        pairs = sum(c_in * c_out for c_in, c_out in pairwise(channels))
+        require_at_most(NUMBERS, "weights", n_branches * kernel_size**k * pairs, asked)
         self.kernel = kernel
         activations = (*[activation] * len(hidden), final_activation)
         self.spec = StencilSpec(lattice.shape, k, kernel_size, activations, activation_last)
-        n_branches = math.comb(lattice.d, k)
         taps = kernel_size**k
-        channels = [1, *hidden, n_params]
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         for c_in, c_out in pairwise(channels):

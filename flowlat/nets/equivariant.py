@@ -1,5 +1,7 @@
 """Z2 equivariance for any network."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -8,19 +10,18 @@ from flowlat.nets.base import Net
 
 
 class Z2Equivariant(Net):
-    """Even first channel (s) and odd second channel (t), so that the coupling commutes with -1.
+    """Parameters theta with theta(-x) = P theta(x), so that the coupling commutes with -1.
 
-    s(x) = (f_0(x) + f_0(-x)) / 2,  t(x) = (f_1(x) - f_1(-x)) / 2; two evaluations of ``net``.
-    With an even prior, log q(-phi) = log q(phi) follows.
+    theta(x) = (f(x) + P f(-x)) / 2, two evaluations of ``net``. P is ``reflect`` of the coupling's
+    transform: for an affine one s is even and t odd. With an even prior, log q(-phi) = log q(phi)
+    follows.
     """
 
-    signs: Tensor
-
-    def __init__(self, net: Net):
+    def __init__(self, net: Net, reflect: Callable[[Tensor], Tensor]):
         super().__init__()
         self.net = net
-        self.register_buffer("signs", torch.tensor([1.0, -1.0]), persistent=False)
+        self.reflect = reflect
 
     def forward(self, x: Tensor, active: Parity) -> Tensor:
         plus, minus = self.net(torch.cat([x, -x]), active).chunk(2)
-        return 0.5 * (plus + self.signs.reshape(1, 2, *[1] * (x.dim() - 2)) * minus)
+        return 0.5 * (plus + self.reflect(minus))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlat.lattice import Lattice, sum_sites
+from flowlat.limits import NUMBERS, require_at_most
 from flowlat.priors.base import Prior
 
 # three-point Gauss-Legendre nodes and weights on [0, 1]
@@ -24,18 +25,28 @@ class SingleSitePotential(Prior):
     uniform on [0, 1), in float64 whatever the flow's precision.
 
     Raises:
-        ValueError: the potential does not confine (lam < 0, or lam = 0 and m2 <= 0).
+        ValueError: the potential does not confine (lam < 0, or lam = 0 and m2 <= 0), or is beyond
+            the range of floating-point numbers; n_bins below 1 or too large.
     """
 
     def __init__(self, lattice: Lattice, m2: float, lam: float, n_bins: int = 4096):
         super().__init__(lattice)
         if not (lam > 0 or (lam == 0 and m2 > 0)):
             raise ValueError(f"m2={m2}, lam={lam}: the single-site potential does not confine")
+        if n_bins < 1:
+            raise ValueError(f"n_bins={n_bins}: must be at least 1")
+        require_at_most(NUMBERS, "numbers", n_bins, f"n_bins={n_bins}")
         self.m2, self.lam = float(m2), float(lam)
-        reach = self._reach()
+        try:
+            reach = self._reach()
+        except OverflowError:
+            reach = math.inf
         edges = torch.linspace(-reach, reach, n_bins + 1, dtype=torch.float64)
         mass = self._integral(edges[:-1], edges.diff())
-        self.log_norm = math.log(mass.sum().item())
+        norm = mass.sum().item()
+        if not 0 < norm < math.inf:
+            raise ValueError(f"m2={m2}, lam={lam}: beyond the range of floating-point numbers")
+        self.log_norm = math.log(norm)
         # plain attributes and not buffers: the table stays in float64 when the module is cast
         self._edges = edges
         self._cdf = torch.cat([mass.new_zeros(1), mass.cumsum(0)]) / mass.sum()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from flowlat.errors import ConfigError
-from flowlat.report.jobs import Job
+from flowlat.report.jobs import Job, varying
 from flowlat.report.runs import Trained
 
 
@@ -18,15 +18,13 @@ class Group(NamedTuple):
 
 def grouped(jobs: Sequence[Job]) -> list[Group]:
     """The jobs with an epoch, by theory and by those overrides, other than the seed, that vary."""
-    keys = {key for job in jobs for key in job.overrides}
-    varying = {key for key in keys if len({job.overrides.get(key) for job in jobs}) > 1} - {"seed"}
     # what defines the theory is in its name
-    varying = {key for key in varying if key.split(".")[0] not in ("lattice", "action")}
+    keys = {k for k in varying(jobs) if k.split(".")[0] not in ("seed", "lattice", "action")}
     groups: dict[tuple[str, str], Group] = {}
     for job in jobs:
         if job.run is None or not any(row["acceptance"] for row in job.run.rows):
             continue
-        key = theory(job.run), job.label(varying)
+        key = theory(job.run), job.label(keys)
         groups.setdefault(key, Group(*key, [])).runs.append(job.run)
     return list(groups.values())
 

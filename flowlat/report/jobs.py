@@ -1,11 +1,13 @@
 """The jobs of a multirun: which there should be, and what became of each."""
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from flowlat.cli import ERROR_FILE
 from flowlat.errors import ConfigError
 from flowlat.report.runs import Trained, read_training, read_yaml
 
@@ -22,11 +24,18 @@ class Job(NamedTuple):
         """What became of it, empty if it finished."""
         if self.run is None:
             return "missing: it never started"
+        error = self.run.path / ERROR_FILE
+        if error.exists():
+            return f"failed: {error.read_text().splitlines()[0]}"
         if self.run.summary is not None:
             return ""
         if not self.run.rows:
             return "crashed, or running: not one epoch"
         return f"crashed, or running: {int(self.run.rows[-1]['epoch']) + 1} epochs"
+
+    def changes(self, keys: Sequence[str]) -> str:
+        """Its overrides of ``keys`` as they are typed."""
+        return " ".join(f"{key}={self.overrides[key]}" for key in keys if key in self.overrides)
 
     def label(self, keys: set[str]) -> str:
         """Its overrides of ``keys``; a group is named by its option alone."""
@@ -42,13 +51,15 @@ def read_jobs(folder: Path) -> list[Job]:
     """The jobs of a multirun, by number.
 
     Raises:
-        ConfigError: no job in the folder, or one of sample.py.
+        ConfigError: no job in the folder.
     """
-    jobs = {job.number: job for job in map(read_job, sorted(folder.iterdir())) if job}
-    for number, overrides in enumerate(planned(folder)):
-        jobs.setdefault(number, Job(number, overrides, None))
+    plan = dict(enumerate(planned(folder)))
+    jobs = {number: Job(number, overrides, None) for number, overrides in plan.items()}
+    for job in filter(None, map(read_job, sorted(folder.iterdir()))):
+        # the plan knows better: one that went on by itself was told more
+        jobs[job.number] = job._replace(overrides=plan.get(job.number, job.overrides))
     if not any(job.run for job in jobs.values()):
-        raise ConfigError(f"RUN={folder}: no job of train.py in it")
+        raise ConfigError(f"RUN={folder}: no job in it")
     return [jobs[number] for number in sorted(jobs)]
 
 
@@ -57,10 +68,19 @@ def read_job(folder: Path) -> Job | None:
     hydra: Any = read_yaml(folder / ".hydra" / "hydra.yaml")
     if hydra is None:
         return None
-    if (folder / "ensemble.h5").exists():
-        raise ConfigError(f"RUN={folder.parent}: a multirun of sample.py: name its job folders")
+    number = str(hydra["hydra"]["job"]["num"])
+    if not number.isdigit():  # that of a job which went on by itself, with hydra.run.dir
+        number = folder.name
+    if not number.isdigit():
+        return None
     overrides = read_yaml(folder / ".hydra" / "overrides.yaml") or []
-    return Job(int(hydra["hydra"]["job"]["num"]), as_dict(overrides), read_training(folder))
+    return Job(int(number), as_dict(overrides), read_training(folder))
+
+
+def varying(jobs: Sequence[Job]) -> list[str]:
+    """The overrides in which the jobs differ."""
+    keys = dict.fromkeys(key for job in jobs for key in job.overrides)
+    return [key for key in keys if len({job.overrides.get(key) for job in jobs}) > 1]
 
 
 def planned(folder: Path) -> list[dict[str, str]]:

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 from matplotlib.axes import Axes
 
+from flowlat.errors import ConfigError
 from flowlat.plots import COLOURS, finish, new_figure, series
 from flowlat.report.groups import Group, by_theory, grouped
-from flowlat.report.jobs import Job, read_jobs
+from flowlat.report.jobs import Job, read_jobs, varying
 from flowlat.report.page import Block, Picture, Section, Table, Text
 from flowlat.report.race import TARGET, race
+from flowlat.report.runs import Trained
 
 #: columns of metrics.csv -> the words for them
 AGAINST = {"epoch": "epoch", "seconds": "seconds"}
@@ -24,6 +27,8 @@ def study(folder: Path) -> list[Section]:
         ConfigError: no job in the folder, or one of sample.py.
     """
     jobs = read_jobs(folder)
+    if any(job.run and (job.run.path / "ensemble.h5").exists() for job in jobs):
+        raise ConfigError(f"RUN={folder}: a multirun of sample.py: name its job folders")
     groups = grouped(jobs)
     blocks: list[Block] = unfinished(jobs)
     if groups:
@@ -36,10 +41,7 @@ def unfinished(jobs: Sequence[Job]) -> list[Block]:
     bad = [job for job in jobs if job.status]
     if not bad:
         return []
-    rows = [
-        [str(job.number), " ".join(f"{k}={v}" for k, v in job.overrides.items()), job.status]
-        for job in bad
-    ]
+    rows = [[str(job.number), job.changes(varying(jobs)), job.status] for job in bad]
     text = f"{len(bad)} of {len(jobs)} jobs did not finish; what they have is in the curves."
     return [Text(text, warning=True), Table(["job", "overrides", "status"], rows)]
 
@@ -65,23 +67,36 @@ def curves(groups: Sequence[Group], against: str) -> Picture:
         row[1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     caption = (
         f"Acceptance and ESS against {AGAINST[against]}: the median over the seeds, and the band "
-        "from the lowest to the highest of them."
+        "from the lowest to the highest of them; a cross where a run broke off."
     )
     return Picture(f"study_{against}", figure, caption)
 
 
 def _band(axes: Axes, group: Group, key: str, against: str, number: int) -> None:
-    """Median, lowest and highest over the seeds at every epoch; the time is a median too."""
+    """Median, lowest and highest over the seeds that came so far; a cross where one broke off."""
     tables = [dict(zip(*series(run.rows, key, "epoch"), strict=True)) for run in group.runs]
-    clocks = [dict(zip(*series(run.rows, "seconds", "epoch"), strict=True)) for run in group.runs]
     epochs = sorted({epoch for table in tables for epoch in table})
-    at = {e: [(t[e], c[e]) for t, c in zip(tables, clocks, strict=True) if e in t] for e in epochs}
-    values = [[value for value, _ in at[epoch]] for epoch in epochs]
-    times = [median(seconds for _, seconds in at[epoch]) for epoch in epochs]
-    x = times if against == "seconds" else [epoch + 1 for epoch in epochs]
+    values = [[table[epoch] for table in tables if epoch in table] for epoch in epochs]
+    at = pace(group.runs) if against == "seconds" else {epoch: epoch + 1 for epoch in epochs}
+    x = [at[epoch] for epoch in epochs]
     colour = COLOURS[number % len(COLOURS)]
     style = "-" if number < len(COLOURS) else "--"
     axes.plot(x, [median(v) for v in values], color=colour, ls=style, lw=1.4, label=group.label)
     axes.fill_between(
         x, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.2, lw=0
     )
+    for run, table in zip(group.runs, tables, strict=True):
+        if run.summary is None:
+            axes.plot(at[max(table)], table[max(table)], "x", color=colour)
+
+
+def pace(runs: Sequence[Trained]) -> dict[float, float]:
+    """Epoch -> seconds until its end, the sum of what every epoch took in the median of the seeds:
+    it goes on where one of them broke off."""
+    took: dict[float, list[float]] = {}
+    for run in runs:
+        epochs, seconds = series(run.rows, "seconds", "epoch")
+        for epoch, duration in zip(epochs, np.diff(seconds, prepend=0.0), strict=True):
+            took.setdefault(epoch, []).append(duration)
+    ordered = sorted(took)
+    return dict(zip(ordered, np.cumsum([median(took[e]) for e in ordered]), strict=True))

@@ -1,5 +1,5 @@
 from flowlat.samplers.annealed import Annealed
-from flowlat.samplers.base import Block, Sampler, State
+from flowlat.samplers.base import Block, IndependentSampler, Sampler, State
 from flowlat.samplers.hmc import HMC
 from flowlat.samplers.hybrid import Hybrid
 from flowlat.samplers.metropolis import (
@@ -14,6 +14,7 @@ __all__ = [
     "Annealed",
     "Block",
     "Hybrid",
+    "IndependentSampler",
     "Metropolis",
     "Sampler",
     "State",

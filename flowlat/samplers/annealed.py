@@ -8,7 +8,7 @@ from torch import Tensor
 from flowlat.actions import Action
 from flowlat.flow import Flow
 from flowlat.lattice import Lattice, batch_fastest
-from flowlat.samplers.base import Block, Kind, Sampler, State
+from flowlat.samplers.base import Block, IndependentSampler, Kind, State
 from flowlat.samplers.checks import require_count, require_probability
 from flowlat.samplers.density import Density
 from flowlat.samplers.flow_density import FlowDensity
@@ -36,7 +36,7 @@ class Particles(NamedTuple):
     action: Tensor
 
 
-class Annealed(Sampler):
+class Annealed(IndependentSampler):
     """A population is carried from a density q0 to exp(-S) / Z, along q0^(1-beta) exp(-beta S).
 
     beta grows from 0 to 1 in ``n_steps`` equal steps. Each one multiplies the weights by
@@ -112,7 +112,7 @@ class Annealed(Sampler):
             "accepted": torch.tensor(0.0, dtype=torch.float64),
         }
 
-    def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
+    def draw(self, state: State, generator: torch.Generator) -> tuple[Block, Tensor]:
         particles = self._draw(self.rows, generator)
         log_w = torch.zeros_like(particles.action)
         common, accepted, resamplings = 0.0, 0.0, 0
@@ -127,13 +127,17 @@ class Annealed(Sampler):
             beta = (i + 1) / self.n_steps
             particles, acceptance = self._move(particles, beta, step_size, generator)
             accepted += acceptance / self.n_steps
+        block = Block(particles.phi.contiguous(), particles.action, log_weight=log_w + common)
+        return block, torch.tensor([resamplings, accepted], dtype=torch.float64)
+
+    def join(self, state: State, log_weight: Tensor, notes: Tensor) -> tuple[State, None]:
+        resamplings, accepted = notes
         after = {
-            **state,
             "populations": state["populations"] + 1,
-            "resamplings": state["resamplings"] + resamplings,
+            "resamplings": state["resamplings"] + resamplings.long(),
             "accepted": state["accepted"] + accepted,
         }
-        return after, Block(particles.phi.contiguous(), particles.action, log_weight=log_w + common)
+        return {**state, **after}, None
 
     def info(self, state: State) -> dict[str, float]:
         """Acceptance of the moves; step size at the end of the path; resamplings a population."""

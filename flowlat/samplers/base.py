@@ -51,3 +51,27 @@ class Sampler(ABC):
     def info(self, state: State) -> dict[str, float]:
         """What a summary says of the sampler beyond its config, such as a tuned step size."""
         return {}
+
+
+class IndependentSampler(Sampler):
+    """A sampler whose blocks can be drawn in any order, by any process.
+
+    ``draw`` does the work. ``join`` puts the blocks together, in order, at next to no cost.
+    """
+
+    @abstractmethod
+    def draw(self, state: State, generator: torch.Generator) -> tuple[Block, Tensor]:
+        """A block without ``accepted``, and what ``join`` needs beside its weights.
+
+        Of the state it may read what no step changes.
+        """
+
+    @abstractmethod
+    def join(self, state: State, log_weight: Tensor, notes: Tensor) -> tuple[State, Tensor | None]:
+        """The state after the block with these weights and notes, and its ``accepted``."""
+
+    def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
+        block, notes = self.draw(state, generator)
+        assert block.log_weight is not None
+        state, accepted = self.join(state, block.log_weight, notes)
+        return state, block._replace(accepted=accepted)

@@ -16,6 +16,9 @@ Potential = Callable[[Tensor], Tensor]
 #: nodes of the quadrature of <V(v + sigma x)>: exact for polynomials up to degree 39
 NODES = 20
 
+#: a field at which any action has grown
+FARTHEST = 1e100
+
 #: points an axis of the grid on which the minimum is sought, and how often it is refined
 GRID, ZOOMS = 21, 12
 
@@ -83,6 +86,8 @@ def minimise_free_energy(lattice: Lattice, action: Action) -> tuple[float, float
     ends = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
     while not (potential(ends * reach)[::2] > potential(ends)[1] + 50).all():
         reach *= 2
+        if reach > FARTHEST:
+            raise ValueError("the action does not grow: its couplings are lost in rounding")
     khat2 = lattice.khat2().flatten()
     nodes, weights = map(torch.from_numpy, np.polynomial.hermite_e.hermegauss(NODES))
     weights = weights / weights.sum()

@@ -5,10 +5,10 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.flow import Flow
-from flowlat.samplers.base import Block, Kind, Sampler, State
+from flowlat.samplers.base import Block, IndependentSampler, Kind, State
 
 
-class Metropolis(Sampler):
+class Metropolis(IndependentSampler):
     """Proposals phi' ~ q of a flow, accepted with probability min(1, w'/w), log w = -S - log q.
 
     Albergo et al., arXiv:1904.12072, eq. (5). Proposal i belongs to replica i mod ``replicas``.
@@ -18,7 +18,7 @@ class Metropolis(Sampler):
         replicas: chains that share them out.
 
     Raises:
-        ValueError: batch_size is no multiple of replicas; in ``step``, a log weight that is NaN or
+        ValueError: batch_size is no multiple of replicas; in ``join``, a log weight that is NaN or
             +inf.
     """
 
@@ -40,14 +40,15 @@ class Metropolis(Sampler):
             "started": torch.tensor(False),
         }
 
-    def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
+    def draw(self, state: State, generator: torch.Generator) -> tuple[Block, Tensor]:
         phi, log_q = self.flow.sample(self.rows, generator)
         action = self.action(phi.double())
-        log_w = -action - log_q.double()
+        return Block(phi, action, -action - log_q.double()), uniform(self.rows, generator)
+
+    def join(self, state: State, log_weight: Tensor, notes: Tensor) -> tuple[State, Tensor]:
         current = state["log_weight"] if state["started"] else None
-        accepted, current = decide(log_w, current, self.replicas, generator)
-        after = {"log_weight": current, "started": torch.tensor(True)}
-        return after, Block(phi, action, log_w, accepted.to(phi.device))
+        accepted, current = decide(log_weight, current, self.replicas, notes)
+        return {"log_weight": current, "started": torch.tensor(True)}, accepted
 
 
 def independence_chain(
@@ -70,24 +71,29 @@ def independence_chain(
     """
     if log_w.numel() == 0:
         raise ValueError("log_w is empty: a chain needs at least one proposal")
-    accepted, _ = decide(log_w, None, 1, generator)
+    accepted, _ = decide(log_w, None, 1, uniform(len(log_w), generator))
     return chain_index(accepted), accepted
 
 
+def uniform(n: int, generator: torch.Generator | None) -> Tensor:
+    """Numbers in [0, 1) in float64, ``(n,)``, where the generator is."""
+    device = "cpu" if generator is None else generator.device
+    return torch.rand(n, generator=generator, dtype=torch.float64, device=device)
+
+
 def decide(
-    log_w: Tensor, current: Tensor | None, replicas: int, generator: torch.Generator | None
+    log_w: Tensor, current: Tensor | None, replicas: int, u: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Accept or reject proposals ``(n,)``, dealt out to the replicas in turn, in float64.
 
     ``current``: log weights ``(replicas,)`` of where the chains stand; None: the first proposal of
-    each starts it. Returns accepted ``(n,)`` and the new ``current``, on the CPU.
+    each starts it. ``u``: a uniform number for each. Returns accepted ``(n,)`` and the new
+    ``current``, on the CPU.
     """
     log_w = log_w.double().cpu()
     if torch.isnan(log_w).any() or (log_w == torch.inf).any():
         raise ValueError("log_w holds NaN or +inf: these proposals cannot be weighed")
-    device = "cpu" if generator is None else generator.device
-    uniform = torch.rand(len(log_w), generator=generator, dtype=torch.float64, device=device)
-    log_u = uniform.log().tolist()
+    log_u = u.log().tolist()
     weights = log_w.tolist()
     accepted = [True] * len(weights)
     last = []

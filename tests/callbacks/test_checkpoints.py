@@ -1,7 +1,10 @@
+import math
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from flowlat.callbacks import AtomicCheckpointIO
+from flowlat.callbacks import AtomicCheckpointIO, Best
 
 
 def test_a_failed_save_leaves_the_old_checkpoint(tmp_path):
@@ -11,3 +14,21 @@ def test_a_failed_save_leaves_the_old_checkpoint(tmp_path):
         AtomicCheckpointIO().save_checkpoint({"x": lambda: 2}, path)
     assert torch.load(path, weights_only=True) == {"x": 1}
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_best_epoch_is_kept_and_a_nan_never(tmp_path):
+    saved = []
+    best = Best(tmp_path, "ess")
+    for value in (math.nan, 0.5, math.nan, 0.4, None, 0.6):
+        metrics = {} if value is None else {"ess": torch.tensor(value)}
+        trainer = SimpleNamespace(
+            callback_metrics=metrics,
+            save_checkpoint=lambda path, weights_only, value=value: saved.append(
+                (path.name, value)
+            ),
+        )
+        best.on_train_epoch_end(trainer, None)
+        again = Best(tmp_path, "ess")
+        again.load_state_dict(best.state_dict())
+        best = again
+    assert saved == [("best_ess.ckpt", 0.5), ("best_ess.ckpt", 0.6)]

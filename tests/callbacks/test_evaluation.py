@@ -3,9 +3,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from flowlat import draw as draw_module
 from flowlat.actions import Phi4
 from flowlat.callbacks import Evaluation
+from flowlat.draw import draw
 from flowlat.errors import DivergedError
+from flowlat.metrics import forward_quality
+from flowlat.reference import read_reference
+from tests.fakes import walk_config
 from tests.helpers import moved_flow
 
 
@@ -19,7 +24,7 @@ def evaluate(callback, epoch, max_epochs, flow=None):
         log_dict=lambda values, **options: logged.update(values),
     )
     trainer = SimpleNamespace(
-        current_epoch=epoch, max_epochs=max_epochs, global_rank=0, world_size=1
+        current_epoch=epoch, max_epochs=max_epochs, global_rank=0, world_size=1, loggers=[]
     )
     callback.on_train_epoch_end(trainer, module)
     return logged
@@ -45,3 +50,17 @@ def test_a_flow_without_weights_stops_the_training():
 def test_bad_options(name):
     with pytest.raises(ValueError, match=f"{name}=0"):
         Evaluation(seed=0, **{name: 0})
+
+
+def test_forward_ess_of_an_ensemble(tmp_path, monkeypatch):
+    monkeypatch.setattr(draw_module, "plot", lambda ensemble, path: None)
+    draw(walk_config(n_samples=300), tmp_path)
+    flow = moved_flow("lattice.shape=[2,4]", "arch=combconv_k1")
+    options = {"seed": 0, "n_samples": 90, "batch_size": 32}
+    logged = evaluate(Evaluation(ensemble=str(tmp_path), **options), 0, 5, flow)
+    reference = read_reference(tmp_path, most=90)
+    log_w = reference.log_weights(flow, Phi4(1.0, 1.0), 32, seed=0)
+    expected = forward_quality(log_w, reference.replicas)
+    assert logged == {**evaluate(Evaluation(**options), 0, 5, flow), **expected}
+    assert set(expected) == {"forward_ess", "forward_ess_err"}
+    assert 0 < expected["forward_ess"] < 1

@@ -9,7 +9,15 @@ from flowlat.actions import Phi4
 from flowlat.couplings import Checkerboard
 from flowlat.errors import ConfigError
 from flowlat.objectives import reverse_kl
-from tests.helpers import DIMENSIONS, gradient, least_dimension, moved_flow, options, overrides
+from tests.helpers import (
+    DIMENSIONS,
+    gradient,
+    least_dimension,
+    moved_flow,
+    options,
+    overrides,
+    tolerance,
+)
 
 ARCHS = options("arch")
 SUPPORTED = [(d, arch) for arch in ARCHS for d in DIMENSIONS if d >= least_dimension(arch)]
@@ -59,8 +67,8 @@ def test_inverse_undoes_forward(flow):
     back, log_det_back = flow.bijection.inverse(phi)
     assert (phi - z).abs().max() > 0.1
     assert log_det.shape == (5,)
-    torch.testing.assert_close(back, z, rtol=0, atol=1e-9)
-    torch.testing.assert_close(log_det_back, -log_det, rtol=0, atol=1e-9)
+    torch.testing.assert_close(back, z, **tolerance(flow))
+    torch.testing.assert_close(log_det_back, -log_det, **tolerance(flow))
 
 
 def test_log_det_is_that_of_the_jacobian(flow):
@@ -69,12 +77,12 @@ def test_log_det_is_that_of_the_jacobian(flow):
         matrix = jacobian(lambda x: direction(x)[0], z).reshape(z.numel(), z.numel())  # noqa: B023
         expected = torch.linalg.slogdet(matrix).logabsdet
         assert expected.abs() > 1e-3
-        torch.testing.assert_close(direction(z)[1][0], expected, rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(direction(z)[1][0], expected, **tolerance(flow))
 
 
 def test_log_prob_is_what_sampling_returned(flow):
     phi, log_q = flow.sample(4)
-    torch.testing.assert_close(flow.log_prob(phi), log_q, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(flow.log_prob(phi), log_q, **tolerance(flow))
 
 
 def even_shifts(d):
@@ -93,11 +101,18 @@ def test_translations_that_keep_the_parity(flow):
         shifted, log_det_shifted = flow.bijection(z.roll(steps, axes))
         torch.testing.assert_close(shifted, phi.roll(steps, axes), rtol=0, atol=1e-10)
         torch.testing.assert_close(log_det_shifted, log_det, rtol=0, atol=1e-10)
-    assert (flow.bijection(z.roll(1, 1))[0] - phi.roll(1, 1)).abs().max() > 1e-3
+    by_one = (flow.bijection(z.roll(1, 1))[0] - phi.roll(1, 1)).abs().max()
+    assert by_one > 1e-3 if checkerboards_of(flow) else by_one < 1e-10
+
+
+def checkerboards_of(flow):
+    return [part for part in flow.modules() if isinstance(part, Checkerboard)]
 
 
 def test_frozen_sites_stay(flow):
-    coupling = next(f for f in flow.bijection.bijections if isinstance(f, Checkerboard))
+    if not checkerboards_of(flow):
+        pytest.skip("no site is frozen")
+    coupling = checkerboards_of(flow)[0]
     z = flow.noise(3)
     phi, _ = coupling(z)
     frozen = coupling.frozen.bool()
@@ -138,7 +153,8 @@ def test_weights_determine_the_flow(flow, tmp_path):
 def test_gradient_is_that_of_finite_differences(d, arch, equivariant):
     """Along one random direction, through a smooth activation; and every parameter takes part."""
     names = overrides(d, f"arch={arch}", "prior=free_field", f"arch.equivariant={equivariant}")
-    flow = moved_flow(*names, "arch.activation=tanh")
+    smooth = [] if arch == "continuous" else ["arch.activation=tanh"]
+    flow = moved_flow(*names, *smooth)
     action, noise, step = Phi4(-1.0, 2.0), flow.noise(4), 1e-6
     found = gradient(reverse_kl, flow, action, noise)
     assert all(p.grad.norm() > 1e-9 for p in flow.parameters())

@@ -1,11 +1,13 @@
 import torch
 
+from flowlat.couplings import Affine
 from flowlat.lattice import Lattice
 from flowlat.nets import CombConvNet, Z2Equivariant
 
 
 def test_first_channel_is_even_and_second_is_odd():
-    net = Z2Equivariant(CombConvNet(Lattice([4, 4]), 2, k=1, identity_start=False)).double()
+    plain = CombConvNet(Lattice([4, 4]), 2, k=1, identity_start=False)
+    net = Z2Equivariant(plain, Affine().reflect).double()
     x = torch.randn(3, 1, 4, 4, dtype=torch.float64)
     plus, minus = net(x, "even"), net(-x, "even")
     torch.testing.assert_close(minus[:, 0], plus[:, 0])

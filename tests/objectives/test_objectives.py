@@ -1,10 +1,10 @@
-"""Estimators of the reverse KL: what they are by hand, and that they agree on average."""
+"""Estimators of the KL divergences: what they are by hand, and that they agree on average."""
 
 import pytest
 import torch
 
 from flowlat.actions import Phi4
-from flowlat.objectives import path_gradient, reverse_kl
+from flowlat.objectives import ForwardKL, Mixture, path_gradient, reverse_kl
 from tests.helpers import gradient, moved_flow
 
 ACTION = Phi4(-1.0, 2.0)
@@ -67,3 +67,32 @@ def test_both_estimators_have_the_same_mean(flow):
 def test_parameters_stay_learnable(flow):
     path_gradient(flow, ACTION, flow.noise(2))
     assert all(p.requires_grad for p in flow.parameters())
+
+
+def test_forward_kl_is_the_mean_of_minus_log_q(flow):
+    noise, phi = flow.noise(16), torch.randn(12, 4, dtype=torch.float64)
+    loss, log_w = ForwardKL("any")(flow, ACTION, noise, phi)
+    torch.testing.assert_close(loss, -flow.log_prob(phi).mean())
+    torch.testing.assert_close(log_w, reverse_kl(flow, ACTION, noise)[1])
+    assert not log_w.requires_grad
+
+
+@pytest.mark.parametrize("weight", [0.2, 0.9])
+def test_the_mixture_has_the_gradient_of_both(flow, weight):
+    noise, phi = flow.noise(16), torch.randn(12, 4, dtype=torch.float64)
+
+    def found(objective, *batch):
+        return gradient(lambda f, a, n: objective(f, a, n, *batch), flow, ACTION, noise)
+
+    forward, reverse = found(ForwardKL("any"), phi), found(path_gradient)
+    mixed = found(Mixture("any", weight), phi)
+    torch.testing.assert_close(mixed, weight * forward + (1 - weight) * reverse)
+    assert (forward - reverse).norm() > 0.1 * mixed.norm()
+    log_w = Mixture("any")(flow, ACTION, noise, phi)[1]
+    torch.testing.assert_close(log_w, path_gradient(flow, ACTION, noise)[1])
+
+
+@pytest.mark.parametrize("weight", [0, 1, -0.5])
+def test_a_mixture_of_one_is_none(weight):
+    with pytest.raises(ValueError, match=f"weight={weight}"):
+        Mixture("any", weight)

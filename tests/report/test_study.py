@@ -10,7 +10,7 @@ from flowlat.report.groups import grouped
 from flowlat.report.jobs import read_jobs
 from flowlat.report.page import Table
 from flowlat.report.race import race, reached
-from flowlat.report.study import study
+from flowlat.report.study import curves, study
 from tests.report.folders import write_multirun, write_training
 
 CURVES = {  # evaluated at epochs 0, 2, 3, 5
@@ -103,6 +103,35 @@ def test_jobs_that_did_not_finish_are_shown_as_such(folder):
     assert "lattice.shape=[4,4,4] arch=combconv_k1 seed=3" in table.rows[2][1]
 
 
+def test_a_failed_job_says_why(folder):
+    (folder / "10" / "error.txt").write_text("ValueError: a reason\nTraceback ...")
+    assert read_jobs(folder)[10].status == "failed: ValueError: a reason"
+
+
+def test_a_job_that_went_on_by_itself_is_still_of_the_sweep(folder):
+    hydra = folder / "3" / ".hydra"
+    (hydra / "hydra.yaml").write_text("hydra:\n  job:\n    num: ???\n")
+    (hydra / "overrides.yaml").write_text("[arch=combconv_k1, resume=true]")
+    job = read_jobs(folder)[3]
+    assert job.run.path == folder / "3"
+    assert job.changes(["arch", "seed"]) == "arch=combconv_k1 seed=1"
+    assert "resume" not in job.overrides
+
+
+def test_a_curve_goes_on_where_a_seed_broke_off(tmp_path):
+    sweep = write_multirun(tmp_path, "arch=conv", "seed=1,2")
+    write_training(sweep / "0", [0.2] * 7, seconds=1.0, overrides=("arch=conv", "seed=1"))
+    options = {"seconds": 5.0, "number": 1, "finished": False}
+    write_training(sweep / "1", [0.6] * 4, overrides=("arch=conv", "seed=2"), **options)
+    expected = {"epoch": [1, 3, 4, 6, 7], "seconds": [3, 9, 12, 14, 15]}  # 3 s in the median of two
+    for against, x in expected.items():
+        line, cross = curves(grouped(read_jobs(sweep)), against).figure.axes[0].lines[:2]
+        assert line.get_xdata() == pytest.approx(x)
+        assert line.get_ydata() == pytest.approx([0.4, 0.4, 0.4, 0.2, 0.2])
+        assert cross.get_marker() == "x"
+        assert (*cross.get_xdata(), *cross.get_ydata()) == pytest.approx((x[2], 0.6))
+
+
 def test_the_page_of_a_study(folder, tmp_path):
     text = build([folder], tmp_path / "out").read_text()
     for name in ("study_epoch", "study_seconds"):
@@ -119,7 +148,7 @@ def test_where_a_sweeper_chooses_the_jobs_none_is_missed(tmp_path):
 
 def test_a_multirun_without_jobs_is_refused(tmp_path):
     sweep = write_multirun(tmp_path, "seed=1,2")
-    with pytest.raises(ConfigError, match=f"RUN={sweep}: no job of train.py in it"):
+    with pytest.raises(ConfigError, match=f"RUN={sweep}: no job in it"):
         study(sweep)
 
 

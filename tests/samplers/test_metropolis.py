@@ -10,7 +10,7 @@ from flowlat.samplers import (
     independence_chain,
     longest_rejection_run,
 )
-from flowlat.samplers.metropolis import decide
+from flowlat.samplers.metropolis import decide, uniform
 from tests.helpers import moved_flow, overrides
 
 
@@ -108,7 +108,7 @@ def test_replicas_share_out_the_proposals(replicas):
     log_w = 2 * torch.randn(1000, dtype=torch.float64)
     u = torch.rand(1000, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     expected, where = by_hand(log_w.tolist(), u.tolist(), replicas)
-    accepted, current = decide(log_w, None, replicas, torch.Generator().manual_seed(5))
+    accepted, current = decide(log_w, None, replicas, uniform(1000, torch.Generator().manual_seed(5)))
     index = chain_index(accepted, replicas)
     assert accepted.tolist() == expected
     assert index.tolist() == where
@@ -121,10 +121,10 @@ def test_replicas_share_out_the_proposals(replicas):
 def test_a_chain_goes_on_from_its_state(replicas):
     """In two halves as in one go, given the same uniform numbers; and in float64 throughout."""
     log_w = 2 * torch.randn(1000, dtype=torch.float64)
-    whole, _ = decide(log_w, None, replicas, torch.Generator().manual_seed(5))
+    whole, _ = decide(log_w, None, replicas, uniform(1000, torch.Generator().manual_seed(5)))
     generator = torch.Generator().manual_seed(5)
-    first, current = decide(log_w[:400], None, replicas, generator)
-    second, _ = decide(log_w[400:], current, replicas, generator)
+    first, current = decide(log_w[:400], None, replicas, uniform(400, generator))
+    second, _ = decide(log_w[400:], current, replicas, uniform(600, generator))
     assert torch.equal(torch.cat([first, second]), whole)
 
 
@@ -142,7 +142,7 @@ def test_blocks_of_a_flow():
         torch.testing.assert_close(block.log_weight, -block.action - flow.log_prob(block.phi))
         generator = torch.Generator().manual_seed(number)
         flow.sample(40, generator)
-        accepted, current = decide(block.log_weight, current, 4, generator)
+        accepted, current = decide(block.log_weight, current, 4, uniform(40, generator))
         assert torch.equal(block.accepted, accepted)
         assert torch.equal(after["log_weight"], current)
         assert block.accepted[:4].all() == (number == 0)
@@ -150,9 +150,8 @@ def test_blocks_of_a_flow():
 
 
 def test_a_proposal_of_no_weight_is_left_again():
-    accepted, current = decide(
-        torch.tensor([-torch.inf, -torch.inf, 0.0, -torch.inf]), None, 1, None
-    )
+    log_w = torch.tensor([-torch.inf, -torch.inf, 0.0, -torch.inf])
+    accepted, current = decide(log_w, None, 1, uniform(4, None))
     assert accepted.tolist() == [True, False, True, False]
     assert current.item() == 0
 

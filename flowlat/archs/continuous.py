@@ -1,0 +1,28 @@
+"""A continuous flow between maps of each site."""
+
+from flowlat.couplings import Bijection, Composition, Continuous, SinhArcsinh, Spectral
+from flowlat.lattice import Lattice
+
+
+def continuous(
+    lattice: Lattice, n_steps: int = 4, channels: int = 4, equivariant: bool = True
+) -> Bijection:
+    """An ODE for the couplings of the sites, and what it would learn slowly in few parameters.
+
+    The sinh-arcsinh maps give each site its tails, those of exp(-phi^4), and the filter the
+    spectrum its last correction.
+
+    Args:
+        n_steps: Runge-Kutta steps of the ODE in training.
+        channels: pairs of filters with a nonlinearity between them, see
+            :class:`flowlat.couplings.Continuous`.
+        equivariant: commutes with phi -> -phi.
+    """
+    return Composition(
+        [
+            SinhArcsinh(odd=equivariant),
+            Continuous(lattice, n_steps, channels, odd=equivariant),
+            Spectral(lattice),
+            SinhArcsinh(odd=equivariant),
+        ]
+    )

@@ -1,0 +1,115 @@
+"""The parts of a training, from its config: module, data, trainer."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+
+from flowlat.build import build_action, build_flow, instantiate, instantiate_all
+from flowlat.callbacks import AtomicCheckpointIO, Best, Evaluation, Last, Progress
+from flowlat.checkpoint import flow_weights, load_weights, read_checkpoint
+from flowlat.cuda_graphs import with_cuda_graphs
+from flowlat.data import PriorDataModule
+from flowlat.errors import CheckpointError, ConfigError, EnsembleError
+from flowlat.interrupt import Signals
+from flowlat.loggers import MetricsTable
+from flowlat.ranks import environment
+from flowlat.reference import read_reference, require_theory
+from flowlat.training import LitFlow
+
+PRECISIONS = (32, 64, "32", "64", "32-true", "64-true")
+#: what Lightning's Trainer takes and flowlat itself gives it
+OURS = ("callbacks", "logger", "plugins", "default_root_dir")
+#: the metrics whose best epoch is kept
+BEST = ("ess", "acceptance")
+
+
+def build_module(config: dict[str, Any], record: dict[str, Any], rollbacks: int = 0) -> LitFlow:
+    """The LightningModule of a config, with the weights of ``init_from`` if it is given."""
+    flow = build_flow(config)
+    if config["init_from"]:
+        path = config["init_from"]
+        try:
+            load_weights(flow, flow_weights(read_checkpoint(path)), path)
+        except CheckpointError as error:
+            raise CheckpointError(f"init_from: {error}") from error
+    if not math.isfinite(rate := config["optimizer"].get("lr", 0.0)):
+        raise ConfigError(f"optimizer.lr={rate}: must be finite")
+    optimizer, scheduler = instantiate(config, "optimizer"), instantiate(config, "scheduler")
+    try:  # their own checks, before anything is written
+        scheduler(optimizer(flow.parameters()), total_steps=1, steps_per_epoch=1)
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(f"optimizer, scheduler: {error}") from error
+    objective = with_cuda_graphs(
+        instantiate(config, "objective"),
+        config["cuda_graphs"],
+        config["lattice"]["shape"],
+        config["data"]["batch_size"],
+    )
+    return LitFlow(
+        flow,
+        build_action(config),
+        objective,
+        optimizer,
+        scheduler,
+        config["ema_decay"],
+        record,
+        rollbacks,
+        config["divergence"]["lr_factor"],
+    )
+
+
+def build_data(config: dict[str, Any]) -> PriorDataModule:
+    """The training data of a config, with configurations if the objective has an ensemble."""
+    data, ensemble = config["data"], config["objective"].get("ensemble")
+    phi = read_reference(ensemble).phi if ensemble else None
+    return PriorDataModule(data["batch_size"], config["seed"], data["double_at"], phi)
+
+
+def check_ensembles(config: dict[str, Any]) -> None:
+    """Raise EnsembleError unless those of objective and evaluation are of this theory."""
+    for group in ("objective", "evaluation"):
+        path = config[group].get("ensemble")
+        try:
+            if path:
+                require_theory(path, config)
+        except EnsembleError as error:
+            raise EnsembleError(f"{group}.ensemble: {error}") from error
+
+
+def check_trainer(config: dict[str, Any]) -> None:
+    """Raise ConfigError on an option of the trainer that it would take, but should not."""
+    for key in OURS:
+        if key in config["trainer"]:
+            raise ConfigError(f"trainer.{key}={config['trainer'][key]!r}: is not an option here")
+    for key in ("max_epochs", "limit_train_batches"):  # the data are endless: both must be counts
+        value = config["trainer"].get(key)
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(f"trainer.{key}={value}: must be an integer of at least 1")
+    clip = config["trainer"].get("gradient_clip_val")
+    if clip is not None and clip < 0:
+        raise ConfigError(f"trainer.gradient_clip_val={clip}: must not be negative")
+    precision = config["trainer"].get("precision", 32)
+    if precision not in PRECISIONS:
+        raise ConfigError(f"trainer.precision={precision}: flows are trained in 32 or 64 bits")
+
+
+def build_trainer(
+    config: dict[str, Any], folder: Path, evaluation: Evaluation, signals: Signals
+) -> Trainer:
+    """The Lightning Trainer of a config, with flowlat's callbacks and loggers."""
+    checkpoints = folder / "checkpoints"
+    last = Last(
+        checkpoints, MetricsTable(folder / "metrics.csv"), signals, config["checkpoint_minutes"]
+    )
+    # the last one knows the scores of the best
+    saving = [*(Best(checkpoints, name) for name in BEST), last]
+    return instantiate(
+        config,
+        "trainer",
+        default_root_dir=str(folder),
+        callbacks=[evaluation, Progress(), *saving],
+        logger=list(instantiate_all(config, "logger").values()),
+        plugins=[AtomicCheckpointIO(), *environment()],
+    )

@@ -1,0 +1,67 @@
+"""python -m flowlat.forward_ess CKPT ENSEMBLE: does a flow cover what an ensemble covers?"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from flowlat.build import build_action
+from flowlat.checkpoint import flow_of, read_checkpoint
+from flowlat.cli import fraction, table, with_error
+from flowlat.errors import USER_ERRORS
+from flowlat.evaluation import proposals
+from flowlat.metrics import ess, forward_ess, forward_log_z, log_z
+from flowlat.reference import read_reference, require_theory
+from flowlat.rng import Stream
+
+BATCH_SIZE = 1024
+
+
+def judge(checkpoint: Path, ensemble: Path, seed: int = 0) -> str:
+    """ESS and log Z on as many samples of the flow as the ensemble has, and on the ensemble.
+
+    Raises:
+        CheckpointError, EnsembleError: one that cannot be read, or of two theories.
+    """
+    content = read_checkpoint(checkpoint)
+    config = content["flowlat"]["config"]
+    require_theory(ensemble, config)
+    reference, flow = read_reference(ensemble), flow_of(content, checkpoint)
+    action = build_action(config)
+    n = len(reference.phi)
+    batches = proposals(flow, action, n, BATCH_SIZE, seed, Stream.FINAL)
+    own = torch.cat([batch.log_weight for batch in batches])
+    theirs = reference.log_weights(flow, action, BATCH_SIZE, seed)
+    forward = [function(theirs, reference.replicas) for function in (forward_ess, forward_log_z)]
+    rows = [
+        ("", "samples of the flow", "ensemble (forward)"),
+        ("configurations", str(n), str(n)),
+        ("ESS", f"{ess(own):.4g}", fraction(forward[0].value, forward[0].error)),
+        ("log Z", with_error(*log_z(own)), with_error(forward[1].value, forward[1].error)),
+    ]
+    return table(rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, or 2 on an error that the user can mend."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flowlat.forward_ess",
+        description="ESS and log Z of a flow on its own samples and on an ensemble of the same "
+        "theory, of HMC for instance. A flow that leaves out a mode looks good on its own samples "
+        "alone: its forward ESS is far below, and its log Z is short (by log 2 for one of two).",
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CKPT", help="a checkpoint of train.py")
+    parser.add_argument("ensemble", type=Path, metavar="ENSEMBLE", help="a run of sample.py")
+    options = parser.parse_args(arguments)
+    try:
+        print(judge(options.checkpoint, options.ensemble))
+    except USER_ERRORS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

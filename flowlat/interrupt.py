@@ -1,0 +1,66 @@
+"""Signals that end a training: noted at once, obeyed when its state is whole."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from flowlat.errors import Interrupted
+
+#: Ctrl-C; what a scheduler sends before it kills
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+class Signals:
+    """The first of ``SIGNALS`` that came. A second Ctrl-C ends at once."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """With the handlers of ``SIGNALS``; those before are put back."""
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        self.install()
+        try:
+            yield
+        finally:
+            _set(before)
+
+    def install(self) -> None:
+        """Take the handlers, of whoever has them now."""
+        _set(dict.fromkeys(SIGNALS, self._note))
+
+    def _note(self, number: int, _: Any) -> None:
+        if number == signal.SIGINT and self.received is not None:
+            raise Interrupted("ended at once", number)
+        self.received = self.received or signal.Signals(number)
+        if number == signal.SIGINT:  # no logging: it may be what was interrupted
+            os.write(2, b"\nending after this step; Ctrl-C again ends at once\n")
+
+
+def _set(handlers: Mapping[signal.Signals, Any]) -> None:
+    if threading.current_thread() is threading.main_thread():  # which alone may
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def requeue() -> str:
+    """Have SLURM start this job again; what came of it, in words. Empty if this is no SLURM job."""
+    array, task = (os.environ.get(f"SLURM_ARRAY_{name}_ID", "") for name in ("JOB", "TASK"))
+    job = f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID", "")
+    if not re.fullmatch(r"\d+(_\d+)?", job):
+        return ""
+    try:
+        done = subprocess.run(
+            ["scontrol", "requeue", job], capture_output=True, text=True, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"SLURM job {job} not requeued ({error})"
+    if done.returncode:
+        return f"SLURM job {job} not requeued ({' '.join(done.stderr.split())})"
+    return f"SLURM job {job} requeued"

@@ -1,0 +1,70 @@
+"""Multiruns of train.py: a job that fails takes no other down, whoever launches them."""
+
+import json
+
+import pytest
+import yaml
+
+from flowlat.report.jobs import read_jobs
+
+SHORT = (
+    *("trainer=cpu", "lattice.shape=[4,4]", "trainer.max_epochs=1", "evaluation.n_samples=64"),
+    *("trainer.limit_train_batches=2", "arch.n_couplings=2", "hydra.sweep.dir=sweep"),
+)
+#: the first cannot be in two dimensions
+ARCHS = "arch=combconv_k3,combconv_k1"
+REASON = "arch: k=3 exceeds the lattice dimension d=2"
+
+
+def assert_only_the_first_failed(done, folder):
+    assert done.returncode == 1
+    assert (folder / "0" / "error.txt").read_text() == REASON
+    assert not (folder / "0" / "summary.json").exists()
+    assert not (folder / "1" / "error.txt").exists()
+    ess = json.loads((folder / "1" / "summary.json").read_text())["ess"]
+    table = done.stdout[done.stdout.index("Sweep of 2 jobs, 1 finished:") :].splitlines()
+    assert table[1].split() == ["job", "arch", "ESS", "acceptance", "seconds"]
+    assert table[2].split() == ["0", "combconv_k3", "-", "-", "-"]
+    assert table[3].split()[:3] == ["1", "combconv_k1", f"{ess:.4f}"]
+    assert done.stderr.endswith(
+        f"1 of 2 jobs did not finish:\n  sweep/0: arch=combconv_k3: failed: {REASON}\n"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_the_basic_launcher(command, tmp_path):
+    assert_only_the_first_failed(command("train.py", "-m", ARCHS, *SHORT), tmp_path / "sweep")
+
+
+@pytest.mark.parametrize(
+    "launcher", [("joblib", "hydra.launcher.n_jobs=2"), ("submitit_local",)], ids=lambda p: p[0]
+)
+def test_launchers_of_processes(command, tmp_path, launcher):
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher[0].split('_')[0]}_launcher")
+    options = [f"hydra/launcher={launcher[0]}", *launcher[1:]]
+    done = command("train.py", "-m", ARCHS, *SHORT, *options)
+    assert_only_the_first_failed(done, tmp_path / "sweep")
+
+
+def test_a_search_for_the_highest_ess(command, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    search = ("hparams_search=optuna", "hydra/sweeper/sampler=grid", "hydra.sweeper.params=null")
+    archs = "arch=combconv_k3,combconv_k1,conv"  # the last two are other networks
+    done = command("train.py", "-m", *search, archs, *SHORT)
+    assert done.returncode == 1
+    jobs = {job.overrides["arch"]: job for job in read_jobs(tmp_path / "sweep")}
+    assert jobs["combconv_k3"].status == f"failed: {REASON}"
+    found = {arch: job.run.summary["ess"] for arch, job in jobs.items() if job.run.summary}
+    best = yaml.safe_load((tmp_path / "sweep" / "optimization_results.yaml").read_text())
+    assert found.keys() == {"combconv_k1", "conv"}
+    assert best["best_value"] == max(found.values())
+    assert best["best_params"] == {"arch": max(found, key=found.__getitem__)}
+
+
+def test_a_job_that_runs_again_forgets_its_error(command, tmp_path):
+    failed = command("train.py", "-m", ARCHS, *SHORT)
+    assert failed.returncode == 1
+    again = [o for o in SHORT if "sweep" not in o]
+    done = command("train.py", "arch=combconv_k1", *again, "hydra.run.dir=sweep/0")
+    assert done.returncode == 0
+    assert not (tmp_path / "sweep" / "0" / "error.txt").exists()
