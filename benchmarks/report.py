@@ -21,13 +21,17 @@ def save(name: str, rows: Sequence[dict[str, Any]], table: str, output: Path | N
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"environment": where, "rows": list(rows)}, indent=1) + "\n")
     if output is None:
-        readme = FOLDER / "README.md"
-        before, rest = readme.read_text().split(f"<!-- {name} -->")
-        _, after = rest.split(f"<!-- /{name} -->")
         caption = f"{where['gpu'] or where['processor']}, torch {where['torch']}, {where['date']}"
-        filled = f"<!-- {name} -->\n{caption}\n\n{table}\n<!-- /{name} -->"
-        readme.write_text(before + filled + after)
+        fill(name, f"{caption}\n\n{table}")
     return path
+
+
+def fill(name: str, text: str) -> None:
+    """Put ``text`` between the README's marks of this name."""
+    readme = FOLDER / "README.md"
+    before, rest = readme.read_text().split(f"<!-- {name} -->")
+    _, after = rest.split(f"<!-- /{name} -->")
+    readme.write_text(f"{before}<!-- {name} -->\n{text}\n<!-- /{name} -->{after}")
 
 
 def environment() -> dict[str, Any]:

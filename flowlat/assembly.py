@@ -47,7 +47,7 @@ def build_module(config: dict[str, Any], record: dict[str, Any], rollbacks: int 
         config["lattice"]["shape"],
         config["data"]["batch_size"],
     )
-    return LitFlow(
+    module = LitFlow(
         flow,
         build_action(config),
         objective,
@@ -58,6 +58,8 @@ def build_module(config: dict[str, Any], record: dict[str, Any], rollbacks: int 
         rollbacks,
         config["divergence"]["lr_factor"],
     )
+    # Lightning does so after it has loaded a checkpoint, whose digits would be lost
+    return module.double() if str(config["trainer"].get("precision")).startswith("64") else module
 
 
 def build_data(config: dict[str, Any]) -> PriorDataModule:

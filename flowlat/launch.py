@@ -55,7 +55,7 @@ def fit_quietly(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     with warnings.catch_warnings():
         # Lightning's own use of PyTorch; figures that every rank has the same of; batches that are
         # functions of their number
-        for text in ("LeafSpec", "sync_dist=True", "dataloader is not resumable"):
+        for text in ("LeafSpec", "all_gather", "sync_dist=True", "dataloader is not resumable"):
             warnings.filterwarnings("ignore", message=f".*{text}.*")
         return fit(config, folder)
 

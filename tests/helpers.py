@@ -13,7 +13,7 @@ import torch
 from omegaconf import OmegaConf
 
 from flowlat import build_flow, compose
-from flowlat.assembly import build_module, build_trainer
+from flowlat.assembly import build_module, build_trainer, check_trainer
 from flowlat.build import instantiate
 from flowlat.config import TrainConfig, validate
 from flowlat.couplings import Continuous
@@ -88,6 +88,7 @@ def gradient(objective: Any, flow: Flow, action: Any, noise: torch.Tensor) -> to
 def build_everything(names: list[str], folder: Path) -> LitFlow:
     """Build all that ``train.py NAMES`` would, up to the first step."""
     config = validate(compose(names), TrainConfig)
+    check_trainer(config)
     module = build_module(config, {})
     evaluation = instantiate(config, "evaluation", seed=config["seed"])
     trainer = build_trainer(config, folder, evaluation, Signals())

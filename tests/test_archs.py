@@ -37,7 +37,10 @@ def test_couplings_have_weights_of_their_own():
 
 
 def test_identity_start_is_near_the_identity():
-    near, far = (build_flow(compose([f"arch.identity_start={flag}"])) for flag in ("true", "false"))
+    flags = ("true", "false")
+    near, far = (
+        build_flow(compose(["arch=conv", f"arch.identity_start={flag}"])) for flag in flags
+    )
     z, _ = near.prior(near.noise(8))
     moved = (near.bijection(z)[0] - z).abs().max()
     assert 0 < moved < 0.05

@@ -141,7 +141,7 @@ def test_weights_that_are_none(state, message, altered):
         ("arch.batch_norm", True, "do not fit"),
         ("lattice.shape", [4, 4, 4], r"do not fit lattice.shape=[4, 4, 4]"),
         ("lattice.shape", [4, 5], "5 is odd"),
-        ("lattice.shape", "${oc.env:HOME}", "expected a list"),
+        ("lattice.shape", "${oc.env:HOME}", "not allowed in a file"),
         ("lattice", 3, "lattice"),
         ("lattice", None, "lattice"),
         ("lattice", {}, "lattice"),

@@ -59,7 +59,7 @@ def test_every_yaml_composes_and_builds(group, name, tmp_path):
         names.append(f"logger.{name}.save_dir={tmp_path}")
     if (group, name) == ("logger", "wandb"):
         names.append("logger.wandb.offline=true")
-    if (group, name) == ("trainer", "gpu") and not torch.cuda.is_available():
+    if (group, name) in (("trainer", "gpu"), ("trainer", "ddp")) and not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="trainer: No supported gpu backend found"):
             build_everything(names, tmp_path)
         return
@@ -113,10 +113,10 @@ def test_reference_run(name):
 
 #: what is typed: the pattern of the line that answers it
 BAD = {
-    "arch.k=5": "k=5 exceeds the lattice dimension d=2",
-    "arch.k=0": "k=0 must be positive",
-    "arch.k=one": "arch.k='one': expected an integer or null",
-    "lattice.shape=[8,7]": r"shape=\[8, 7\].*7 is odd",
+    "arch=conv arch.k=5": "k=5 exceeds the lattice dimension d=2",
+    "arch=conv arch.k=0": "k=0 must be positive",
+    "arch=conv arch.k=one": "arch.k='one': expected an integer or null",
+    "arch=conv lattice.shape=[8,7]": r"shape=\[8, 7\].*7 is odd",
     "lattice.shape=[8,0]": r"shape=\[8, 0\]",
     "lattice.shape=[8,-8]": r"shape=\[8, -8\]",
     "lattice.shape=[]": r"shape=\[\]",
@@ -124,14 +124,14 @@ BAD = {
     "lattice.shape=[8,4.5]": r"lattice.shape=\[8, 4.5\]: expected a list, each an integer",
     "~lattice.shape": "lattice.*shape",
     "lattice=5d": "Could not find 'lattice/5d'.*1d 2d 3d 4d",
-    "arch.kernel_size=4": "kernel_size=4",
-    "arch.kernel_size=-3": "kernel_size=-3",
-    "arch.hidden=[8,0]": r"hidden=\[8, 0\]",
-    "arch.hidden=[8,x]": "arch.hidden=.*'x'.*expected a list, each an integer",
-    "arch.n_couplings=0": "n_couplings=0",
-    "arch.n_couplings=2.5": "n_couplings=2.5: expected an integer",
-    "arch.activation=step": "unknown activation 'step'; known: identity, relu",
-    "arch.kernel=abacus": "kernel=abacus: unknown .known: auto",
+    "arch=conv arch.kernel_size=4": "kernel_size=4",
+    "arch=conv arch.kernel_size=-3": "kernel_size=-3",
+    "arch=conv arch.hidden=[8,0]": r"hidden=\[8, 0\]",
+    "arch=conv arch.hidden=[8,x]": "arch.hidden=.*'x'.*expected a list, each an integer",
+    "arch=conv arch.n_couplings=0": "n_couplings=0",
+    "arch=conv arch.n_couplings=2.5": "n_couplings=2.5: expected an integer",
+    "arch=conv arch.activation=step": "unknown activation 'step'; known: identity, relu",
+    "arch=conv arch.kernel=abacus": "kernel=abacus: unknown .known: auto",
     "arch._target_=flowlat.nothing": "flowlat.nothing.*no such class",
     "+arch.lattice=3": "arch.lattice=3: no such option",
     "arch=transformer": "Could not find 'arch/transformer'.*Available options.*combconv_k1",
@@ -189,7 +189,7 @@ BAD = {
     "divergence.max_rollbacks=-1": "divergence.max_rollbacks=-1: must not be negative",
     "divergence.lr_factor=1": "divergence.lr_factor=1: must be between 0 and 1",
     "checkpoint_minutes=-1": "checkpoint_minutes=-1: must not be negative",
-    "checkpoint_minutes=.nan": "checkpoint_minutes=nan: must",
+    "checkpoint_minutes=nan": "checkpoint_minutes=nan: must",
     "experiment=none": "Could not find 'experiment/none'.*tutorial_2d",
 }
 
@@ -246,16 +246,10 @@ def test_some_samplers_need_no_flow(sampler):
     compose([f"sampler={sampler}", "ckpt_path=any"], "sample")
 
 
-def test_the_help_page_has_the_options_of_sampling():
-    page = (CONF / "hydra" / "help" / "sample.yaml").read_text()
-    for group in ("lattice", "action", "sampler", "observables"):
-        assert f"    {group}: {', '.join(options(group))}\n" in page
-
-
 @pytest.mark.parametrize("schema", [TrainConfig, SampleConfig])
 def test_a_schema_holds_the_keys_of_its_yaml(schema):
     name = "train" if schema is TrainConfig else "sample"
-    found = set(compose(["ckpt_path=any"], name))
+    found = set(compose(["ckpt_path=any"] if name == "sample" else [], name))
     assert found == set(schema.__dataclass_fields__)
 
 

@@ -265,7 +265,8 @@ def test_no_option_makes_a_step_wait_for_the_host(arch, prior, objective):
     """On the device "meta", which has shapes and no values: none can be read there, nor copied."""
     d = max(2, least_dimension(arch))
     names = overrides(d, f"arch={arch}", f"prior={prior}", f"objective={objective}")
-    names += ["action.m2=1.0", "arch.n_couplings=1", "cuda_graphs=false"]
+    size = "arch.n_steps=1" if arch == "continuous" else "arch.n_couplings=1"
+    names += ["action.m2=1.0", size, "cuda_graphs=false"]
     names += required("objective", objective)
     module = build_module(config(names), {}).to("meta")
     flow, batch = module.flow, [module.flow.noise(3)]

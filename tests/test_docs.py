@@ -35,7 +35,8 @@ def name_of(path: Path) -> str:
 def commands(path: Path) -> list[tuple[str, tuple[str, ...]]]:
     """The command lines of train.py and sample.py in a page, without those that only show."""
     found = []
-    for line in path.read_text().replace("\\\n", " ").splitlines():
+    text = path.read_text().replace("\\\n", " ").replace("$L", "8").replace("$from", "null")
+    for line in text.splitlines():
         match = SCRIPT.search(line)
         # in a sentence, or at a prompt to show an error
         if match and not {"`", "$"} & set(line[: match.start()]):
@@ -62,8 +63,8 @@ def test_commands_compose(script, words, monkeypatch):
     for word in words:
         key, _, value = word.partition("=")
         if word != "-m" and not key.lstrip("+").startswith(("hydra.", "hydra/", "hparams_search")):
-            sweep = "-m" in words and value[:1] not in "[{"
-            options[key] = value.split(",") if sweep else [value]
+            # at the commas that are not within brackets
+            options[key] = re.split(r",(?![^\[]*\])", value) if "-m" in words else [value]
     first = {key: values[0] for key, values in options.items()}
     jobs = [first, *({**first, key: v} for key, values in options.items() for v in values[1:])]
     for job in jobs:

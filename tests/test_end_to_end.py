@@ -127,11 +127,11 @@ def test_summary_of_the_training(trained):
 
 
 def test_a_tiny_flow_learns(trained):
-    """600 steps on 4 x 4 reach an ESS of 0.6, the first 100 of them 0.2 at most."""
+    """600 steps on 4 x 4 reach an ESS above 0.9, the first 100 of them 0.4."""
     folder, _ = trained
     rows = read_rows(folder)
-    assert read_json(folder / "summary.json")["ess"] > 0.35
-    assert float(rows[0]["ess"]) < 0.3
+    assert read_json(folder / "summary.json")["ess"] > 0.8
+    assert float(rows[0]["ess"]) < 0.6
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
 
 
@@ -434,7 +434,7 @@ def assert_refused(done, folder: Path, *texts: str):
 
 
 def test_a_bad_command_in_a_process_of_its_own(tmp_path):
-    done = run("train.py", "arch.k=5", "hydra.run.dir=bad", cwd=tmp_path, check=False)
+    done = run("train.py", "arch=conv", "arch.k=5", "hydra.run.dir=bad", cwd=tmp_path, check=False)
     assert_refused(done, tmp_path, "k=5 exceeds the lattice dimension d=2")
 
 

@@ -25,7 +25,7 @@ LEVEL = {
         ],
         0,
     ),
-    **dict.fromkeys(["kernels", "actions", "spectrum", "hdf5", "schema", "interrupt"], 1),
+    **dict.fromkeys(["kernels", "actions", "spectrum", "modes", "hdf5", "schema", "interrupt"], 1),
     **dict.fromkeys(["nets", "ranks", "observables", "priors", "exact", "layout"], 2),
     **dict.fromkeys(["couplings", "estimates"], 3),
     **dict.fromkeys(["archs", "flow"], 4),

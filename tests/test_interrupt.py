@@ -181,7 +181,7 @@ def test_a_divergence_is_taken_back_with_a_lower_rate(command, tmp_path):
     )
     rows = read_metrics(tmp_path / "run" / "metrics.csv")
     assert [row["epoch"] for row in rows] == ["0", "1"]
-    assert float(rows[1]["lr"]) == pytest.approx(6e-3 * 1e12 * 1e-13)
+    assert float(rows[1]["lr"]) == pytest.approx(1e-2 * 1e12 * 1e-13)
 
 
 def test_a_divergence_without_end_stops(command, tmp_path):

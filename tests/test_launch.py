@@ -23,13 +23,14 @@ from flowlat.launch import train
 from flowlat.ranks import environment, in_processes
 from tests.helpers import ROOT
 
-SMALL = ("lattice.shape=[2,4]", "arch.n_couplings=2", "trainer.precision=64", "threads=1")
+SMALL = ("lattice.shape=[2,4]", "trainer.precision=64", "threads=1")
+COUPLINGS = ("arch.n_couplings=2", "arch.identity_start=false")
 #: every objective and arrangement of densities whose gradient has terms of its own
 VARIANTS = (
-    ["arch=combconv_k1"],
-    ["objective=reverse_kl", "ema_decay=null"],
-    ["symmetrize=true", "trainer.gradient_clip_val=1e-3"],
-    ["prior=potential"],
+    ["arch=combconv_k1", *COUPLINGS],
+    ["arch=conv", *COUPLINGS, "objective=reverse_kl", "ema_decay=null"],
+    ["arch=conv", *COUPLINGS, "symmetrize=true", "trainer.gradient_clip_val=1e-3"],
+    ["arch=continuous", "prior=potential"],
 )
 
 
@@ -53,7 +54,7 @@ def first_step(trainer_name: str) -> list[dict[str, np.ndarray]]:
     """Gradients and averaged weights of one step, for every variant."""
     found = []
     for variant in VARIANTS:
-        names = [*SMALL, *variant, f"trainer={trainer_name}", "arch.identity_start=false"]
+        names = [*SMALL, *variant, f"trainer={trainer_name}"]
         config = validate(compose([*names, "trainer.max_epochs=1"]), TrainConfig)
         config["trainer"]["limit_train_batches"] = 1
         keep, module = Keep(), build_module(config, {}).double()
@@ -86,7 +87,7 @@ def test_gradient_of_two_ranks_is_that_of_one():
 #: constant rate: a run of one epoch is the first half of a run of two
 RUN = (
     *("lattice.shape=[4,4]", "arch=combconv_k1", "arch.n_couplings=2", "threads=1"),
-    *("trainer.limit_train_batches=5", "scheduler=constant"),
+    *("trainer.limit_train_batches=5", "trainer.precision=64", "scheduler=constant"),
     # batches that two ranks cannot share out evenly
     *("evaluation.n_samples=250", "evaluation.batch_size=100"),
 )
@@ -140,7 +141,7 @@ def test_figures_of_two_ranks_are_those_of_one(sweep):
     assert len(one) == len(two) == 2
     for a, b in zip(one, two, strict=True):
         for name in ("loss", "ess", "log_z", "log_z_err", "lr"):
-            assert float(b[name]) == pytest.approx(float(a[name]), rel=1e-4), name
+            assert float(b[name]) == pytest.approx(float(a[name]), rel=1e-7), name
         assert a["acceptance"] == b["acceptance"]
         assert a["samples"] == b["samples"]
 
@@ -160,7 +161,7 @@ def test_torchrun_and_slurm_go_on_with_one_run(sweep, tmp_path):
         **{"SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_NODELIST": "127.0.0.1"},
         "MASTER_PORT": str(find_free_network_port()),
     }
-    names += ["trainer.max_epochs=2", "ckpt_path=run/checkpoints/last.ckpt"]
+    names += ["trainer.max_epochs=2", "resume=true"]
     tasks = [
         start([sys.executable, *names], tmp_path, **slurm, SLURM_PROCID=rank, SLURM_LOCALID=rank)
         for rank in "01"
@@ -192,7 +193,8 @@ def test_torchrun_and_slurm_go_on_with_one_run(sweep, tmp_path):
         (["arch.batch_norm=true"], {}, r"arch.batch_norm=True: .*trainer.sync_batchnorm"),
         (
             [],
-            {"SLURM_NTASKS": "3", "SLURM_NTASKS_PER_NODE": "3"},
+            {f"SLURM_{name}": "0" for name in ("NODEID", "PROCID", "LOCALID")}
+            | {f"SLURM_{name}": "3" for name in ("NTASKS", "NTASKS_PER_NODE")},
             "trainer.devices=2, trainer.num_nodes=1: 3 processes were started",
         ),
     ],

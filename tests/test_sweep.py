@@ -9,7 +9,7 @@ from flowlat.report.jobs import read_jobs
 
 SHORT = (
     *("trainer=cpu", "lattice.shape=[4,4]", "trainer.max_epochs=1", "evaluation.n_samples=64"),
-    *("trainer.limit_train_batches=2", "arch.n_couplings=2", "hydra.sweep.dir=sweep"),
+    *("trainer.limit_train_batches=2", "++arch.n_couplings=2", "hydra.sweep.dir=sweep"),
 )
 #: the first cannot be in two dimensions
 ARCHS = "arch=combconv_k3,combconv_k1"

@@ -15,7 +15,7 @@ FLOW = {"_target_": "tests.fakes.NeedsFlow"}
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "best_ess.ckpt"
-    return save_flow(path, "lattice.shape=[4,6]", "action=free", "arch.n_couplings=2")
+    return save_flow(path, "lattice.shape=[4,6]", "action=free", "arch=conv", "arch.n_couplings=2")
 
 
 def test_without_a_checkpoint_it_is_the_theory_of_the_config():

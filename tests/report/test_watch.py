@@ -53,11 +53,11 @@ def test_epochs_come_as_they_are_written_until_the_summary(tmp_path):
 def test_a_row_that_is_being_written_waits(tmp_path):
     folder = write_training(tmp_path / "a", [0.1], finished=False)
     with (folder / "metrics.csv").open("a") as file:
-        file.write("1,200,-4.5,0.0")
+        file.write("1,200,12800,-4.5,0.0")
     lines = watch(folder, interval=0.01)
     assert next(lines).startswith("epoch 1/")
     with (folder / "metrics.csv").open("a") as file:
-        file.write("9,0.1,9.3,0.02,0.001,4.0\n")
+        file.write("9,0.1,9.3,0.02,,,0.001,4.0\n")
     write_summary(folder)
     assert [text.split()[1:6] for text in lines] == [["2/1", "loss", "-4.5", "ESS", "0.09"]]
 

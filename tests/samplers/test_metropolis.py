@@ -93,10 +93,10 @@ def by_hand(log_w, u, replicas):
     """Accept flags and the proposal at which its chain stands after each: chain by chain."""
     accepted, index = [], []
     at = [None] * replicas
-    for i, (weight, uniform) in enumerate(zip(log_w, u, strict=True)):
+    for i, (weight, number) in enumerate(zip(log_w, u, strict=True)):
         chain = i % replicas
         before = at[chain]
-        take = before is None or uniform < math.exp(min(0.0, weight - log_w[before]))
+        take = before is None or number < math.exp(min(0.0, weight - log_w[before]))
         at[chain] = i if take else before
         accepted.append(take)
         index.append(at[chain])
@@ -108,7 +108,9 @@ def test_replicas_share_out_the_proposals(replicas):
     log_w = 2 * torch.randn(1000, dtype=torch.float64)
     u = torch.rand(1000, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     expected, where = by_hand(log_w.tolist(), u.tolist(), replicas)
-    accepted, current = decide(log_w, None, replicas, uniform(1000, torch.Generator().manual_seed(5)))
+    accepted, current = decide(
+        log_w, None, replicas, uniform(1000, torch.Generator().manual_seed(5))
+    )
     index = chain_index(accepted, replicas)
     assert accepted.tolist() == expected
     assert index.tolist() == where

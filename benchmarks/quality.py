@@ -1,0 +1,168 @@
+"""How good the flows get: the points of the literature, trained and measured on fresh samples.
+
+    python -m benchmarks.quality                     every row, and the table in the README
+    python -m benchmarks.quality --rows tutorial E1  some of them
+    python -m benchmarks.quality --race              the published recipe to ESS 0.4, ours to 0.9
+
+A row trains with the project's default recipe and what it says itself, on one thread, then draws
+100,000 proposals from the best checkpoint. A row that starts from the weights of another one, a
+smaller lattice, needs that row in ``--keep`` or before it. Its file in results/quality/ holds the
+whole config; ``--keep FOLDER`` keeps the checkpoint.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.race import race
+from benchmarks.report import FOLDER, environment, fill
+from flowlat.checkpoint import read_checkpoint
+from flowlat.cli import measured
+from flowlat.config import SampleConfig, TrainConfig, compose, validate
+from flowlat.draw import draw
+from flowlat.fit import fit
+
+RESULTS = FOLDER / "results" / "quality"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A point: what it says beyond ``python train.py``, where it starts, what others reached."""
+
+    overrides: str
+    published: str
+    start: str | None = None
+
+
+def square(side: int, lam: float, more: str = "") -> str:
+    return f"lattice.shape=[{side},{side}] action.lam={lam} {more}".strip()
+
+
+ORDERED = "action.lam=5.113 recipe=ordered"
+#: where a step takes seconds
+LARGE = "trainer.max_epochs=2 evaluation.n_samples=512 evaluation.batch_size=64"
+ROWS = {
+    "tutorial": Row("", "ESS 0.40 after 2,500 steps"),
+    "E1": Row(square(6, 6.975, "trainer.max_epochs=5"), "acceptance 0.79 after 500 steps"),
+    "E2": Row(square(8, 6.008), "acceptance 0.5 to 0.7"),
+    "E3": Row(square(10, 5.550), "acceptance 0.5 to 0.7"),
+    "E4": Row(square(12, 5.276), "acceptance 0.5 to 0.7"),
+    "E5": Row(square(14, 5.113), "acceptance 0.5 to 0.7"),
+    "xi_20": Row(square(20, 4.807), ""),
+    "xi_32": Row(square(32, 4.572, "optimizer.lr=5e-3"), "ESS 0.904, on a GPU", "xi_20"),
+    "xi_64": Row(square(64, 4.398, f"optimizer.lr=3e-3 {LARGE}"), "", "xi_32"),
+    "3d_L8": Row("lattice=3d action.lam=8", ""),
+    "3d_L4_ordered": Row(f"lattice=3d lattice.shape=[4,4,4] {ORDERED}", ""),
+    "3d_L8_ordered": Row(f"lattice=3d {ORDERED} optimizer.lr=5e-3", "", "3d_L4_ordered"),
+    "4d_L4_ordered": Row(f"lattice=4d {ORDERED}", "acceptance 0.5 after 50,000 steps"),
+    "4d_L8_ordered": Row(
+        f"lattice=4d lattice.shape=[8,8,8,8] {ORDERED} optimizer.lr=3e-3 {LARGE}",
+        "",
+        "4d_L4_ordered",
+    ),
+}
+
+
+def measure(row: Row, start: Path | None, samples: int, folder: Path) -> dict[str, Any]:
+    """Train a row and draw from it; what is written to its file."""
+    overrides = row.overrides.split()
+    initial = [f"init_from={start}"] if start else []
+    config = validate(compose([*overrides, *initial, "threads=1"]), TrainConfig)
+    before = time.process_time()
+    trained = fit(config, made(folder / "fit"))
+    seconds = time.process_time() - before
+    names = [f"ckpt_path={trained['checkpoint']}", f"n_samples={samples}", "save_configs=false"]
+    drawn = draw(
+        validate(compose([*names, "threads=1"], "sample"), SampleConfig), made(folder / "s")
+    )
+    found = drawn["observables"]
+    return {
+        "overrides": row.overrides,
+        "start": row.start,
+        "published": row.published,
+        "steps": trained["steps"],
+        "training_samples": trained["steps"] * config["data"]["batch_size"],
+        "cpu_seconds": seconds,
+        "n_samples": drawn["n_samples"],
+        **{key: drawn[key] for key in ("ess", "acceptance", "log_z", "sign_balance")},
+        **{name: found[name] for name in ("abs_magnetization", "chi2", "schwinger_dyson")},
+        "config": {**config, "init_from": row.start},
+        "environment": environment(),
+    }
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """The rows in Markdown."""
+    lines = [
+        "| point | command, beyond `python train.py` | published | steps | CPU s | ESS "
+        "| acceptance | log Z | <\\|M\\|> | chi2 | tau_int of \\|M\\|, chi2 | <sign M> |",
+        "| --- | --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
+    ]
+    for name, r in rows.items():
+        start = f", from the weights of {r['start']}" if r["start"] else ""
+        command = f"`{r['overrides']}`" if r["overrides"] else ""
+        m, chi2 = r["abs_magnetization"], r["chi2"]
+        lines.append(
+            f"| {name} | {command}{start} | {r['published']} | {r['steps']} "
+            f"| {r['cpu_seconds']:.0f} | {r['ess']:.4f} | {r['acceptance']:.4f} "
+            f"| {measured(r['log_z'])} | {measured(m)} | {measured(chi2)} "
+            f"| {m['tau_int']:.2f}, {chi2['tau_int']:.2f} | {r['sign_balance']:+.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def keep(checkpoint: Path, path: Path) -> None:
+    """The flow alone, without the state of the training and the paths of this machine."""
+    content = read_checkpoint(checkpoint)
+    content["flowlat"]["config"]["init_from"] = None
+    torch.save({name: content[name] for name in ("state_dict", "flowlat")}, path)
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def results() -> dict[str, dict[str, Any]]:
+    """The rows that have a file, in the order of the table."""
+    files = {name: RESULTS / f"{name}.json" for name in ROWS}
+    return {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW")
+    parser.add_argument("--samples", type=int, default=100_000, help="proposals (%(default)s)")
+    parser.add_argument("--keep", type=Path, help="the folder of the checkpoints, ROW.ckpt")
+    parser.add_argument("--race", action="store_true", help="only time to an ESS, in one process")
+    args = parser.parse_args(arguments)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    if args.race:
+        (RESULTS / "race.json").write_text(json.dumps(race(), indent=1) + "\n")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = args.keep or Path(scratch)
+        kept.mkdir(parents=True, exist_ok=True)
+        for name in args.rows:
+            row, folder = ROWS[name], Path(scratch) / name
+            start = kept / f"{row.start}.ckpt" if row.start else None
+            result = measure(row, start, args.samples, folder)
+            keep(folder / "fit" / "checkpoints" / "best_ess.ckpt", kept / f"{name}.ckpt")
+            (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+            print(table({name: result}), flush=True)
+    fill("quality", table(results()))
+
+
+if __name__ == "__main__":
+    main()
