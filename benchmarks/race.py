@@ -17,7 +17,7 @@ from flowlat.rng import Stream
 #: what is trained, the ESS to reach, steps between measurements
 RUNNERS = {
     "published": (["experiment=tutorial_2d", "trainer.max_epochs=1000"], 0.4, 500),
-    "ours": ([], 0.9, 10),
+    "ours": (["optimizer.lr=2e-2", "trainer.max_epochs=5"], 0.9, 10),
 }
 #: proposals of a measurement
 N_SAMPLES = 8192
