@@ -1,4 +1,4 @@
-"""Hostile checkpoints given to the programs: one line, exit code 2, nothing runs, nothing is left."""
+"""Hostile checkpoints given to the programs: one line, exit code 2, nothing runs or is left."""
 
 import pytest
 
