@@ -23,6 +23,7 @@ import torch
 
 from benchmarks.race import race
 from benchmarks.report import FOLDER, environment, fill
+from benchmarks.samplers import made
 from flowlat.checkpoint import read_checkpoint
 from flowlat.cli import measured
 from flowlat.config import SampleConfig, TrainConfig, compose, validate
@@ -79,9 +80,8 @@ def measure(row: Row, start: Path | None, samples: int, folder: Path) -> dict[st
     trained = fit(config, made(folder / "fit"))
     seconds = time.process_time() - before
     names = [f"ckpt_path={trained['checkpoint']}", f"n_samples={samples}", "save_configs=false"]
-    drawn = draw(
-        validate(compose([*names, "threads=1"], "sample"), SampleConfig), made(folder / "s")
-    )
+    sampling = validate(compose([*names, "threads=1"], "sample"), SampleConfig)
+    drawn = draw(sampling, made(folder / "draw"))
     found = drawn["observables"]
     return {
         "overrides": row.overrides,
@@ -123,11 +123,6 @@ def keep(checkpoint: Path, path: Path) -> None:
     content = read_checkpoint(checkpoint)
     content["flowlat"]["config"]["init_from"] = None
     torch.save({name: content[name] for name in ("state_dict", "flowlat")}, path)
-
-
-def made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder
 
 
 def results() -> dict[str, dict[str, Any]]:

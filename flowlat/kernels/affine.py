@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from flowlat.kernels.cpu import library
+from flowlat.kernels.cpu import call
 from flowlat.kernels.select import choose
 
 
@@ -39,7 +39,7 @@ class _Affine(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(x, params)
         y, log_det = torch.empty_like(x), x.new_empty(x.shape[0])
-        call("flowlat_affine_forward", x, params, y, log_det)
+        call("flowlat_affine_forward", sizes(x), x, params, y, log_det)
         return y, log_det
 
     @staticmethod
@@ -48,13 +48,10 @@ class _Affine(torch.autograd.Function):
         x, params = ctx.saved_tensors
         grads = torch.empty_like(x), torch.empty_like(params)
         given = grad_y.contiguous(), grad_log_det.contiguous()
-        call("flowlat_affine_backward", x, params, *given, *grads)
+        call("flowlat_affine_backward", sizes(x), x, params, *given, *grads)
         return grads
 
 
-def call(function: str, x: Tensor, *others: Tensor) -> None:
-    """Run a function of the library on contiguous tensors, x first."""
-    batch = x.shape[0]
-    addresses = [tensor.data_ptr() for tensor in (x, *others)]
-    is_double = int(x.dtype == torch.float64)
-    getattr(library(), function)(batch, x.numel() // max(1, batch), *addresses, is_double)
+def sizes(x: Tensor) -> tuple[int, int]:
+    """The batch, and the numbers of a configuration."""
+    return x.shape[0], x.numel() // max(1, x.shape[0])

@@ -130,6 +130,12 @@ def library() -> ctypes.CDLL:
     return lib
 
 
+def call(function: str, sizes: Sequence[int], *tensors: Tensor) -> None:
+    """Run a function of the library on contiguous tensors, all of one dtype."""
+    addresses = [tensor.data_ptr() for tensor in tensors]
+    getattr(library(), function)(*sizes, *addresses, int(tensors[0].dtype == torch.float64))
+
+
 def peak_gflops(dtype: torch.dtype) -> float:
     """Measured multiply-add peak of one thread, from registers, in GFLOP/s."""
     return float(library().flowlat_peak_gflops(int(dtype == torch.float64)))

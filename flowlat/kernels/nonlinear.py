@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from flowlat.kernels.cpu import library
+from flowlat.kernels.cpu import call
 from flowlat.kernels.select import choose
 
 #: the most terms that the fused kernel takes
@@ -51,7 +51,8 @@ class _Nonlinear(torch.autograd.Function):
     def forward(ctx: Any, u: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(u, coefficients)
         f, d = torch.empty_like(u), u.new_empty(u.shape[1:])
-        call("flowlat_nonlinear_forward", u, coefficients, f, d)
+        sizes = *u.shape, coefficients.shape[1]
+        call("flowlat_nonlinear_forward", sizes, u, coefficients, f, d)
         return f, d
 
     @staticmethod
@@ -60,12 +61,6 @@ class _Nonlinear(torch.autograd.Function):
         u, coefficients = ctx.saved_tensors
         grads = torch.empty_like(u), torch.empty_like(coefficients)
         given = grad_f.contiguous(), grad_d.contiguous()
-        call("flowlat_nonlinear_backward", u, coefficients, *given, *grads)
+        sizes = *u.shape, coefficients.shape[1]
+        call("flowlat_nonlinear_backward", sizes, u, coefficients, *given, *grads)
         return grads
-
-
-def call(function: str, u: Tensor, coefficients: Tensor, *others: Tensor) -> None:
-    """Run a function of the library on contiguous tensors."""
-    sizes = *u.shape, coefficients.shape[1]
-    addresses = [tensor.data_ptr() for tensor in (u, coefficients, *others)]
-    getattr(library(), function)(*sizes, *addresses, int(u.dtype == torch.float64))
