@@ -39,7 +39,8 @@ def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     Returns the summary.
 
     Raises:
-        ConfigError, CheckpointError: an option or a checkpoint that cannot be used.
+        ConfigError: an option that cannot be used.
+        CheckpointError: a checkpoint that cannot be used.
         EnsembleError: what is in the folder is damaged, or cannot be written.
     """
     config = {**config, "observables": with_indispensable(config["observables"])}

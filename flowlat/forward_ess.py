@@ -23,7 +23,8 @@ def judge(checkpoint: Path, ensemble: Path, seed: int = 0) -> str:
     """ESS and log Z on as many samples of the flow as the ensemble has, and on the ensemble.
 
     Raises:
-        CheckpointError, EnsembleError: one that cannot be read, or of two theories.
+        CheckpointError: a checkpoint that cannot be read.
+        EnsembleError: an ensemble that cannot be read, or is of another theory.
     """
     content = read_checkpoint(checkpoint)
     config = content["flowlat"]["config"]

@@ -18,7 +18,7 @@ def plot_training(rows: Sequence[Mapping[str, str]], path: Path) -> None:
     figure = new_figure(9, 3.4)
     left, right = figure.subplots(1, 2)
     step, loss = series(rows, "loss")
-    left.plot(step, loss, color=BLUE, label="loss")
+    left.plot(step, loss, color=BLUE, marker=".", label="loss")
     measured, log_z = series(rows, "log_z")
     left.plot(measured, -log_z, color=ORANGE, ls="--", label="-log Z (estimate)")
     left.set_ylim(*without_start(loss))

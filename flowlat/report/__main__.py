@@ -7,7 +7,8 @@ from pathlib import Path
 
 from flowlat.cli import shorten
 from flowlat.errors import USER_ERRORS
-from flowlat.report.build import build
+from flowlat.report.build import build, write
+from flowlat.report.text import as_text
 from flowlat.report.watch import watch
 
 EXAMPLES = """
@@ -45,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for line in watch(options.run[0]):
                 print(line, flush=True)
         else:
-            print(f"Report: {shorten(str(build(options.run, out)))}")
+            page = build(options.run)
+            path = write(page, out)
+            print(f"{as_text(page.sections)}\n\nReport: {shorten(str(path))}")
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -12,7 +12,7 @@ from flowlat.report.correlator import correlator
 from flowlat.report.history import history
 from flowlat.report.html import pictures, render
 from flowlat.report.overview import observables, origin, overview
-from flowlat.report.page import Section
+from flowlat.report.page import Page, Section
 from flowlat.report.runs import Sampled, Study, Trained, read_run
 from flowlat.report.study import study
 from flowlat.report.theory import exact_values
@@ -20,8 +20,8 @@ from flowlat.report.training import training
 from flowlat.report.weights import weights
 
 
-def build(paths: Sequence[Path], out: Path) -> Path:
-    """Write report.html and the pictures, as PNG, into ``out``; the path of the page.
+def build(paths: Sequence[Path]) -> Page:
+    """The page of these run folders.
 
     Raises:
         ConfigError: a folder with nothing to report, or runs that have no page together.
@@ -42,7 +42,7 @@ def build(paths: Sequence[Path], out: Path) -> Path:
         sections += comparison(sampled)
     subtitle = sampled[0].ensemble.convention if sampled else "All values in lattice units."
     title = " and ".join(path.name or str(path.resolve().name) for path in paths)
-    return write(f"flowlat: {title}", subtitle, sections, out)
+    return Page(f"flowlat: {title}", subtitle, sections)
 
 
 def ensemble(run: Sampled) -> list[Section]:
@@ -59,11 +59,14 @@ def ensemble(run: Sampled) -> list[Section]:
     return [section for section in sections if section.blocks]
 
 
-def write(title: str, subtitle: str, sections: Sequence[Section], out: Path) -> Path:
-    """The files of a page, each written whole or not at all, the page last."""
+def write(page: Page, out: Path) -> Path:
+    """Write report.html and the pictures, as PNG, into ``out``; the path of the former.
+
+    Each is written whole or not at all, the page last.
+    """
     out.mkdir(parents=True, exist_ok=True)
     images = {}
-    for picture in pictures(sections):
+    for picture in pictures(page.sections):
         buffer = io.BytesIO()
         picture.figure.savefig(buffer, format="png", dpi=110)
         images[picture.name] = buffer.getvalue()
@@ -71,5 +74,5 @@ def write(title: str, subtitle: str, sections: Sequence[Section], out: Path) -> 
             partial.write_bytes(images[picture.name])
     path = out / "report.html"
     with replacing(path) as partial:
-        partial.write_text(render(title, subtitle, sections, images), encoding="utf-8")
+        partial.write_text(render(page, images), encoding="utf-8")
     return path

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from flowlat.report.page import Block, Listing, Picture, Section, Table, Text
+from flowlat.report.page import Block, Listing, Page, Picture, Section, Table, Text
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 68rem; margin: 2rem auto;
@@ -27,21 +27,19 @@ summary { cursor: pointer; }
 """
 
 
-def render(
-    title: str, subtitle: str, sections: Sequence[Section], images: Mapping[str, bytes]
-) -> str:
+def render(page: Page, images: Mapping[str, bytes]) -> str:
     """The whole page, all text escaped; ``images`` holds the PNG of every picture by its name."""
     body = "\n".join(
         f"<section>\n<h2>{escape(section.title)}</h2>\n"
         + "\n".join(_block(block, images) for block in section.blocks)
         + "\n</section>"
-        for section in sections
+        for section in page.sections
     )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f'<h1>{escape(title)}</h1>\n<p class="convention">{escape(subtitle)}</p>\n'
+        f"<title>{escape(page.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f'<h1>{escape(page.title)}</h1>\n<p class="convention">{escape(page.subtitle)}</p>\n'
         f"{body}\n</body>\n</html>\n"
     )
 

@@ -45,3 +45,11 @@ class Section(NamedTuple):
 
     title: str
     blocks: list[Block]
+
+
+class Page(NamedTuple):
+    """Sections under a title and a line that says what theory or units they are in."""
+
+    title: str
+    subtitle: str
+    sections: list[Section]

@@ -81,7 +81,8 @@ def _band(axes: Axes, group: Group, key: str, against: str, number: int) -> None
     x = [at[epoch] for epoch in epochs]
     colour = COLOURS[number % len(COLOURS)]
     style = "-" if number < len(COLOURS) else "--"
-    axes.plot(x, [median(v) for v in values], color=colour, ls=style, lw=1.4, label=group.label)
+    middle = [median(v) for v in values]
+    axes.plot(x, middle, color=colour, ls=style, lw=1.4, marker=".", ms=3, label=group.label)
     axes.fill_between(
         x, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.2, lw=0
     )

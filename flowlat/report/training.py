@@ -65,7 +65,7 @@ def learning(runs: Sequence[Trained], against: str) -> Picture:
         colour = COLOURS[number % len(COLOURS)]
         name = run.path.name or str(run.path)
         x, y = series(run.rows, "loss", against)
-        loss.plot(x, y, color=colour, label="loss" if single else name)
+        loss.plot(x, y, color=colour, marker=".", ms=3, label="loss" if single else name)
         limits.append(without_start(y))
         x, log_z = series(run.rows, "log_z", against)
         style = ORANGE if single else colour

@@ -7,7 +7,7 @@ import pytest
 from flowlat import draw as module
 from flowlat.draw import draw
 from flowlat.errors import EnsembleError
-from flowlat.report import build
+from flowlat.report import build, write
 from flowlat.report.columns import Column, Comparison, columns_of, flat, with_errors
 from flowlat.report.compare import comparison
 from flowlat.report.page import Table
@@ -92,7 +92,7 @@ def test_a_chain_of_proposals_is_two_columns(drawn):
 
 def test_the_page_of_several(drawn, tmp_path):
     drawn("a"), drawn("b", "proposals", seed=3)
-    build([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    write(build([tmp_path / "a", tmp_path / "b"]), tmp_path / "out")
     pictures = {path.stem: path.stat().st_size for path in (tmp_path / "out").glob("*.png")}
     assert set(pictures) == {"pulls", "two_point_ratio", "magnetization"}
     assert min(pictures.values()) > 5000
@@ -114,7 +114,7 @@ def test_another_theory_or_lattice_is_refused_in_one_line(changes, message, draw
     a, b = drawn("a"), drawn("b", action=action, lattice=lattice)
     expected = f"runs {a.path} and {b.path} cannot be compared: {message}"
     with pytest.raises(EnsembleError, match=expected.replace("[", r"\[").replace("]", r"\]")):
-        build([a.path, b.path], tmp_path / "out")
+        write(build([a.path, b.path]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -25,7 +25,9 @@ def test_one_run_is_reported_in_its_folder(tmp_path, capsys):
     folder = write_training(tmp_path / "a", [0.1])
     assert main([str(folder)]) == 0
     assert (folder / "report.html").exists()
-    assert capsys.readouterr().out == f"Report: {folder}/report.html\n"
+    shown = capsys.readouterr().out
+    assert shown.endswith(f"\n\nReport: {folder}/report.html\n")
+    assert "run  " in shown  # the head of its table
 
 
 def test_several_are_reported_in_report(tmp_path, monkeypatch):

@@ -8,10 +8,10 @@ from omegaconf import OmegaConf
 
 from flowlat import draw as module
 from flowlat.draw import draw
-from flowlat.report import build
+from flowlat.report import build, write
 from flowlat.report.build import ensemble
 from flowlat.report.html import render
-from flowlat.report.page import Listing, Section, Table, Text
+from flowlat.report.page import Listing, Page, Section, Table, Text
 from flowlat.report.runs import read_run
 from tests.fakes import walk_config
 from tests.helpers import CONF
@@ -40,7 +40,7 @@ def drawn(tmp_path_factory):
 
 
 def page(runs, out):
-    path = build(list(runs), out)
+    path = write(build(list(runs)), out)
     assert path == out / "report.html"
     assert not list(out.glob(".*.partial"))
     return path.read_text()
@@ -134,7 +134,7 @@ def test_a_run_too_short_for_errors(drawn):
 
 def test_text_is_escaped():
     section = Section("<h>", [Text("<a>"), Table(["<b>"], [["<c>"]], "<d>"), Listing("<e>", "<f>")])
-    text = render("<title>&", "<g>", [section], {})
+    text = render(Page("<title>&", "<g>", [section]), {})
     for letter in "abcdefg":
         assert f"<{letter}>" not in text
         assert f"&lt;{letter}&gt;" in text

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from flowlat.errors import ConfigError
-from flowlat.report import build
+from flowlat.report import build, write
 from flowlat.report.groups import grouped
 from flowlat.report.jobs import read_jobs
 from flowlat.report.page import Table
@@ -133,7 +133,7 @@ def test_a_curve_goes_on_where_a_seed_broke_off(tmp_path):
 
 
 def test_the_page_of_a_study(folder, tmp_path):
-    text = build([folder], tmp_path / "out").read_text()
+    text = write(build([folder]), tmp_path / "out").read_text()
     for name in ("study_epoch", "study_seconds"):
         assert (tmp_path / "out" / f"{name}.png").stat().st_size > 20_000
     assert text.count("data:image/png") == 2

@@ -3,7 +3,7 @@
 import pytest
 
 from flowlat.errors import ConfigError
-from flowlat.report import build
+from flowlat.report import build, write
 from flowlat.report.runs import read_run
 from flowlat.report.training import figures
 from tests.report.folders import write_training
@@ -13,7 +13,7 @@ PICTURES = {"learning_step", "learning_seconds"}
 
 @pytest.mark.parametrize("epochs", [[0.1], [0.1, 0.2], [0.1, 0.2, 0.4, 0.6, 0.7]])
 def test_a_training_is_drawn_however_short_it_is(epochs, tmp_path):
-    text = build([write_training(tmp_path / "a", epochs)], tmp_path).read_text()
+    text = write(build([write_training(tmp_path / "a", epochs)]), tmp_path).read_text()
     assert {path.stem for path in tmp_path.glob("*.png")} == PICTURES
     assert text.count("data:image/png") == 2
     assert "9.290(10)" in text
@@ -24,7 +24,7 @@ def test_several_trainings_are_drawn_over_each_other(tmp_path):
         write_training(tmp_path / name, [0.1, 0, 0.4], lam=lam)
         for name, lam in (("a", 8), ("b", 5))
     ]
-    text = build(folders, tmp_path / "out").read_text()
+    text = write(build(folders), tmp_path / "out").read_text()
     assert text.count("data:image/png") == 2
     assert str(folders[1]) in text
 
@@ -57,4 +57,4 @@ def test_a_training_without_an_epoch_is_refused(tmp_path):
     folder = write_training(tmp_path / "a", [0.1])
     (folder / "metrics.csv").write_text("epoch,step\n")
     with pytest.raises(ConfigError, match=f"RUN={folder}: metrics.csv has no epoch yet"):
-        build([folder], tmp_path / "out")
+        write(build([folder]), tmp_path / "out")
