@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from flowlat.cli import ERROR_FILE
+from flowlat.config import conf_dir
 from flowlat.errors import ConfigError
 from flowlat.report.runs import Trained, read_training, read_yaml
 
@@ -40,7 +41,7 @@ class Job(NamedTuple):
     def label(self, keys: set[str]) -> str:
         """Its overrides of ``keys``; a group is named by its option alone."""
         parts = [
-            value if "." not in key else f"{key}={value}"
+            value if (conf_dir() / key).is_dir() else f"{key}={value}"
             for key, value in self.overrides.items()
             if key in keys
         ]
@@ -102,5 +103,6 @@ def planned(folder: Path) -> list[dict[str, str]]:
 
 
 def as_dict(overrides: list[str]) -> dict[str, str]:
-    """["a=1", "+b=2"] -> {"a": "1", "+b": "2"}."""
-    return dict(override.split("=", 1) for override in overrides)
+    """["a=1", "+b=2", "~c"] -> {"a": "1", "+b": "2", "~c": ""}."""
+    parts = [override.partition("=") for override in overrides]
+    return {key: value for key, _, value in parts}

@@ -72,6 +72,20 @@ def test_a_label_has_what_varies(tmp_path):
     ]
 
 
+def test_a_group_is_named_by_its_option_and_a_flag_by_its_key(tmp_path):
+    sweep = write_multirun(tmp_path, "arch=conv,spline", "symmetrize=true", "~arch.block")
+    for number, arch in enumerate(("conv", "spline")):
+        overrides = (f"arch={arch}", "symmetrize=true", "~arch.block")
+        write_training(sweep / str(number), [0.2], overrides=overrides, number=number)
+    assert [g.label for g in grouped(read_jobs(sweep))] == ["conv", "spline"]
+    alone = write_multirun(tmp_path / "alone", "symmetrize=true,false", "~arch.block")
+    for number, flag in enumerate(("true", "false")):
+        overrides = (f"symmetrize={flag}", "~arch.block")
+        write_training(alone / str(number), [0.2], overrides=overrides, number=number)
+    labels = [g.label for g in grouped(read_jobs(alone))]
+    assert labels == ["symmetrize=True", "symmetrize=False"]
+
+
 def test_epochs_and_seconds_to_the_target(folder):
     conv, k1 = grouped(read_jobs(folder))[:2]
     # seeds at epochs 4, 3 and never: the median is 4, of as many seconds
