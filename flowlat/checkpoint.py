@@ -87,7 +87,7 @@ def flow_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
     """The flow's own state dict within a training checkpoint; empty unless all is plain tensors."""
     state = content.get("state_dict")
     if not isinstance(state, dict) or not all(
-        isinstance(name, str) and _is_plain(weight) for name, weight in state.items()
+        isinstance(name, str) and is_plain(weight) for name, weight in state.items()
     ):
         return {}
     prefix = "averaged.module." if any(k.startswith("averaged.") for k in state) else "flow."
@@ -145,7 +145,7 @@ def _check_paths(state: Any, depth: int = 4) -> None:
         raise ConfigError("callbacks: not allowed in a file")
 
 
-def _is_plain(weight: Any) -> bool:
+def is_plain(weight: Any) -> bool:
     """Whether it is numbers in memory: no sparse, quantized, nested or meta tensor."""
     return (
         isinstance(weight, torch.Tensor)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from flowlat.errors import ConfigError
+from flowlat.limits import ROWS, WORKERS, require_at_most
 from flowlat.schema import check, check_parameters, locate
 
 
@@ -91,6 +92,7 @@ class TrainConfig:
         require_seed(self.seed)
         if self.threads is not None:
             require_positive("threads", self.threads)
+            require_at_most(WORKERS, "threads", self.threads, f"threads={self.threads}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay={self.ema_decay}: must be between 0 and 1")
         if not self.checkpoint_minutes >= 0:
@@ -128,11 +130,14 @@ class SampleConfig:
             name = sampler_name(self.sampler)
             raise ValueError(f"ckpt_path=null: sampler={name} needs a trained flow")
         require_positive("n_samples", self.n_samples)
+        require_at_most(ROWS, "configurations", self.n_samples, f"n_samples={self.n_samples}")
         require_positive("batch_size", self.batch_size)
         require_positive("devices", self.devices)
+        require_at_most(WORKERS, "devices", self.devices, f"devices={self.devices}")
         require_seed(self.seed)
         if self.threads is not None:
             require_positive("threads", self.threads)
+            require_at_most(WORKERS, "threads", self.threads, f"threads={self.threads}")
 
 
 def sampler_name(node: dict[str, Any]) -> str:

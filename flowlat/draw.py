@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from flowlat.config import sampler_name
 from flowlat.ensemble import Ensemble, open_ensemble
-from flowlat.errors import USER_ERRORS, ConfigError
+from flowlat.errors import USER_ERRORS, ConfigError, TooLargeError
 from flowlat.files import write_json
 from flowlat.measure import build_observables, measure, with_indispensable
+from flowlat.memory import too_little
 from flowlat.plots import plot_ensemble
 from flowlat.pool import drafts, pick_devices
 from flowlat.provenance import provenance
@@ -70,6 +71,13 @@ def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         state = advance(sampler, draw_blocks, store, blocks, config["seed"], device)
     except USER_ERRORS:
         raise
+    except (RuntimeError, MemoryError) as error:
+        if not too_little(error):
+            raise
+        raise TooLargeError(
+            f"sampler={sampler_name(config['sampler'])}: too little memory on {device} for blocks "
+            f"of {sampler.rows} configurations"
+        ) from error
     except ValueError as error:  # of the sampler, or of what it drew
         name = sampler_name(config["sampler"])
         raise ConfigError(f"sampler={name} ckpt_path={config['ckpt_path']}: {error}") from error
@@ -97,7 +105,7 @@ def open_store(folder: Path, theory: Theory, sampler: Sampler, n: int) -> Store:
     """The blocks that are in the folder already: none, unless the run is to be resumed."""
     record = {key: value for key, value in theory.config.items() if key not in FREE}
     record["ckpt_path.sha256"] = theory.checkpoint_sha256
-    store = Store(folder, record, sampler.rows)
+    store = Store(folder, record, sampler.kind, sampler.rows, sampler.blank())
     if theory.config["resume"]:
         store.resume()
         store.require_at_most(n)

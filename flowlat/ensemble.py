@@ -45,6 +45,7 @@ from flowlat.files import replacing
 from flowlat.hdf5 import attribute, dataset, group, reading
 from flowlat.lattice import Lattice
 from flowlat.layout import parse_config, require_columns
+from flowlat.limits import COUNT
 from flowlat.observables import Observable
 from flowlat.samplers import chain_index, longest_rejection_run
 from flowlat.schema import check
@@ -106,7 +107,8 @@ class Ensemble:
         if not self.attribute("complete"):
             raise ValueError("not complete")
         sizes = (self.n, self.replicas, self.population)
-        if min(sizes) < 1 or self.n % self.population:
+        # rows are made up to whole steps of all replicas
+        if min(sizes) < 1 or self.n % self.population or self.replicas > max(self.n, COUNT):
             raise ValueError(f"rows, replicas and population are {sizes}")
 
     def __len__(self) -> int:

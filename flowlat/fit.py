@@ -3,14 +3,13 @@
 import errno
 import logging
 import signal
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import Trainer
 
-from flowlat.assembly import build_data, build_module, build_trainer, check_ensembles, check_trainer
+from flowlat.assembly import build_data, build_module, build_trainer, check_ensembles
 from flowlat.build import build_action, instantiate
 from flowlat.callbacks import Best, Evaluation
 from flowlat.checkpoint import load_flow
@@ -28,6 +27,7 @@ from flowlat.reference import Reference
 from flowlat.resume import find_start
 from flowlat.rng import Stream, generator
 from flowlat.threads import set_threads
+from flowlat.training_state import require_state
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +49,12 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         DivergedError, Interrupted, TooLargeError, WriteError: it ended before its time. The last
             checkpoint is whole.
     """
-    started = time.monotonic()
     set_threads(config["threads"], config["lattice"]["shape"], config["data"]["batch_size"])
-    check_trainer(config)
     check_ensembles(config)
     evaluation = instantiate(config, "evaluation", seed=config["seed"])
-    signals = Signals()
-    try:
-        with signals.taken():
+    signals = Signals(quiet=rank() > 0)
+    with signals.taken():  # to the end: SLURM ends the job that it is told to requeue
+        try:
             trainer = train(config, folder, evaluation, signals)
             if not trainer.is_global_zero:
                 return {}
@@ -66,20 +64,21 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
                 "n_samples": config["evaluation"]["n_samples"],
                 "epochs": trainer.current_epoch,
                 "steps": trainer.global_step,
-                "seconds": round(time.monotonic() - started, 3),
+                "seconds": round(cast(Any, trainer.lightning_module).seconds, 3),
                 **best_scores(trainer),
                 "checkpoint": str(checkpoint),
             }
             write_json(folder / "summary.json", summary)
             plot_training(read_metrics(folder / "metrics.csv"), folder / "training.png")
-    except Interrupted as error:
-        raise Interrupted(f"{error}; {farewell(error, config, folder)}", error.number) from error
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        raise WriteError(f"hydra.run.dir={folder}: {error.strerror}; {kept(folder)}") from error
-    finally:
-        finish_wandb()
+        except Interrupted as error:
+            words = farewell(error, config, folder)
+            raise Interrupted(f"{error}; {words}", error.number) from error
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            raise WriteError(f"hydra.run.dir={folder}: {error.strerror}; {kept(folder)}") from error
+        finally:
+            finish_wandb()
     return summary
 
 
@@ -93,6 +92,8 @@ def train(
     while True:
         module, data = build_module(config, record, rollbacks), build_data(config)
         trainer = build_trainer(config, folder, evaluation, signals)
+        if path is not None:
+            require_state(path, config, module, data, trainer)
         for logger in trainer.loggers:
             logger.log_hyperparams(record)
         try:

@@ -133,11 +133,11 @@ def _linked(file: h5py.File, name: str) -> Any:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Any error in the block becomes an EnsembleError in one line."""
+def reading(path: Path, known: type[Exception] = EnsembleError) -> Iterator[None]:
+    """Any error in the block, but for ``known`` ones, becomes an EnsembleError in one line."""
     try:
         yield
-    except EnsembleError:
+    except (EnsembleError, known):
         raise
     except ConfigError as error:
         raise EnsembleError(f"{path}: {error}") from error

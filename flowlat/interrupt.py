@@ -11,14 +11,16 @@ from typing import Any
 
 from flowlat.errors import Interrupted
 
-#: Ctrl-C; what a scheduler sends before it kills
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+#: Ctrl-C; what a scheduler sends before it kills, SIGUSR2 where submitit asked it to
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Signals:
-    """The first of ``SIGNALS`` that came. A second Ctrl-C ends at once."""
+    """The first of ``SIGNALS`` that came. A second Ctrl-C ends at once; the first one is answered,
+    unless ``quiet``."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
         self.received: signal.Signals | None = None
 
     @contextmanager
@@ -39,7 +41,7 @@ class Signals:
         if number == signal.SIGINT and self.received is not None:
             raise Interrupted("ended at once", number)
         self.received = self.received or signal.Signals(number)
-        if number == signal.SIGINT:  # no logging: it may be what was interrupted
+        if number == signal.SIGINT and not self.quiet:  # no logging: it may be what was interrupted
             os.write(2, b"\nending after this step; Ctrl-C again ends at once\n")
 
 

@@ -47,6 +47,35 @@ def require_columns(file: h5py.File, kind: str, n: int, shape: tuple[int, ...]) 
             raise ValueError(f"measured/{name}: not {n} rows of numbers")
 
 
+def columns_of(kind: str, record: dict[str, Any]) -> set[str]:
+    """The columns that a run of this config writes."""
+    measured = {f"measured/{name}" for name in record["observables"]}
+    return {*COLUMNS[kind], *measured, *(["phi"] if record["save_configs"] else [])}
+
+
+def require_part(
+    part: dict[str, np.ndarray], n: int, columns: set[str], state: dict[str, np.ndarray]
+) -> None:
+    """ValueError unless a block has n rows in its columns, and a state like this one after it."""
+    names = {f"rows/{name}" for name in columns} | {f"state/{name}" for name in state}
+    if part.keys() - {"seconds"} != names | {"record"}:
+        raise ValueError("not the columns of a block")
+    if not isinstance(json.loads(part["record"].tobytes()), dict):
+        raise ValueError("record: not a mapping")
+    for name in columns:
+        column = part[f"rows/{name}"]
+        if column.shape[:1] != (n,) or column.dtype not in types_of(name):
+            raise ValueError(f"rows/{name}: not {n} rows, or not of its type")
+        if not np.isfinite(column).all():
+            raise ValueError(f"rows/{name}: NaN or infinity")
+    for name, like in state.items():
+        value = part[f"state/{name}"]
+        if value.shape != like.shape or value.dtype != like.dtype:
+            raise ValueError(f"state/{name}: not of shape {like.shape}, or not of its type")
+        if np.isnan(value).any() or (value.dtype.kind == "i" and (value < like).any()):
+            raise ValueError(f"state/{name}: out of range")
+
+
 def types_of(name: str) -> tuple[Any, ...]:
     """The types of numbers that a column may have."""
     if name == "accepted":

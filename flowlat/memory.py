@@ -23,7 +23,11 @@ def advising(config: dict[str, Any], module: LitFlow, data: PriorDataModule) -> 
     try:
         yield
         return
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not too_little(error):
+            raise
+        # the memory of the machine itself is not to be tried out: the system kills who does
+        machine = not isinstance(error, torch.OutOfMemoryError)
         frames = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
         traceback.clear_frames(error.__traceback__)  # they hold what there was no more room for
     trainer: Any = data.trainer
@@ -32,11 +36,19 @@ def advising(config: dict[str, Any], module: LitFlow, data: PriorDataModule) -> 
         key, size, step = "evaluation.batch_size", config["evaluation"]["batch_size"], draw
     else:
         key, size, step = "data.batch_size", data.current_size() // trainer.world_size, train
+    given = config["data" if step is train else "evaluation"]["batch_size"]
+    if machine:
+        raise TooLargeError(f"{key}={given}: too little memory in this machine")
     fits = largest(lambda n: step(module.to(device), data, n), size)
     least = size // fits if fits else 0
-    given = config["data" if step is train else "evaluation"]["batch_size"]
     found = f"{key}={given // least} fits" if least else f"not even {key}=1 fits"
     raise TooLargeError(f"{key}={given}: too little memory on {device}; {found}")
+
+
+def too_little(error: Exception) -> bool:
+    """Whether an error says that a device, or the machine, has too little memory."""
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or "DefaultCPUAllocator: " in str(error)
 
 
 def largest(step: Callable[[int], None], size: int) -> int | None:

@@ -6,9 +6,11 @@ import os
 import signal
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -24,6 +26,8 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from flowlat.errors import USER_ERRORS, ConfigError, Interrupted, RankError
 from flowlat.interrupt import SIGNALS
 
+#: a warning of Lightning: but a job of one task starts its ranks without, as a login node does
+UNUSED_SRUN = ".*`srun`.*"
 #: seconds that the other ranks have to close their loggers once one of them has failed
 GRACE = 30.0
 
@@ -40,12 +44,14 @@ def started_elsewhere() -> ClusterEnvironment | None:
     Raises:
         ConfigError: SLURM was told so in a way that does not say which task is which.
     """
-    try:
-        for kind in (SLURMEnvironment, TorchElasticEnvironment):
-            if kind.detect() and (found := kind()).world_size() > 1:
-                return found
-    except RuntimeError as error:
-        raise ConfigError(str(error)) from error
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=UNUSED_SRUN)
+        try:
+            for kind in (SLURMEnvironment, TorchElasticEnvironment):
+                if kind.detect() and (found := kind()).world_size() > 1:
+                    return found
+        except RuntimeError as error:
+            raise ConfigError(str(error)) from error
     return None
 
 
@@ -75,8 +81,7 @@ def in_processes(
         "MASTER_PORT": find_free_network_port(),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // n)),
     }
-    # not fork: that breaks CUDA, and the threads of a process that has computed already
-    context = multiprocessing.get_context("spawn")
+    context = spawning()
     processes: list[BaseProcess] = []
     answers: list[Connection] = []
     process: BaseProcess
@@ -101,6 +106,14 @@ def in_processes(
         for process in processes:
             process.join(GRACE)
             process.kill()
+
+
+def spawning() -> SpawnContext:
+    """For new processes. Not fork: that breaks CUDA, and the threads of one that has computed."""
+    if multiprocessing.get_start_method(allow_none=True) == "loky":
+        # that of a worker of joblib, which they would be told to use, and do not know
+        multiprocessing.set_start_method("spawn", force=True)
+    return multiprocessing.get_context("spawn")
 
 
 def collect(answers: Sequence[Connection], processes: Sequence[BaseProcess]) -> Any:
@@ -129,7 +142,9 @@ def received_from(answer: Connection, process: BaseProcess) -> tuple[Any, Except
         return found
     except EOFError:
         process.join()
-        return None, RankError(f"{process.name} died, with code {process.exitcode}")
+        code = process.exitcode or 0
+        cause = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+        return None, RankError(f"{process.name} died, {cause}")
 
 
 def _rank(

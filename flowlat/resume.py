@@ -1,5 +1,6 @@
 """Where a training goes on, and whether it may."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,10 +48,24 @@ def find_start(config: dict[str, Any], folder: Path) -> Start:
         except CheckpointError as error:
             log.warning("%s; going on from what was written before it", error)
             continue
+        check_plain(content, path)
         check_resumable(content, config, folder)
         return Start(path, content["flowlat"]["rollbacks"])
     log.info("no checkpoint to go on from in %s: from the beginning", folder / "checkpoints")
     return Start()
+
+
+def check_plain(content: dict[str, Any], path: Path) -> None:
+    """Raise CheckpointError unless what is read of a checkpoint here is what flowlat writes."""
+    ours = content["flowlat"]
+    try:
+        json.dumps(ours["config"])
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"ckpt_path={path}: flowlat.config: not plain data") from error
+    counts = {"epoch": content.get("epoch"), "flowlat.rollbacks": ours.get("rollbacks")}
+    for name, value in counts.items():
+        if type(value) is not int or value < 0:
+            raise CheckpointError(f"ckpt_path={path}: {name}={value!r}: not a number of times")
 
 
 def check_resumable(content: dict[str, Any], config: dict[str, Any], folder: Path) -> None:

@@ -5,6 +5,7 @@ annotations the types.
 """
 
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -117,7 +118,9 @@ def accepts(hint: Any, value: Any) -> bool:
     if origin is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if origin is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        # 10^400 is an integer, and no floating-point number
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and (isinstance(value, float) or abs(value) <= sys.float_info.max)
     if origin is dict or hasattr(origin, "__dataclass_fields__"):
         return isinstance(value, dict)
     if origin is tuple and arguments and arguments[-1] is not ...:
@@ -146,7 +149,7 @@ def describe(hint: Any) -> str:
             names.append(words[member])
         elif get_origin(member) is tuple and get_args(member)[-1] is not ...:
             names.append(f"a list of {len(get_args(member))}")
-        elif member is dict or get_origin(member) is dict:
+        elif (get_origin(member) or member) is dict or hasattr(member, "__dataclass_fields__"):
             names.append("a mapping")
         elif plain_type(member):
             inner = get_args(member)[:1]

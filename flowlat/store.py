@@ -13,21 +13,25 @@ the same to the last bit.
 import io
 import json
 import logging
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
+from flowlat.archive import require_whole
 from flowlat.ensemble import FORMAT, Ensemble, open_ensemble
 from flowlat.errors import ConfigError, EnsembleError
 from flowlat.files import replacing
 from flowlat.hdf5 import create_dataset, creating, reading, set_attribute
+from flowlat.layout import columns_of, require_part
+from flowlat.samplers.base import State
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +45,17 @@ class Store:
     Args:
         folder: of the run.
         record: all that the blocks depend on, as plain data.
+        kind: of the ensemble.
         rows: configurations a block.
+        blank: what the state after a block has to look like.
     """
 
-    def __init__(self, folder: Path, record: dict[str, Any], rows: int):
+    def __init__(self, folder: Path, record: dict[str, Any], kind: str, rows: int, blank: State):
         self.folder, self.path, self.parts = folder, folder / "ensemble.h5", folder / "parts"
         self.rows = rows
         self.record = record
+        self.columns = columns_of(kind, record)
+        self.blank = {name: value.numpy() for name, value in blank.items()}
         #: blocks in all; blocks and rows in ensemble.h5; seconds it took to draw them
         self.n_blocks = self.n_merged = self.n_rows = 0
         self.seconds = 0.0
@@ -70,13 +78,22 @@ class Store:
         """
         if self.path.exists():
             with open_ensemble(self.path) as ensemble:
-                self.n_rows, self.n_merged = len(ensemble), ensemble.attribute("blocks")
-                self.n_blocks = self.n_merged - 1
-                self._take(_last_block(ensemble))
-                self.seconds = ensemble.attribute("seconds")
+                last = self._last_block(ensemble)
+                self._read_counts(ensemble)
+                self._take(last)
         while (part := self._read(self.n_blocks)) is not None:
             self._take(part)
             self.seconds = float(part["seconds"])
+
+    def _read_counts(self, ensemble: Ensemble) -> None:
+        blocks, seconds = ensemble.attribute("blocks"), ensemble.attribute("seconds")
+        with reading(ensemble.path):
+            if type(blocks) is not int or -(-len(ensemble) // self.rows) != blocks:
+                raise ValueError(f"blocks={blocks}: not those of {len(ensemble)} rows")
+            if type(seconds) is not float or not 0 <= seconds < math.inf:
+                raise ValueError(f"seconds={seconds}: out of range")
+        self.n_rows, self.n_merged, self.n_blocks = len(ensemble), blocks, blocks - 1
+        self.seconds = seconds
 
     def require_at_most(self, n: int) -> None:
         """Raise ConfigError if the run has more than n configurations already."""
@@ -124,6 +141,8 @@ class Store:
                     if name not in columns:
                         shape = (n, *values.shape[1:])
                         columns[name] = create_dataset(file, name, shape, values.dtype)
+                    if columns[name].shape[1:] != values.shape[1:]:
+                        raise EnsembleError(f"{self.folder}: {name} has several shapes")
                     columns[name][start:stop] = values[: stop - start]
                 start = stop
             create_dataset(file, "last_block", last.shape, last.dtype)[:] = last
@@ -137,7 +156,12 @@ class Store:
         return self.parts / f"{block:06d}.npz"
 
     def _take(self, part: Part) -> None:
-        """Count a block that is on the disk, if it is of this run."""
+        """Count a block that is on the disk."""
+        self._last = part
+        self.n_blocks += 1
+
+    def _require_ours(self, part: Part) -> None:
+        """Raise ConfigError if a block is of another run, ValueError if it is none at all."""
         theirs = flatten(json.loads(part["record"].tobytes()))
         ours = flatten(self.record)
         for key in [*ours, *theirs]:
@@ -146,8 +170,7 @@ class Store:
                     f"{key}={ours.get(key)}: the ensemble in {self.folder} has "
                     f"{key}={theirs.get(key)}"
                 )
-        self._last = part
-        self.n_blocks += 1
+        require_part(part, self.rows, self.columns, self.blank)
 
     def _read(self, block: int) -> Part | None:
         """A part, if there is one that can be read."""
@@ -155,10 +178,13 @@ class Store:
         if not path.exists():
             return None
         try:
-            part = _load(path)
-            if not {"record", "seconds"} <= part.keys():
-                raise ValueError("not a part")
+            with path.open("rb") as file:
+                part = self._load(file)
+            if not 0 <= part["seconds"] < math.inf:
+                raise ValueError("seconds: out of range")
             return part
+        except ConfigError:
+            raise
         except Exception as error:  # a damaged file may fail in any way
             log.warning("%s: damaged (%s), drawn again", path, type(error).__name__)
             return None
@@ -167,14 +193,28 @@ class Store:
         """The rows of every block, whole."""
         if self.n_merged:
             with open_ensemble(self.path) as ensemble:
-                last = _under("rows/", _last_block(ensemble))
+                last = _under("rows/", self._last_block(ensemble))
                 for start in range(0, (self.n_merged - 1) * self.rows, self.rows):
                     yield {name: ensemble.read(name, start, start + self.rows) for name in last}
             yield last
         for block in range(self.n_merged, self.n_blocks):
-            with reading(self._name(block)):
-                part = _load(self._name(block))
+            path = self._name(block)
+            with reading(path), path.open("rb") as file:
+                part = self._load(file)
             yield _under("rows/", part)
+
+    def _last_block(self, ensemble: Ensemble) -> Part:
+        packed = io.BytesIO(ensemble.read("last_block").tobytes())
+        with reading(ensemble.path, ConfigError):
+            return self._load(packed)
+
+    def _load(self, file: BinaryIO) -> Part:
+        """A block of this run; any error if it is none."""
+        require_whole(file)
+        with np.load(file, allow_pickle=False) as found:
+            part = dict(found)
+        self._require_ours(part)
+        return part
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -198,19 +238,9 @@ def flatten(node: Any, path: str = "") -> dict[str, Any]:
     return found
 
 
-def _last_block(ensemble: Ensemble) -> Part:
-    with reading(ensemble.path):
-        return _load(io.BytesIO(ensemble.read("last_block").tobytes()))
-
-
 def _save(file: IO[bytes], part: Part) -> None:
     arrays: Any = part
     np.savez(file, **arrays)
-
-
-def _load(file: Path | IO[bytes]) -> Part:
-    with np.load(file, allow_pickle=False) as found:
-        return dict(found)
 
 
 def _under(prefix: str, part: Part) -> Part:

@@ -9,10 +9,10 @@ PACKAGE = Path(flowlat.__file__).parent
 
 #: every module or subpackage may import only from lower levels (and from itself)
 LEVEL = {
+    "errors": -2,
     "limits": -1,
     **dict.fromkeys(
         [
-            "errors",
             "files",
             "rng",
             "provenance",
@@ -34,7 +34,9 @@ LEVEL = {
     **dict.fromkeys(["evaluation", "allowlist"], 7),
     **dict.fromkeys(["build", "data", "training", "loggers"], 8),
     **dict.fromkeys(["checkpoint", "ensemble", "measure", "memory"], 9),
-    **dict.fromkeys(["reference", "theory", "store", "summary", "cli", "resume"], 10),
+    **dict.fromkeys(
+        ["reference", "theory", "store", "summary", "cli", "resume", "training_state"], 10
+    ),
     **dict.fromkeys(["callbacks", "forward_ess", "pool"], 11),
     **dict.fromkeys(["draw", "assembly", "report"], 12),
     "fit": 13,

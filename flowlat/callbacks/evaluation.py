@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from flowlat.errors import DivergedError
 from flowlat.evaluation import proposals
+from flowlat.limits import NUMBERS, require_at_most
 from flowlat.loggers import Wandb
 from flowlat.metrics import LogWeights, forward_quality, quality
 from flowlat.reference import Reference, read_reference
@@ -46,6 +47,7 @@ class Evaluation(Callback):
         ):
             if value < 1:
                 raise ValueError(f"{name}={value}: must be at least 1")
+        require_at_most(NUMBERS, "log weights to keep", n_samples, f"n_samples={n_samples}")
         self.seed = seed
         self.n_samples = n_samples
         self.batch_size = batch_size

@@ -8,6 +8,7 @@ from torch import Tensor
 from flowlat.actions import Action
 from flowlat.flow import Flow
 from flowlat.lattice import Lattice, batch_fastest
+from flowlat.limits import BATCH, require_at_most
 from flowlat.samplers.base import Block, IndependentSampler, Kind, State
 from flowlat.samplers.checks import require_count, require_probability
 from flowlat.samplers.density import Density
@@ -81,6 +82,8 @@ class Annealed(IndependentSampler):
         resample_below: float | None = None,
     ):
         require_count(population=population, n_steps=n_steps, n_leapfrog=n_leapfrog)
+        asked = f"population={population}"
+        require_at_most(BATCH, "numbers in a block", population * lattice.volume, asked)
         require_probability(target_acceptance=target_acceptance)
         if resample_below is not None and not 0 < resample_below <= 1:
             raise ValueError(f"resample_below={resample_below}: must be in (0, 1]")
@@ -105,8 +108,11 @@ class Annealed(IndependentSampler):
             step_size = adapted(step_size, acceptance, self.target_acceptance)
             if i >= 0:
                 schedule.append(step_size)
+        return {**self.blank(), "step_size": torch.tensor(schedule, dtype=torch.float64)}
+
+    def blank(self) -> State:
         return {
-            "step_size": torch.tensor(schedule, dtype=torch.float64),
+            "step_size": torch.zeros(self.n_steps, dtype=torch.float64),
             "populations": torch.tensor(0),
             "resamplings": torch.tensor(0),
             "accepted": torch.tensor(0.0, dtype=torch.float64),

@@ -48,6 +48,10 @@ class Sampler(ABC):
     def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
         """The next block, and the state after it."""
 
+    @abstractmethod
+    def blank(self) -> State:
+        """The names, shapes and types of a state, and the least values of its integers."""
+
     def info(self, state: State) -> dict[str, float]:
         """What a summary says of the sampler beyond its config, such as a tuned step size."""
         return {}

@@ -2,12 +2,15 @@
 
 import math
 
+from flowlat.limits import COUNT, require_at_most
+
 
 def require_count(**values: int) -> None:
-    """Integers of at least 1."""
+    """Integers of at least 1, and no more than a sampler can mean."""
     for name, value in values.items():
         if value < 1:
             raise ValueError(f"{name}={value}: must be at least 1")
+        require_at_most(COUNT, "of them", value, f"{name}={value}")
 
 
 def require_positive(**values: float) -> None:

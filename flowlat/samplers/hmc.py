@@ -9,6 +9,7 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.lattice import Lattice, batch_fastest
+from flowlat.limits import BATCH, require_at_most
 from flowlat.samplers.base import Block, Kind, Sampler, State
 from flowlat.samplers.checks import require_count, require_positive, require_probability
 from flowlat.samplers.integrators import pick_integrator
@@ -74,6 +75,8 @@ class HMC(Sampler):
         thin: int = 1,
     ):
         require_count(replicas=replicas, thermalization=thermalization, block=block, thin=thin)
+        asked = f"replicas={replicas}, block={block}"
+        require_at_most(BATCH, "numbers in a block", replicas * block * lattice.volume, asked)
         require_positive(trajectory_length=trajectory_length)
         require_probability(target_acceptance=target_acceptance)
         self.lattice = lattice
@@ -108,12 +111,22 @@ class HMC(Sampler):
                 tuned.append(math.log(step_size))
         n_leapfrog = self._n_leapfrog(math.exp(sum(tuned) / len(tuned)))
         return {
+            **self.blank(),
             "phi": phi,
             "action": action,
             "step_size": torch.tensor(self.trajectory_length / n_leapfrog, dtype=torch.float64),
             "n_leapfrog": torch.tensor(n_leapfrog),
+        }
+
+    def blank(self) -> State:
+        zero = torch.tensor(0.0, dtype=torch.float64)
+        return {
+            "phi": zero.expand(self.replicas, *self.lattice.shape),
+            "action": zero.expand(self.replicas),
+            "step_size": zero,
+            "n_leapfrog": torch.tensor(1),
             "trajectories": torch.tensor(0),
-            "accepted": torch.tensor(0.0, dtype=torch.float64),
+            "accepted": zero,
         }
 
     def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:

@@ -43,8 +43,11 @@ class Hybrid(Sampler):
         self.rows = self.hmc.rows
 
     def start(self, generator: torch.Generator) -> State:
+        return {**self.blank(), **self.hmc.start(generator)}
+
+    def blank(self) -> State:
         none = torch.tensor(0.0, dtype=torch.float64)
-        return {**self.hmc.start(generator), "proposals": torch.tensor(0), "flow_accepted": none}
+        return {**self.hmc.blank(), "proposals": torch.tensor(0), "flow_accepted": none}
 
     def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
         return collect(self.advance, state, generator, self.hmc.block)

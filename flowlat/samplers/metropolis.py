@@ -5,6 +5,7 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.flow import Flow
+from flowlat.limits import BATCH, require_at_most
 from flowlat.samplers.base import Block, IndependentSampler, Kind, State
 
 
@@ -29,12 +30,17 @@ class Metropolis(IndependentSampler):
             raise ValueError(f"replicas={replicas}: must be at least 1")
         if batch_size < 1 or batch_size % replicas:
             raise ValueError(f"batch_size={batch_size}: must be a multiple of replicas={replicas}")
+        asked = f"batch_size={batch_size}"
+        require_at_most(BATCH, "numbers in a block", batch_size * flow.lattice.volume, asked)
         self.flow = flow
         self.action = action
         self.rows = batch_size
         self.replicas = replicas
 
     def start(self, generator: torch.Generator) -> State:
+        return self.blank()
+
+    def blank(self) -> State:
         return {
             "log_weight": torch.full((self.replicas,), -torch.inf, dtype=torch.float64),
             "started": torch.tensor(False),
