@@ -7,8 +7,10 @@ from omegaconf import DictConfig
 from flowlat.cli import one_line_errors, run_dir, sample_report
 from flowlat.config import SampleConfig, refuse_theory, validate
 from flowlat.draw import draw
+from flowlat.sweep import ended
 
 
+@ended
 @hydra.main(version_base="1.3", config_path="conf", config_name="sample")
 @one_line_errors
 def main(cfg: DictConfig) -> None:

@@ -6,8 +6,10 @@ from omegaconf import DictConfig
 from flowlat.cli import fit_report, one_line_errors, run_dir
 from flowlat.config import TrainConfig, validate
 from flowlat.launch import train
+from flowlat.sweep import ended
 
 
+@ended
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @one_line_errors
 def main(cfg: DictConfig) -> float | None:

@@ -47,12 +47,16 @@ def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfi
         logging.raiseExceptions = False  # of a log file on a full disk
         try:
             return task(cfg)
-        except (Interrupted, KeyboardInterrupt) as stop:
-            number = stop.number if isinstance(stop, Interrupted) else signal.SIGINT
-            if rank() == 0:
-                print(str(stop) or "interrupted", file=sys.stderr)
+        except (Interrupted, KeyboardInterrupt) as error:
+            stop = Interrupted("interrupted", signal.SIGINT)
+            if isinstance(error, Interrupted):
+                stop = error
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                note(stop)
+            elif rank() == 0:
+                print(stop, file=sys.stderr)
                 remove_if_unused(run_dir())
-            sys.exit(128 + number)
+            sys.exit(128 + stop.number)
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 note(error)

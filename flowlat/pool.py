@@ -1,6 +1,5 @@
 """Blocks of an independent sampler, drawn by several processes with a device each."""
 
-import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +12,7 @@ import torch
 
 from flowlat.errors import ConfigError, RankError
 from flowlat.measure import build_observables, measure
-from flowlat.ranks import end_with_parent
+from flowlat.ranks import end_with_parent, spawning
 from flowlat.rng import Stream, generator
 from flowlat.samplers.base import IndependentSampler, State
 from flowlat.theory import build_sampler, build_theory
@@ -39,7 +38,7 @@ def drafts(
         ValueError: what drawing and measuring raise.
         RankError: a process died.
     """
-    context = multiprocessing.get_context("spawn")
+    context = spawning()
     free = context.SimpleQueue()
     for device in devices:
         free.put(str(device))

@@ -1,5 +1,9 @@
 """A sampler of every kind that costs nothing: the driver, the store and the reader against it."""
 
+import itertools
+import math
+import os
+import signal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,7 +73,11 @@ class Walk(Sampler):
         self.fails_at = fails_at
 
     def start(self, generator: torch.Generator) -> State:
-        return {"phi": self._noise(generator), "n_blocks": torch.tensor(0)}
+        return {**self.blank(), "phi": self._noise(generator)}
+
+    def blank(self) -> State:
+        shape = (self.replicas, *self.lattice.shape)
+        return {"phi": torch.zeros(shape, dtype=torch.float64), "n_blocks": torch.tensor(0)}
 
     def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
         if state["n_blocks"] == self.fails_at:
@@ -137,6 +145,24 @@ def hungry(flow: Flow, action: Action, noise: Tensor, limit: int) -> tuple[Tenso
     if len(noise) > limit:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     return reverse_kl(flow, action, noise)
+
+
+_calls = itertools.count(1)
+
+
+def disturbed(flow: Flow, action: Action, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """The reverse KL, but for what DISTURB="RANK CALL WHAT" says: in that call on that rank "die",
+    "signal" (SIGUSR1 to the parent) or "nan"."""
+    loss, log_weight = reverse_kl(flow, action, noise)
+    rank, call, what = os.environ.get("DISTURB", "0 0 nothing").split()
+    if next(_calls) == int(call) and os.environ["RANK"] == rank:
+        if what == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif what == "signal":
+            os.kill(os.getppid(), signal.SIGUSR1)
+        elif what == "nan":
+            loss = loss * math.nan
+    return loss, log_weight
 
 
 def save_flow(path: Path, *names: str) -> Path:

@@ -20,7 +20,7 @@ from tests.helpers import ROOT
 from tests.test_resume import TINY, assert_same, everything
 
 NAMES = (*TINY, "checkpoint_minutes=100")
-SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 138}
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 138, signal.SIGUSR2: 140}
 #: all that srun tells a task; without NTASKS, what sbatch tells its script
 SLURM = {"JOB_ID": 7, "NTASKS": 1, "PROCID": 0, "LOCALID": 0, "NODEID": 0, "JOB_NAME": "train"}
 
@@ -96,7 +96,7 @@ def test_a_second_ctrl_c_ends_at_once():
             signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
 @pytest.mark.parametrize("srun", [True, False])
 def test_slurm_starts_the_job_again(number, srun, scontrol, signalled, command, monkeypatch):
     for name, value in SLURM.items():
@@ -131,6 +131,13 @@ def test_requeue_in_words(scontrol, tmp_path, monkeypatch):
     assert requeue() == "SLURM job 10_2 not requeued ()"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert requeue().startswith("SLURM job 10_2 not requeued ([Errno 2]")
+
+
+def test_only_one_of_several_ranks_answers_ctrl_c(capfd):
+    for quiet in (False, True):
+        with Signals(quiet).taken():
+            signal.raise_signal(signal.SIGINT)
+    assert capfd.readouterr().err.count("ending after this step") == 1
 
 
 def test_ctrl_c_before_the_training(command, tmp_path, monkeypatch):

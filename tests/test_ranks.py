@@ -2,14 +2,19 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from flowlat.errors import ConfigError, DivergedError, Interrupted, RankError
+from flowlat.files import replacing
 from flowlat.interrupt import Signals
 from flowlat.ranks import in_processes, started_elsewhere
+from tests.helpers import ROOT
 
 
 def fails_on_one(rank: int) -> None:
@@ -30,6 +35,19 @@ def waits_for_a_signal() -> None:
         while signals.received is None:
             time.sleep(0.01)
     raise Interrupted("heard", signals.received)
+
+
+def tells_and_sleeps(path: str) -> None:
+    with replacing(Path(path)) as partial:
+        partial.write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def look_for(number: int) -> None:
+    """A process, for a minute."""
+    for _ in range(6000):
+        os.kill(number, 0)
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -67,6 +85,23 @@ def test_signals_reach_the_ranks():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_ranks_end_with_a_parent_that_is_killed(tmp_path):
+    pid = tmp_path / "pid"
+    program = (
+        "import sys; from tests.test_ranks import in_processes, tells_and_sleeps;"
+        "in_processes(1, tells_and_sleeps, sys.argv[1])"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program, pid], cwd=ROOT)
+    while parent.poll() is None and not pid.exists():
+        time.sleep(0.01)
+    number = int(pid.read_text())
+    os.kill(number, 0)  # it is there
+    parent.kill()
+    parent.wait()
+    with pytest.raises(ProcessLookupError):
+        look_for(number)
+
+
 def test_who_started_this_process(monkeypatch):
     assert started_elsewhere() is None
     tasks = {"SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1", "SLURM_JOB_ID": "1234567"}
@@ -79,3 +114,11 @@ def test_who_started_this_process(monkeypatch):
     monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
     with pytest.raises(ConfigError, match="--ntasks-per-node=4"):
         started_elsewhere()
+
+
+def test_an_srun_that_is_not_used_is_no_matter(tmp_path, monkeypatch, recwarn):
+    """As on a login node, where a sweep is submitted."""
+    (tmp_path / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert started_elsewhere() is None
+    assert [str(warning.message) for warning in recwarn] == []

@@ -1,10 +1,13 @@
 """Multiruns of train.py: a job that fails takes no other down, whoever launches them."""
 
 import json
+import os
+import signal
 
 import pytest
 import yaml
 
+from flowlat.errors import Interrupted
 from flowlat.report.jobs import read_jobs
 
 SHORT = (
@@ -62,6 +65,58 @@ def test_a_search_for_the_highest_ess(command, tmp_path):
     best = yaml.safe_load((tmp_path / "sweep" / "optimization_results.yaml").read_text())
     assert best["best_value"] == max(found)
     assert best["best_params"] == {"arch": found[max(found)]}
+
+
+def test_a_job_of_joblib_that_is_killed(command, tmp_path, monkeypatch):
+    """As the system kills the process that takes too much memory: the others go on."""
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    monkeypatch.setenv("DISTURB", "0 1 die")
+    objectives = "objective._target_=tests.fakes.disturbed,flowlat.objectives.reverse_kl"
+    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=1")
+    done = command("train.py", "-m", "arch=conv", objectives, *SHORT, *launcher)
+    assert done.returncode == 1
+    assert "Sweep of 2 jobs, 1 finished:" in done.stdout
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("  sweep/")]
+    assert line.startswith("  sweep/0: objective._target_=tests.fakes.disturbed: failed: ")
+    assert "rank 0 died, by SIGKILL; no checkpoint was written yet" in line
+    assert "Traceback" not in done.stderr
+
+
+def test_a_search_in_which_no_trial_succeeds(command, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    search = ("hparams_search=optuna", "hydra.sweeper.params=null", "hydra.sweeper.n_trials=2")
+    done = command("train.py", "-m", *search, "arch=combconv_k3", "seed=1,2", *SHORT)
+    assert done.returncode == 1
+    assert "Sweep of 2 jobs, 0 finished:" in done.stdout
+    reason = "error: the sweep broke off: No trials are completed yet. (HYDRA_FULL_ERROR=1 shows"
+    assert reason in done.stderr
+    assert done.stderr.count(f"failed: {REASON}") == 2
+    assert "Traceback" not in done.stderr
+    assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+def test_a_sweep_that_broke_off_is_finished_by_the_same_command(command, tmp_path, monkeypatch):
+    """With its folder and resume=true: what has ended is kept, what is missing is run."""
+    names = ("-m", "arch=conv", "seed=1,2", *SHORT)
+
+    def interrupted(*_):
+        raise Interrupted("ended by SIGTERM", signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flowlat.fit.check_ensembles", interrupted)
+        stopped = command("train.py", *names)
+    assert stopped.returncode == 128 + signal.SIGTERM
+    assert "Sweep of 2 jobs, 0 finished:" in stopped.stdout
+    assert "job 1: seed=2: missing: it never started" in stopped.stderr
+    (job,) = read_jobs(tmp_path / "sweep")[:1]
+    assert job.status == "failed: ended by SIGTERM"
+    assert command("train.py", *names, "resume=true").returncode == 0
+    first = [job.run.summary for job in read_jobs(tmp_path / "sweep")]
+    again = command("train.py", *names, "resume=true")
+    assert "Sweep of 2 jobs, 2 finished:" in again.stdout
+    for before, job in zip(first, read_jobs(tmp_path / "sweep"), strict=True):
+        assert job.run.summary["ess"] == before["ess"]
+        assert job.run.summary["seconds"] > float(job.run.rows[-1]["seconds"])  # of both legs
 
 
 def test_a_job_that_runs_again_forgets_its_error(command, tmp_path):

@@ -31,6 +31,10 @@ class Wandb(WandbLogger):
     The summary holds the maximum of ESS and acceptance. The jobs of a multirun are one group, the
     date and time of its folder, each with its overrides as tags.
 
+    A run folder is one W&B run: a training that is resumed, or taken back after a divergence, goes
+    on with it. A row an epoch, at the step of the training, so that the steps of a run grow over
+    all its legs.
+
     ``offline`` needs neither an account nor a network; ``wandb sync`` sends the run later.
     Further options go to ``wandb.init``.
     """
@@ -40,8 +44,9 @@ class Wandb(WandbLogger):
             require_server()
         # wandb falls back to a temporary folder if its own is not there
         Path(save_dir).mkdir(parents=True, exist_ok=True)
-        settings = {"project": project, "offline": offline, **sweep(Path(save_dir)), **options}
-        super().__init__(save_dir=save_dir, log_model=False, **settings)
+        known = {**sweep(Path(save_dir)), **earlier(Path(save_dir))}
+        settings = {"project": project, "offline": offline, **known, **options}
+        super().__init__(save_dir=save_dir, log_model=False, experiment=open_run(), **settings)
         for name in CURVES:
             best = {"summary": "max"} if name in BEST else {}
             self.experiment.define_metric(name, step_metric="samples", **best)
@@ -51,7 +56,9 @@ class Wandb(WandbLogger):
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         again = {f"epochs/{name}": metrics[name] for name in CURVES if name in metrics}
-        super().log_metrics({**metrics, **again}, step)
+        row = {**metrics, **again, "trainer/global_step": step}
+        # not W&B's own count of rows, which begins anew in an offline run that goes on
+        self.experiment.log(row, step=step)
 
     @rank_zero_only
     def log_evaluation(self, log_weight: Tensor, phi: Tensor, step: int) -> None:
@@ -62,18 +69,31 @@ class Wandb(WandbLogger):
         row: dict[str, Any] = {"log_weight": wandb.Histogram(finite - finite.mean())}
         if phi.ndim == 2:
             row["configuration"] = wandb.Image(image(phi.cpu().numpy()), caption=bound(phi))
-        super().log_metrics(row, step)
+        self.experiment.log(row, step=step)
 
     def finalize(self, status: str) -> None:
+        """End the run after a success; else it stays open, for a rollback, until finish_wandb."""
         super().finalize(status)
-        self.experiment.finish(exit_code=0 if status == "success" else 1)
+        if status == "success":
+            self.experiment.finish(exit_code=0)
+
+
+def open_run() -> Any:
+    """The W&B run of this process that has not ended, if there is one."""
+    wandb: Any = sys.modules.get("wandb")
+    return wandb and wandb.run
 
 
 def finish_wandb() -> None:
     """End the run that an error left open: the next job of a sweep would go on with it."""
-    wandb: Any = sys.modules.get("wandb")
-    if wandb is not None and wandb.run is not None:
-        wandb.finish(exit_code=1)
+    if (run := open_run()) is not None:
+        run.finish(exit_code=1)
+
+
+def earlier(folder: Path) -> dict[str, str]:
+    """The id of the W&B run that an earlier leg of the training in a folder began."""
+    path = next(folder.glob("wandb/*run-*/run-*.wandb"), None)
+    return {"id": path.stem.removeprefix("run-")} if path else {}
 
 
 def sweep(folder: Path) -> dict[str, Any]:

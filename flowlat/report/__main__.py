@@ -21,6 +21,7 @@ examples:
   python -m flowlat.report outputs/DATE/TIME                  # a training
   python -m flowlat.report multirun/DATE/TIME                 # a study: which arch is first?
   python -m flowlat.report --watch outputs/DATE/TIME          # a line an epoch, as they come
+  python -m flowlat.report --watch multirun/DATE/TIME         # the same of all its jobs
 """
 
 
@@ -36,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, help="where to write (default: RUN, or ./report for several)"
     )
-    parser.add_argument("--watch", action="store_true", help="follow a training in the terminal")
+    parser.add_argument(
+        "--watch", action="store_true", help="follow a training or a multirun in the terminal"
+    )
     options = parser.parse_args(arguments)
     if options.watch and (len(options.run) > 1 or options.out):
         parser.error("--watch takes one RUN and writes nothing")

@@ -1,11 +1,14 @@
-"""A line for every epoch of a training that runs elsewhere."""
+"""A line for every epoch of a training, or of the jobs of a multirun, that runs elsewhere."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from flowlat.cli import ERROR_FILE
 from flowlat.errors import ConfigError
+from flowlat.report.jobs import planned
 from flowlat.report.runs import epochs, read_config
 
 #: seconds between two looks
@@ -13,26 +16,48 @@ INTERVAL = 1.0
 
 
 def watch(folder: Path, interval: float = INTERVAL) -> Iterator[str]:
-    """Lines, as the epochs come; ends when the run has left its summary.
+    """Lines, as the epochs come, of a training or of every job of a multirun, with its number; ends
+    when all have left their summary, or failed. A search ends by Ctrl-C.
 
     Raises:
         ConfigError: no such folder.
     """
     if not folder.is_dir():
         raise ConfigError(f"RUN={folder}: no such folder")
-    total = read_config(folder).get("trainer", {}).get("max_epochs", "?")
-    shown: list[dict[str, str]] = []
+    multirun = (folder / "multirun.yaml").exists()
+    expected = (len(planned(folder)) or math.inf) if multirun else 1
+    shown: dict[Path, list[dict[str, str] | str]] = {}
     while True:
+        runs = jobs(folder) if multirun else [folder]
         # looked for before the rows are: an epoch between the two is then not missed
-        ended = finished(folder)
-        rows = epochs(folder)
-        # a resumed run takes epochs back and writes them anew
-        for row in rows[common(shown, rows) :]:
-            yield line(row, total)
-        shown = rows
+        ended = len(runs) >= expected and all(map(finished, runs))
+        for run in runs:
+            now = events(run)
+            # a resumed run takes epochs back and writes them anew
+            fresh = now[common(shown.get(run, []), now) :]
+            total = read_config(run).get("trainer", {}).get("max_epochs", "?") if fresh else "?"
+            for event in fresh:
+                text = event if isinstance(event, str) else line(event, total)
+                yield f"job {run.name}  {text}" if multirun else text
+            shown[run] = now
         if ended:
             return
         time.sleep(interval)
+
+
+def jobs(folder: Path) -> list[Path]:
+    """The folders of the jobs of a multirun that have begun, by number."""
+    begun = (path.parent for path in folder.glob("*/.hydra") if path.parent.name.isdigit())
+    return sorted(begun, key=lambda path: int(path.name))
+
+
+def events(run: Path) -> list[dict[str, str] | str]:
+    """The epochs of a training until now, and why it failed, if it did."""
+    found: list[dict[str, str] | str] = [*epochs(run)]
+    error = run / ERROR_FILE
+    if error.exists():
+        found.append("failed: " + error.read_text().partition("\n")[0])
+    return found
 
 
 def common(before: Sequence[object], now: Sequence[object]) -> int:
@@ -41,7 +66,9 @@ def common(before: Sequence[object], now: Sequence[object]) -> int:
 
 
 def finished(folder: Path) -> bool:
-    """Whether there is a summary, and not of an earlier leg of the run."""
+    """Whether there is an error, or a summary that is not of an earlier leg of the run."""
+    if (folder / ERROR_FILE).exists():
+        return True
     summary, metrics = folder / "summary.json", folder / "metrics.csv"
     return (
         summary.exists() and metrics.exists() and summary.stat().st_mtime >= metrics.stat().st_mtime

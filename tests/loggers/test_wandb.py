@@ -12,8 +12,12 @@ import torch
 import yaml
 from google.protobuf.message import DecodeError
 
+from flowlat import compose
+from flowlat.config import TrainConfig, validate
+from flowlat.fit import fit
 from flowlat.loggers.wandb import PIXELS, Wandb, finish_wandb, image, sweep
 from tests.helpers import wandb_records
+from tests.test_resume import ROLLBACKS, TINY
 
 METRICS = {"loss": -1.0, "ess": 0.5, "acceptance": 0.6, "log_z": 2.0, "samples_per_second": 1e3}
 
@@ -24,9 +28,13 @@ def silent(monkeypatch):
 
 
 def logged(folder: Path, patience: float = 60.0) -> dict[str, list]:
-    """The records of the one run in a folder by their kind. W&B's own process writes them, and may
-    be behind."""
+    """The records of the one leg of a run in a folder by their kind."""
     (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    return records(path, patience)
+
+
+def records(path: Path, patience: float = 60.0) -> dict[str, list]:
+    """W&B's own process writes them, and may be behind."""
     end = time.monotonic() + patience
     while True:
         found: dict[str, list] = {}
@@ -37,6 +45,14 @@ def logged(folder: Path, patience: float = 60.0) -> dict[str, list]:
         if "exit" in found or time.monotonic() > end:
             return found
         time.sleep(0.05)
+
+
+def rows_of(found: dict[str, list]) -> list[dict]:
+    """The rows of a run: name -> value."""
+    return [
+        {"/".join(i.nested_key) or i.key: json.loads(i.value_json) for i in row.item}
+        for row in found["history"]
+    ]
 
 
 def write_job(folder: Path, mode: str = "MULTIRUN", *overrides: str) -> Path:
@@ -60,17 +76,11 @@ def test_panels_against_samples_and_epochs(tmp_path):
         assert axes[name].step_metric == "samples"
         assert axes[f"epochs/{name}"].step_metric == "epoch"
     assert {name for name, metric in axes.items() if metric.summary.max} == {"ess", "acceptance"}
-    rows = [
-        {"/".join(i.nested_key) or i.key: json.loads(i.value_json) for i in row.item}
-        for row in found["history"]
-    ]
-    curves = [row for row in rows if "ess" in row]
-    assert [row["samples"] for row in curves] == [640, 1280]
-    for row in curves:
+    rows = rows_of(found)  # one an epoch
+    assert [row["samples"] for row in rows] == [640, 1280]
+    assert [row["_step"] for row in rows] == [10, 20]
+    for row in rows:
         assert {f"epochs/{name}": value for name, value in METRICS.items()}.items() <= row.items()
-    pictures = [row for row in rows if "log_weight/values" in row]
-    assert len(pictures) == 2
-    for row in pictures:
         assert sum(row["log_weight/values"]) == 100
         assert (row["configuration/height"], row["configuration/width"]) == (4 * PIXELS, 6 * PIXELS)
         (file,) = tmp_path.glob(f"wandb/offline-run-*/files/{row['configuration/path']}")
@@ -83,6 +93,7 @@ def test_no_image_beyond_two_dimensions_and_weights_that_vanish(tmp_path):
     log_weight = torch.tensor([0.0, 1.0, -torch.inf])
     logger.log_evaluation(log_weight, torch.randn(4, 4, 4), step=1)
     logger.finalize("failed")
+    finish_wandb()
     found = logged(tmp_path)
     (row,) = found["history"]
     names = {"/".join(item.nested_key) or item.key for item in row.item}
@@ -118,6 +129,38 @@ def test_a_run_that_an_error_left_open_is_ended(tmp_path):
     assert wandb.run is None
     assert logged(tmp_path)["exit"][0].exit_code == 1
     finish_wandb()  # and nothing is to be done twice
+
+
+def test_a_training_that_goes_on_is_the_same_run(tmp_path):
+    """With the group, the tags and the panels; its steps grow on."""
+    folder = write_job(tmp_path / "2030-01-02" / "03-04-05" / "0", "MULTIRUN", "seed=1")
+    for steps in ((10, 20), (30,)):
+        logger = Wandb(str(folder), project="flowlat", offline=True)
+        for step in steps:
+            logger.log_metrics({**METRICS, "epoch": step / 10, "samples": 64.0 * step}, step=step)
+        logger.finalize("failed")
+        finish_wandb()
+        time.sleep(1.1)  # the name of a leg's folder has its second, which no program repeats
+    paths = sorted(folder.glob("wandb/offline-run-*/run-*.wandb"))
+    legs = [records(path) for path in paths]
+    assert len(legs) == 2
+    runs = [(r.run_id, r.run_group, list(r.tags)) for leg in legs for r in leg["run"]]
+    assert len({str(run) for run in runs}) == 1
+    assert runs[0][1:] == ("2030-01-02/03-04-05", ["seed=1"])
+    assert [row["_step"] for leg in legs for row in rows_of(leg)] == [10, 20, 30]
+    for leg in legs:
+        assert "samples" in {metric.step_metric for metric in leg["metric"]}
+
+
+def test_a_training_that_is_taken_back_is_one_run(tmp_path, monkeypatch, recwarn):
+    monkeypatch.setattr("flowlat.fit.plot_training", lambda rows, path: None)
+    wandb = ("logger=wandb", "logger.wandb.offline=true", f"logger.wandb.save_dir={tmp_path}")
+    fit(validate(compose([*TINY, *ROLLBACKS, *wandb]), TrainConfig), tmp_path)
+    found = logged(tmp_path)
+    assert [row["epoch"] for row in rows_of(found)] == [0, 1]
+    assert [row["_step"] for row in rows_of(found)] == [4, 8]
+    assert found["exit"][0].exit_code == 0
+    assert not [w for w in recwarn if "already in progress" in str(w.message)]
 
 
 def test_colours_are_symmetric_about_zero():

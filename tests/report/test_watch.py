@@ -12,7 +12,7 @@ from flowlat.loggers.table import COLUMNS
 from flowlat.report import watch
 from flowlat.report.__main__ import main
 from flowlat.report.watch import line
-from tests.report.folders import row, write_summary, write_training
+from tests.report.folders import row, write_multirun, write_summary, write_training
 
 
 def append(folder, *epochs):
@@ -83,6 +83,21 @@ def test_a_resumed_run_repeats_its_epochs(tmp_path):
     thread.start()
     assert next(lines).startswith("epoch 2/")
     thread.join()
+
+
+def test_the_jobs_of_a_multirun(tmp_path):
+    """One has ended, one is written to and fails, one begins later."""
+    sweep = write_multirun(tmp_path, "seed=1,2,3")
+    write_training(sweep / "0", [0.1])
+    second = write_training(sweep / "1", [0.1, 0.2], finished=False)
+    found = watch(sweep, interval=0.01)
+    begun = [" ".join(next(found).split()[:4]) for _ in range(3)]
+    assert begun == ["job 0 epoch 1/1", "job 1 epoch 1/2", "job 1 epoch 2/2"]
+    (second / "error.txt").write_text("no memory\nTraceback")
+    assert next(found) == "job 1  failed: no memory"
+    write_training(sweep / "2", [0.1])
+    assert next(found).startswith("job 2  epoch 1/1")
+    assert list(found) == []
 
 
 def test_no_such_folder(tmp_path):
