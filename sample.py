@@ -4,9 +4,10 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from flowlat.cli import one_line_errors, run_dir, sample_report
+from flowlat.cli import one_line_errors, run_dir
 from flowlat.config import SampleConfig, refuse_theory, validate
 from flowlat.draw import draw
+from flowlat.results import sample_report
 from flowlat.sweep import ended
 
 

@@ -3,9 +3,10 @@
 import hydra
 from omegaconf import DictConfig
 
-from flowlat.cli import fit_report, one_line_errors, run_dir
+from flowlat.cli import one_line_errors, run_dir
 from flowlat.config import TrainConfig, validate
 from flowlat.launch import train
+from flowlat.results import fit_report
 from flowlat.sweep import ended
 
 

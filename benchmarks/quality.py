@@ -25,10 +25,10 @@ from benchmarks.race import race
 from benchmarks.report import FOLDER, environment, fill
 from benchmarks.samplers import made
 from flowlat.checkpoint import read_checkpoint
-from flowlat.cli import measured
 from flowlat.config import SampleConfig, TrainConfig, compose, validate
 from flowlat.draw import draw
 from flowlat.fit import fit
+from flowlat.text import measured
 
 RESULTS = FOLDER / "results" / "quality"
 

@@ -13,23 +13,12 @@ from flowlat.cuda_graphs import with_cuda_graphs
 from flowlat.data import PriorDataModule
 from flowlat.errors import CheckpointError, ConfigError, EnsembleError
 from flowlat.interrupt import Signals
-from flowlat.limits import BATCH, COUNT, WORKERS, require_at_most
+from flowlat.limits import BATCH, require_at_most
 from flowlat.loggers import MetricsTable
 from flowlat.ranks import environment
 from flowlat.reference import read_reference, require_theory
 from flowlat.training import LitFlow
 
-PRECISIONS = (32, 64, "32", "64", "32-true", "64-true")
-#: what Lightning's Trainer takes and flowlat itself gives it, or what endless data have no use for
-OURS = (
-    *("callbacks", "logger", "plugins", "default_root_dir"),
-    *("fast_dev_run", "overfit_batches", "val_check_interval"),
-)
-#: options of the trainer that are counts, and their defaults; endless data need the first two
-COUNTS = {
-    **{"max_epochs": None, "limit_train_batches": None},
-    **{"accumulate_grad_batches": 1, "log_every_n_steps": 1},
-}
 #: the metrics whose best epoch is kept
 BEST = ("ess", "acceptance")
 
@@ -102,31 +91,6 @@ def check_batches(config: dict[str, Any], volume: int) -> None:
     size = evaluation["batch_size"]
     asked = f"evaluation.batch_size={size}"
     require_at_most(BATCH, "numbers in a batch", size * volume, asked)
-
-
-def check_trainer(config: dict[str, Any]) -> None:
-    """Raise ConfigError on an option of the trainer that it would take, but should not."""
-    for key in OURS:
-        if key in config["trainer"]:
-            raise ConfigError(f"trainer.{key}={config['trainer'][key]!r}: is not an option here")
-    for key, default in COUNTS.items():
-        value = config["trainer"].get(key, default)
-        if not isinstance(value, int) or value < 1:
-            raise ConfigError(f"trainer.{key}={value}: must be an integer of at least 1")
-        require_at_most(COUNT, "of them", value, f"trainer.{key}={value}")
-    strategy = str(config["trainer"].get("strategy"))
-    if any(how in strategy for how in ("spawn", "fork", "notebook")):
-        raise ConfigError(f"trainer.strategy={strategy}: ddp starts the processes that are needed")
-    for key in ("devices", "num_nodes"):
-        value = config["trainer"].get(key)
-        if str(value).strip().isdecimal():  # Lightning takes the text for the number
-            require_at_most(WORKERS, key, int(value), f"trainer.{key}={value}")
-    clip = config["trainer"].get("gradient_clip_val")
-    if clip is not None and clip < 0:
-        raise ConfigError(f"trainer.gradient_clip_val={clip}: must not be negative")
-    precision = config["trainer"].get("precision", 32)
-    if precision not in PRECISIONS:
-        raise ConfigError(f"trainer.precision={precision}: flows are trained in 32 or 64 bits")
 
 
 def build_trainer(

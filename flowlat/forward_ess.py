@@ -9,12 +9,12 @@ import torch
 
 from flowlat.build import build_action
 from flowlat.checkpoint import flow_of, read_checkpoint
-from flowlat.cli import fraction, table, with_error
 from flowlat.errors import USER_ERRORS
 from flowlat.evaluation import proposals
 from flowlat.metrics import ess, forward_ess, forward_log_z, log_z
 from flowlat.reference import read_reference, require_theory
 from flowlat.rng import Stream
+from flowlat.text import fraction, table, with_error
 
 BATCH_SIZE = 1024
 

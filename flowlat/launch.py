@@ -10,11 +10,11 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from flowlat.assembly import check_trainer
 from flowlat.build import instantiate
 from flowlat.errors import ConfigError, RankError
 from flowlat.fit import fit, kept
 from flowlat.ranks import UNUSED_SRUN, in_processes, rank, started_elsewhere
+from flowlat.trainer import check_trainer
 
 
 def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         ConfigError: devices that do not fit the processes, or that cannot train this flow.
         RankError: a process died.
     """
-    check_trainer(config)
+    check_trainer(config["trainer"])
     with quiet():
         trainer = instantiate(config, "trainer", logger=False)
     n, nodes, outside = trainer.num_devices, trainer.num_nodes, started_elsewhere()

@@ -12,9 +12,9 @@ from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from flowlat.cli import number, shorten, table
 from flowlat.errors import ConfigError
 from flowlat.report.jobs import Job, read_jobs, varying
+from flowlat.text import number, shorten, table
 
 #: set, Hydra raises what launcher and sweeper raise; else it prints that and ends the program
 RAISE = "HYDRA_FULL_ERROR"

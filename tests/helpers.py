@@ -13,12 +13,13 @@ import torch
 from omegaconf import OmegaConf
 
 from flowlat import build_flow, compose
-from flowlat.assembly import build_module, build_trainer, check_trainer
+from flowlat.assembly import build_module, build_trainer
 from flowlat.build import instantiate
 from flowlat.config import TrainConfig, validate
 from flowlat.couplings import Continuous
 from flowlat.flow import Flow
 from flowlat.interrupt import Signals
+from flowlat.trainer import check_trainer
 from flowlat.training import LitFlow
 
 ROOT = Path(__file__).parents[1]
@@ -88,7 +89,7 @@ def gradient(objective: Any, flow: Flow, action: Any, noise: torch.Tensor) -> to
 def build_everything(names: list[str], folder: Path) -> LitFlow:
     """Build all that ``train.py NAMES`` would, up to the first step."""
     config = validate(compose(names), TrainConfig)
-    check_trainer(config)
+    check_trainer(config["trainer"])
     module = build_module(config, {})
     evaluation = instantiate(config, "evaluation", seed=config["seed"])
     trainer = build_trainer(config, folder, evaluation, Signals())

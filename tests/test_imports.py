@@ -22,6 +22,8 @@ LEVEL = {
             "schedulers",
             "threads",
             "archive",
+            "text",
+            "trainer",
         ],
         0,
     ),
@@ -35,7 +37,8 @@ LEVEL = {
     **dict.fromkeys(["build", "data", "training", "loggers"], 8),
     **dict.fromkeys(["checkpoint", "ensemble", "measure", "memory"], 9),
     **dict.fromkeys(
-        ["reference", "theory", "store", "summary", "cli", "resume", "training_state"], 10
+        ["reference", "theory", "store", "summary", "cli", "results", "resume", "training_state"],
+        10,
     ),
     **dict.fromkeys(["callbacks", "forward_ess", "pool"], 11),
     **dict.fromkeys(["draw", "assembly", "report"], 12),

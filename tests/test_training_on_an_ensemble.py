@@ -43,7 +43,7 @@ def test_resume_is_the_uninterrupted_run(objective, hmc, command, tmp_path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(Evaluation, "on_train_epoch_end", power_cut)
-        assert command("train.py", *names, "hydra.run.dir=part").returncode == 1
+        assert command("train.py", *names, "hydra.run.dir=part").returncode == 2
     done = command("train.py", *names, "resume=true", "hydra.run.dir=part")
     assert done.returncode == 0, done.stderr
     whole, part = (

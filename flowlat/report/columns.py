@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from flowlat.cli import with_error
 from flowlat.report.overview import SUSPICIOUS
 from flowlat.report.page import Table
 from flowlat.report.runs import Sampled
+from flowlat.text import with_error
 
 #: value and error by name; element t of a vector goes by ``name(t)``
 Values = dict[str, tuple[float, float]]

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from matplotlib.ticker import MaxNLocator
 
-from flowlat.cli import with_error
 from flowlat.estimates import chain_estimate, weighted_estimate
 from flowlat.plots import BLUE, GREEN, ORANGE, finish, new_figure, points
 from flowlat.report.cosh import CoshFit, Plateau
 from flowlat.report.page import Block, Picture, Table, Text
 from flowlat.report.runs import Sampled
 from flowlat.statistics import Estimate
+from flowlat.text import with_error
 
 #: values and errors
 Vector = tuple[np.ndarray, np.ndarray]

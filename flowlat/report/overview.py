@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from flowlat.cli import with_error
 from flowlat.exact import Known
 from flowlat.report.page import Block, Listing, Table, Text
 from flowlat.report.runs import Sampled
 from flowlat.summary import LOPSIDED
+from flowlat.text import with_error
 
 #: a pull beyond this is worth a second look
 SUSPICIOUS = 3.5

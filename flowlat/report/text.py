@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from flowlat.cli import table
 from flowlat.report.page import Section, Table, Text
+from flowlat.text import table
 
 
 def as_text(sections: Iterable[Section]) -> str:
