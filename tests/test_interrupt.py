@@ -314,7 +314,7 @@ def test_too_little_memory_for_an_evaluation(command, monkeypatch):
 def test_a_gpu_that_is_not_there(command, tmp_path):
     done = command("train.py", *TINY[:3], "trainer=gpu", "hydra.run.dir=run")
     assert done.returncode == 2
-    assert last_line(done).startswith("error: trainer: ")
+    assert last_line(done).startswith("error: trainer.accelerator=gpu: PyTorch finds no GPU; ")
     assert not (tmp_path / "run").exists()
 
 
