@@ -4,11 +4,12 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from flowlat.cli import one_line_errors, run_dir
-from flowlat.config import SampleConfig, refuse_theory, validate
-from flowlat.draw import draw
-from flowlat.results import sample_report
-from flowlat.sweep import ended
+from flowlat.config.compose import refuse_theory, validate
+from flowlat.config.schemas import SampleConfig
+from flowlat.runs.cli import one_line_errors, run_dir
+from flowlat.runs.results import sample_report
+from flowlat.runs.sweep import ended
+from flowlat.sampling.draw import draw
 
 
 @ended

@@ -3,11 +3,12 @@
 import hydra
 from omegaconf import DictConfig
 
-from flowlat.cli import one_line_errors, run_dir
-from flowlat.config import TrainConfig, validate
-from flowlat.launch import train
-from flowlat.results import fit_report
-from flowlat.sweep import ended
+from flowlat.config.compose import validate
+from flowlat.config.schemas import TrainConfig
+from flowlat.runs.cli import one_line_errors, run_dir
+from flowlat.runs.results import fit_report
+from flowlat.runs.sweep import ended
+from flowlat.training.launch import train
 
 
 @ended

@@ -24,11 +24,12 @@ import torch
 from benchmarks.race import race
 from benchmarks.report import FOLDER, environment, fill
 from benchmarks.samplers import made
-from flowlat.checkpoint import read_checkpoint
-from flowlat.config import SampleConfig, TrainConfig, compose, validate
-from flowlat.draw import draw
-from flowlat.fit import fit
-from flowlat.text import measured
+from flowlat.config.checkpoint import read_checkpoint
+from flowlat.config.compose import compose, validate
+from flowlat.config.schemas import SampleConfig, TrainConfig
+from flowlat.sampling.draw import draw
+from flowlat.training.fit import fit
+from flowlat.utils.formatting import measured
 
 RESULTS = FOLDER / "results" / "quality"
 

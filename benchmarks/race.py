@@ -7,12 +7,13 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from benchmarks.report import environment
-from flowlat.assembly import build_data, build_module
-from flowlat.build import instantiate
-from flowlat.config import TrainConfig, compose, validate
-from flowlat.evaluation import proposals
-from flowlat.metrics import ess
-from flowlat.rng import Stream
+from flowlat.analysis.importance import ess
+from flowlat.config.build import instantiate
+from flowlat.config.compose import compose, validate
+from flowlat.config.schemas import TrainConfig
+from flowlat.flows.proposals import proposals
+from flowlat.training.build import build_data, build_module
+from flowlat.utils.rng import Stream
 
 #: what is trained, the ESS to reach, steps between measurements
 RUNNERS = {

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import save
-from flowlat.config import SampleConfig, TrainConfig, compose, validate
-from flowlat.draw import draw
-from flowlat.fit import fit
+from flowlat.config.compose import compose, validate
+from flowlat.config.schemas import SampleConfig, TrainConfig
+from flowlat.sampling.draw import draw
+from flowlat.training.fit import fit
 
 #: the observables whose slowest counts
 OBSERVABLES = ("abs_magnetization", "chi2", "action_density")

@@ -31,12 +31,12 @@ from benchmarks.machine import peak_gflops, peak_memory_mb, reset_peak_memory
 from benchmarks.report import FOLDER, save
 from flowlat.actions import Phi4
 from flowlat.archs import combconv
-from flowlat.cuda_graphs import GraphedObjective
-from flowlat.flow import PushforwardFlow
+from flowlat.flows.flow import PushforwardFlow
 from flowlat.kernels import available_kernels
 from flowlat.lattice import Lattice
 from flowlat.objectives import reverse_kl
 from flowlat.priors import Normal
+from flowlat.training.cuda_graphs import GraphedObjective
 
 HIDDEN = (8, 8)
 PUBLISHED = "published"

@@ -2,9 +2,9 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from flowlat.build import build_flow
-from flowlat.checkpoint import load_flow
-from flowlat.config import compose
+from flowlat.config.build import build_flow
+from flowlat.config.checkpoint import load_flow
+from flowlat.config.compose import compose
 
 try:
     __version__ = version("flowlat")

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import torch
 
-from flowlat.build import build_action
-from flowlat.checkpoint import flow_of, read_checkpoint
-from flowlat.errors import USER_ERRORS
-from flowlat.evaluation import proposals
-from flowlat.metrics import ess, forward_ess, forward_log_z, log_z
-from flowlat.reference import read_reference, require_theory
-from flowlat.rng import Stream
-from flowlat.text import fraction, table, with_error
+from flowlat.analysis.importance import ess, forward_ess, forward_log_z, log_z
+from flowlat.config.build import build_action
+from flowlat.config.checkpoint import flow_of, read_checkpoint
+from flowlat.ensemble.reference import read_reference, require_theory
+from flowlat.flows.proposals import proposals
+from flowlat.runs.console import table
+from flowlat.utils.errors import USER_ERRORS
+from flowlat.utils.formatting import fraction, with_error
+from flowlat.utils.rng import Stream
 
 BATCH_SIZE = 1024
 

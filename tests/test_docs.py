@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 import flowlat
 from flowlat import compose
 from flowlat.lattice import Lattice
-from tests.helpers import ROOT
+from tests.support.helpers import ROOT
 
 PAGES = sorted(
     path

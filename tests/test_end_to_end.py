@@ -17,9 +17,9 @@ from torch import Tensor
 
 from flowlat import load_flow
 from flowlat.ensemble import open_ensemble
-from flowlat.loggers.table import COLUMNS
+from flowlat.runs.metrics import COLUMNS
 from flowlat.samplers import longest_rejection_run
-from tests.helpers import ROOT, run, wandb_records
+from tests.support.helpers import ROOT, run, wandb_records
 
 TINY = (
     "lattice.shape=[4,4]",
@@ -29,6 +29,8 @@ TINY = (
     "trainer.limit_train_batches=100",
     "evaluation.n_samples=1024",
 )
+FAKES = "tests.support.fakes"
+
 #: a step or two, where what is learnt does not matter
 SHORT = (*TINY, "trainer.limit_train_batches=4", "evaluation.n_samples=64")
 
@@ -363,7 +365,7 @@ def test_another_checkpoint_is_another_ensemble(trained, command, tmp_path):
 
 
 def test_observables_of_the_users_own(command, tmp_path):
-    names = small_run("hmc", None, "n_samples=150", "+observables.m4._target_=tests.fakes.Mean")
+    names = small_run("hmc", None, "n_samples=150", f"+observables.m4._target_={FAKES}.Mean")
     done = command("sample.py", *names, "+observables.m4.power=4", "hydra.run.dir=a")
     assert done.returncode == 0, done.stderr
     summary = read_json(tmp_path / "a" / "summary.json")
@@ -487,8 +489,11 @@ def test_damaged_foreign_and_hostile_checkpoints(script, key, trained, command, 
         (["batch_size=9", "sampler.replicas=2"], ["sampler: batch_size=9", "replicas=2"]),
         (["ckpt_path=null"], ["ckpt_path=null: sampler=metropolis needs a trained flow"]),
         (["sampler=hmc", "sampler.replicas=0"], ["sampler: replicas=0"]),
-        (["+observables.x._target_=tests.fakes.Wrong"], ["observables.x: measures [1024, 4, 4]"]),
-        (["+observables.x._target_=tests.fakes.Infinite"], ["measured/x: NaN or infinity"]),
+        (
+            [f"+observables.x._target_={FAKES}.Wrong"],
+            ["observables.x: measures [1024, 4, 4]"],
+        ),
+        ([f"+observables.x._target_={FAKES}.Infinite"], ["measured/x: NaN or infinity"]),
         (["+observables.x._target_=flowlat.actions.Free", "+observables.x.m2=1"], ["not an obs"]),
     ],
 )

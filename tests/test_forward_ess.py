@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from flowlat import draw as module
-from flowlat.draw import draw
+from flowlat.analysis.importance import ess, forward_ess, forward_log_z, log_z
 from flowlat.forward_ess import main
-from flowlat.metrics import ess, forward_ess, forward_log_z, log_z
-from tests.fakes import save_flow, walk_config
+from flowlat.sampling import draw as module
+from flowlat.sampling.draw import draw
+from tests.support.fakes import save_flow, walk_config
 
 REPLICAS, VOLUME, VARIANCE = 8, 16, 1.25
 LOG_Z = 3.0

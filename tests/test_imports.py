@@ -1,4 +1,4 @@
-"""Data goes one way: an import may only point to what lies before."""
+"""Data goes one way: a room imports only from those before it."""
 
 import ast
 from pathlib import Path
@@ -7,64 +7,34 @@ import flowlat
 
 PACKAGE = Path(flowlat.__file__).parent
 
-#: every module or subpackage may import only from lower levels (and from itself)
-LEVEL = {
-    "errors": -2,
-    "limits": -1,
-    **dict.fromkeys(
-        [
-            "files",
-            "rng",
-            "provenance",
-            "lattice",
-            "statistics",
-            "plots",
-            "schedulers",
-            "threads",
-            "archive",
-            "text",
-            "trainer",
-        ],
-        0,
-    ),
-    **dict.fromkeys(["kernels", "actions", "spectrum", "modes", "hdf5", "schema", "interrupt"], 1),
-    **dict.fromkeys(["nets", "ranks", "observables", "priors", "exact", "layout"], 2),
-    **dict.fromkeys(["couplings", "estimates"], 3),
-    **dict.fromkeys(["archs", "flow"], 4),
-    **dict.fromkeys(["objectives", "samplers"], 5),
-    **dict.fromkeys(["metrics", "config", "cuda_graphs"], 6),
-    **dict.fromkeys(["evaluation", "allowlist"], 7),
-    **dict.fromkeys(["build", "data", "training", "loggers"], 8),
-    **dict.fromkeys(["checkpoint", "ensemble", "measure", "memory"], 9),
-    **dict.fromkeys(
-        ["reference", "theory", "store", "summary", "cli", "results", "resume", "training_state"],
-        10,
-    ),
-    **dict.fromkeys(["callbacks", "forward_ess", "pool"], 11),
-    **dict.fromkeys(["draw", "assembly", "report"], 12),
-    "fit": 13,
-    **dict.fromkeys(["launch", "sweep", "validate"], 14),
-}
+ROOMS = [
+    *("utils", "lattice", "kernels", "actions", "priors", "nets", "observables", "bijections"),
+    *("archs", "flows", "config", "samplers", "objectives", "analysis", "ensemble", "runs"),
+    *("report", "training", "sampling", "validate"),
+]
+#: what lies loose in the root: what one imports, and commands (python -m flowlat.NAME)
+LOOSE = {"__init__.py", "forward_ess.py"}
 
 
-def part(module: str) -> str:
-    return module.split(".")[1]
-
-
-def imports(path: Path) -> set[str]:
+def imported(path: Path) -> set[str]:
+    """The rooms that a file imports from."""
     nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)]
-    return {part(n.module) for n in nodes if n.module and n.module.startswith("flowlat.")}
+    return {n.module.split(".")[1] for n in nodes if (n.module or "").startswith("flowlat.")}
 
 
 def test_no_import_runs_backwards():
-    for path in PACKAGE.rglob("*.py"):
-        own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if own == "__init__":
-            continue
-        for other in imports(path) - {own}:
-            assert LEVEL[other] < LEVEL[own], f"{path.name} ({own}) imports {other}"
+    for number, room in enumerate(ROOMS):
+        for path in (PACKAGE / room).rglob("*.py"):
+            assert imported(path) <= set(ROOMS[: number + 1]), path
 
 
-def test_every_part_has_a_level():
-    parts = {p.name.removesuffix(".py") for p in PACKAGE.iterdir() if p.suffix in ("", ".py")}
-    assert parts - {"__init__", "__pycache__", "conf"} == set(LEVEL)
+def test_everything_is_in_a_room():
+    assert {path.name for path in PACKAGE.glob("*.py")} == LOOSE
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert rooms == set(ROOMS)
+
+
+def test_no_folder_is_crowded():
+    for folder in {path.parent for path in PACKAGE.rglob("*.py")}:
+        files = [path for path in folder.iterdir() if path.is_file()]
+        assert len(files) <= 12, folder

@@ -1,3 +1,5 @@
+"""The theories: S[phi] and its force."""
+
 from flowlat.actions.base import Action
 from flowlat.actions.free import Free
 from flowlat.actions.phi4 import Phi4

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flowlat.couplings import (
+from flowlat.bijections import (
     Affine,
     Bijection,
     Composition,

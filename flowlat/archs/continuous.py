@@ -1,6 +1,6 @@
 """A continuous flow between maps of each site."""
 
-from flowlat.couplings import Bijection, Composition, Continuous, SinhArcsinh, Spectral
+from flowlat.bijections import Bijection, Composition, Continuous, SinhArcsinh, Spectral
 from flowlat.lattice import Lattice
 
 
@@ -15,7 +15,7 @@ def continuous(
     Args:
         n_steps: Runge-Kutta steps of the ODE in training.
         channels: pairs of filters with a nonlinearity between them, see
-            :class:`flowlat.couplings.Continuous`.
+            :class:`flowlat.bijections.Continuous`.
         equivariant: commutes with phi -> -phi.
     """
     return Composition(

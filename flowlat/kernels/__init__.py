@@ -10,9 +10,9 @@
 """
 
 from flowlat.kernels.affine import affine
-from flowlat.kernels.nonlinear import nonlinear
+from flowlat.kernels.continuous.nonlinear import nonlinear
 from flowlat.kernels.select import KERNELS, available_kernels, stencil_stack
-from flowlat.kernels.spec import ACTIVATIONS, StencilSpec
+from flowlat.kernels.stencil.spec import ACTIVATIONS, StencilSpec
 
 __all__ = [
     "ACTIVATIONS",

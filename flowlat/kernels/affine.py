@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from flowlat.kernels.cpu import call
 from flowlat.kernels.select import choose
+from flowlat.kernels.stencil.cpu import call
 
 
 def affine(x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:

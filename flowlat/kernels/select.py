@@ -12,9 +12,9 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from flowlat.kernels.reference import reference_stack
-from flowlat.kernels.spec import StencilSpec, check_stack
-from flowlat.kernels.torch_path import torch_stack
+from flowlat.kernels.stencil.reference import reference_stack
+from flowlat.kernels.stencil.spec import StencilSpec, check_stack
+from flowlat.kernels.stencil.torch_path import torch_stack
 
 log = logging.getLogger("flowlat")
 
@@ -86,7 +86,7 @@ def choose(device: str, dtype: torch.dtype) -> str:
 
 @cache
 def _cpu() -> ModuleType:
-    return importlib.import_module("flowlat.kernels.cpu")
+    return importlib.import_module("flowlat.kernels.stencil.cpu")
 
 
 @cache
@@ -102,7 +102,7 @@ def _cpu_error() -> str | None:
 @cache
 def _triton() -> ModuleType | None:
     """The Triton kernels, where that module is there and finds its device."""
-    if importlib.util.find_spec("flowlat.kernels.triton_stencil") is None:
+    if importlib.util.find_spec("flowlat.kernels.stencil.triton_stencil") is None:
         return None
-    module = importlib.import_module("flowlat.kernels.triton_stencil")
+    module = importlib.import_module("flowlat.kernels.stencil.triton_stencil")
     return module if module.available() else None

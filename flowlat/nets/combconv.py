@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from flowlat.kernels import KERNELS, StencilSpec, available_kernels, stencil_stack
 from flowlat.lattice import Lattice, Parity
-from flowlat.limits import LAYERS, NUMBERS, require_at_most
 from flowlat.nets.base import Net
+from flowlat.utils.limits import LAYERS, NUMBERS, require_at_most
 
 
 class CombConvNet(Net):

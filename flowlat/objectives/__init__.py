@@ -1,3 +1,5 @@
+"""What a training makes small."""
+
 from flowlat.objectives.base import Objective
 from flowlat.objectives.forward_kl import ForwardKL
 from flowlat.objectives.mixture import Mixture

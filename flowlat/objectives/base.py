@@ -5,7 +5,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from flowlat.actions import Action
-from flowlat.flow import Flow
+from flowlat.flows.flow import Flow
 
 
 class Objective(Protocol):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action
-from flowlat.flow import Flow
+from flowlat.flows.flow import Flow
 from flowlat.objectives.reverse_kl import reverse_kl
 
 

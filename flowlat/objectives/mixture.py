@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from flowlat.actions import Action
-from flowlat.flow import Flow
+from flowlat.flows.flow import Flow
 from flowlat.objectives.path_gradient import path_gradient
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action
-from flowlat.flow import Flow
+from flowlat.flows.flow import Flow
 from flowlat.lattice import sum_sites
 
 

@@ -1,3 +1,5 @@
+"""What is measured on configurations, and derived from the averages."""
+
 from flowlat.observables.action_density import ActionDensity
 from flowlat.observables.base import Configurations, Observable
 from flowlat.observables.binder import Binder

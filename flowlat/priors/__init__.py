@@ -1,3 +1,5 @@
+"""Where flows start: noise pushed to a field of known density."""
+
 from flowlat.priors.base import Prior
 from flowlat.priors.free_field import FreeField
 from flowlat.priors.normal import Normal

@@ -5,16 +5,17 @@ import math
 import torch
 from torch import Tensor, nn
 
-from flowlat.lattice import Lattice, filter_modes
+from flowlat.lattice import Lattice
+from flowlat.lattice.fourier import filter_modes
+from flowlat.lattice.spectrum import Spectrum
 from flowlat.priors.base import Prior, log_standard_normal
-from flowlat.spectrum import Spectrum
 
 
 class FreeField(Prior):
     """z = F^-1[ a(k) F eps ] + shift, with eps white and a(k) > 0 a function of khat^2 alone.
 
     log a(k) = -1/2 log(2 (khat^2 + M^2)) + a learnable smooth function, zero at the start
-    (:class:`flowlat.spectrum.Spectrum`): the free propagator of a learnable mass, and its
+    (:class:`flowlat.lattice.spectrum.Spectrum`): the free propagator of a learnable mass, and its
     corrections. log r(z) = log N(eps; 0, 1) - sum_k log a(k). Nothing refers to the volume, so the
     parameters transfer between lattices of the same d. ``shift`` is where a learnable constant
     field starts; None leaves it out (and the prior even).

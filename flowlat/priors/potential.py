@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from flowlat.lattice import Lattice, sum_sites
-from flowlat.limits import NUMBERS, require_at_most
 from flowlat.priors.base import Prior
+from flowlat.utils.limits import NUMBERS, require_at_most
 
 # three-point Gauss-Legendre nodes and weights on [0, 1]
 NODES = (0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15))

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from flowlat.errors import USER_ERRORS
 from flowlat.report.build import build, write
-from flowlat.report.text import as_text
+from flowlat.report.page.text import as_text
 from flowlat.report.watch import watch
-from flowlat.text import shorten
+from flowlat.runs.console import shorten
+from flowlat.utils.errors import USER_ERRORS
 
 EXAMPLES = """
 A RUN is a folder of sample.py, of train.py, or of a multirun of train.py. Of several samplings

@@ -4,20 +4,20 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from flowlat.errors import ConfigError
-from flowlat.files import replacing
-from flowlat.report.chain import chain
-from flowlat.report.compare import comparison
-from flowlat.report.correlator import correlator
-from flowlat.report.history import history
-from flowlat.report.html import pictures, render
-from flowlat.report.overview import observables, origin, overview
-from flowlat.report.page import Page, Section
-from flowlat.report.runs import Sampled, Study, Trained, read_run
-from flowlat.report.study import study
-from flowlat.report.theory import exact_values
+from flowlat.report.compare.compare import comparison
+from flowlat.report.compare.theory import exact_values
+from flowlat.report.ensemble.chain import chain
+from flowlat.report.ensemble.correlator import correlator
+from flowlat.report.ensemble.history import history
+from flowlat.report.ensemble.overview import observables, origin, overview
+from flowlat.report.ensemble.weights import weights
+from flowlat.report.page.blocks import Page, Section
+from flowlat.report.page.html import pictures, render
+from flowlat.report.sweep.study import study
 from flowlat.report.training import training
-from flowlat.report.weights import weights
+from flowlat.runs.folders import Sampled, Study, Trained, read_run
+from flowlat.utils.errors import ConfigError
+from flowlat.utils.files import replacing
 
 
 def build(paths: Sequence[Path]) -> Page:

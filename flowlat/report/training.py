@@ -3,11 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flowlat.errors import ConfigError
-from flowlat.plots import BLUE, COLOURS, ORANGE, finish, new_figure, series, without_start
-from flowlat.report.page import Picture, Section, Table
-from flowlat.report.runs import Trained
-from flowlat.text import with_error
+from flowlat.report.page.blocks import Picture, Section, Table
+from flowlat.report.page.plots import (
+    BLUE,
+    COLOURS,
+    ORANGE,
+    finish,
+    new_figure,
+    series,
+    without_start,
+)
+from flowlat.runs.folders import Trained
+from flowlat.utils.errors import ConfigError
+from flowlat.utils.formatting import with_error
 
 AXES = {"step": "training step", "seconds": "seconds"}
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from flowlat.cli import ERROR_FILE
-from flowlat.errors import ConfigError
-from flowlat.report.jobs import planned
-from flowlat.report.runs import epochs, read_config
+from flowlat.runs.cli import ERROR_FILE
+from flowlat.runs.folders import epochs, read_config
+from flowlat.runs.jobs import planned
+from flowlat.utils.errors import ConfigError
 
 #: seconds between two looks
 INTERVAL = 1.0

@@ -1,3 +1,5 @@
+"""Markov chains and weighted populations: a state in, a state and a block out."""
+
 from flowlat.samplers.annealed import Annealed
 from flowlat.samplers.base import Block, IndependentSampler, Sampler, State
 from flowlat.samplers.hmc import HMC

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action
-from flowlat.flow import Flow
+from flowlat.flows.flow import Flow
 from flowlat.lattice import Lattice, batch_fastest
-from flowlat.limits import BATCH, require_at_most
 from flowlat.samplers.base import Block, IndependentSampler, Kind, State
 from flowlat.samplers.checks import require_count, require_probability
 from flowlat.samplers.density import Density
@@ -24,6 +23,7 @@ from flowlat.samplers.trajectory import (
     propose,
     select,
 )
+from flowlat.utils.limits import BATCH, require_at_most
 
 #: particles of the pilot population, and moves it makes at the start of the path to tune itself
 PILOT, WARM_UP = 64, 50

@@ -2,7 +2,7 @@
 
 import math
 
-from flowlat.limits import COUNT, require_at_most
+from flowlat.utils.limits import COUNT, require_at_most
 
 
 def require_count(**values: int) -> None:

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor
 
-from flowlat.flow import Flow
+from flowlat.flows.flow import Flow
 from flowlat.samplers.density import Density
 
 

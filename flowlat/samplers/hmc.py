@@ -9,7 +9,6 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.lattice import Lattice, batch_fastest
-from flowlat.limits import BATCH, require_at_most
 from flowlat.samplers.base import Block, Kind, Sampler, State
 from flowlat.samplers.checks import require_count, require_positive, require_probability
 from flowlat.samplers.integrators import pick_integrator
@@ -23,6 +22,7 @@ from flowlat.samplers.trajectory import (
     random_length,
     select,
 )
+from flowlat.utils.limits import BATCH, require_at_most
 
 #: a trajectory of more steps means that no step size is accepted
 MAX_STEPS = 10_000

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action
-from flowlat.flow import Flow
+from flowlat.flows.flow import Flow
 from flowlat.samplers.base import Block, Kind, Sampler, State
 from flowlat.samplers.checks import require_count
 from flowlat.samplers.flow_density import FlowDensity

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action, Free
-from flowlat.lattice import Lattice, filter_modes, sum_sites
+from flowlat.lattice import Lattice, sum_sites
+from flowlat.lattice.fourier import filter_modes
 from flowlat.samplers.density import Density
 
 Potential = Callable[[Tensor], Tensor]

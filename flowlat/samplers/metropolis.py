@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action
-from flowlat.flow import Flow
-from flowlat.limits import BATCH, require_at_most
+from flowlat.flows.flow import Flow
 from flowlat.samplers.base import Block, IndependentSampler, Kind, State
+from flowlat.utils.limits import BATCH, require_at_most
 
 
 class Metropolis(IndependentSampler):

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from flowlat.lattice import Lattice, batch_fastest, filter_modes, sum_sites
+from flowlat.lattice import Lattice, batch_fastest, sum_sites
+from flowlat.lattice.fourier import filter_modes
 from flowlat.samplers.checks import require_positive
 
 

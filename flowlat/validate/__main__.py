@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flowlat.errors import USER_ERRORS
-from flowlat.files import write_json
-from flowlat.provenance import provenance
-from flowlat.text import table, with_error
+from flowlat.runs.console import table
+from flowlat.utils.errors import USER_ERRORS
+from flowlat.utils.files import write_json
+from flowlat.utils.formatting import with_error
+from flowlat.utils.provenance import provenance
 from flowlat.validate.cases import Case, cases
 from flowlat.validate.ensembles import checks
 from flowlat.validate.judge import THRESHOLD, Check, largeness, overall, verdict

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from flowlat import exact
+from flowlat.analysis import exact
 from flowlat.lattice import Lattice
-from flowlat.report.columns import Values, flat
+from flowlat.report.compare.columns import Values, flat
 from flowlat.validate.published import M2, TABLE
 
 #: what is compared where everything is known

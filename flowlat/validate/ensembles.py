@@ -4,12 +4,13 @@ from pathlib import Path
 
 import torch
 
-from flowlat.build import build_flow
-from flowlat.config import SampleConfig, TrainConfig, compose, validate
-from flowlat.draw import draw
-from flowlat.fit import fit
-from flowlat.report.columns import Values, flat
-from flowlat.rng import Stream, generator
+from flowlat.config.build import build_flow
+from flowlat.config.compose import compose, validate
+from flowlat.config.schemas import SampleConfig, TrainConfig
+from flowlat.report.compare.columns import Values, flat
+from flowlat.sampling.draw import draw
+from flowlat.training.fit import fit
+from flowlat.utils.rng import Stream, generator
 from flowlat.validate.cases import Case
 from flowlat.validate.judge import Check
 

@@ -7,7 +7,7 @@ errors. The connected susceptibilities are those of Albergo et al., arXiv:1904.1
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from flowlat.report.columns import Values
+from flowlat.report.compare.columns import Values
 
 M2 = -4.0
 

@@ -7,7 +7,7 @@ import torch
 
 from flowlat.actions import Free
 from flowlat.lattice import Lattice
-from tests.helpers import SHAPES
+from tests.support.helpers import SHAPES
 
 SHAPES_TOO = [*SHAPES.values(), [5], [3, 2]]
 

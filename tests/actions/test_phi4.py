@@ -6,7 +6,7 @@ import torch
 
 from flowlat.actions import Free, Phi4
 from flowlat.lattice import batch_fastest
-from tests.helpers import SHAPES
+from tests.support.helpers import SHAPES
 
 
 def by_hand(phi, m2, lam):

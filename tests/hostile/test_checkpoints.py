@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from flowlat import load_flow
-from flowlat.errors import CheckpointError
-from tests.hostile.files import contents, everything, nothing_happens, save
+from flowlat.utils.errors import CheckpointError
+from tests.support.files import contents, everything, nothing_happens, save
 
 GROUPS = ("lattice", "action", "prior", "arch")
 TOUCH = {"_target_": "os.system", "command": "touch executed"}
@@ -51,12 +51,28 @@ NAMES = (
     *("os.system", "builtins.eval", "builtins.exec", "builtins.open", "subprocess.Popen"),
     *("torch.load", "torch.hub.load", "pickle.loads", "shutil.rmtree", "importlib.import_module"),
     *("hydra.utils.instantiate", "hydra.utils.get_class", "hydra.utils.get_method", "antigravity"),
-    *("flowlat.checkpoint.torch.hub.load", "flowlat.checkpoint.read_checkpoint", "flowlat.fit.fit"),
-    *("flowlat.cli.shutil.rmtree", "flowlat.nets.base.__builtins__", "flowlat.report.__main__"),
-    *("flowlat.lattice", "flowlat.lattice.math.prod", "flowlat.lattice.torch.os.system"),
-    *("flowlat.lattice.sum_sites", "flowlat.lattice.Lattice.__init__", "flowlat.lattice.Sequence"),
+    *(
+        "flowlat.config.checkpoint.torch.hub.load",
+        "flowlat.config.checkpoint.read_checkpoint",
+        "flowlat.training.fit.fit",
+    ),
+    *(
+        "flowlat.runs.cli.shutil.rmtree",
+        "flowlat.nets.base.__builtins__",
+        "flowlat.report.__main__",
+    ),
+    *(
+        "flowlat.lattice",
+        "flowlat.lattice.geometry.math.prod",
+        "flowlat.lattice.geometry.torch.os.system",
+    ),
+    *(
+        "flowlat.lattice.sum_sites",
+        "flowlat.lattice.Lattice.__init__",
+        "flowlat.lattice.geometry.Sequence",
+    ),
     *("flowlat.lattice.Lattice.require_checkerboard", "flowlat.lattice.Lattice.__class__"),
-    *("flowlat.lattice.__loader__", "flowlat.lattice.__builtins__.eval"),
+    *("flowlat.lattice.geometry.__loader__", "flowlat.lattice.geometry.__builtins__.eval"),
     *("flowlat.actions", "flowlat.actions.Action", "flowlat.actions.base.ABC"),
     *("flowlat.actions.phi4.sum_neighbours", "flowlat.actions.phi4.torch", "flowlat.actions.phi4"),
     *("flowlat.actions.Phi4.force", "flowlat.actions.Phi4.__subclasses__"),
@@ -71,7 +87,7 @@ NAMES = (
         "flowlat.archs.combconv.checkerboards",
         "flowlat.archs.combconv.Composition",
     ),
-    *("flowlat.couplings.Composition", "flowlat..actions.Phi4", ".flowlat.actions.Phi4", ""),
+    *("flowlat.bijections.Composition", "flowlat..actions.Phi4", ".flowlat.actions.Phi4", ""),
     *("flowlat.actions.Phi4 ", "flowlat.actions.Phi4\n", "flowlat.actions:Phi4", "os.system\0"),
     *("flowlat.actions.\uff30hi4", "flowlat.actions.Phi4;os.system", "${oc.env:HOME}", "???"),
     *(None, 3, True, 1.5, ["os.system"], TOUCH),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.hostile.files import contents, save
 from tests.hostile.test_checkpoints import PAYLOADS, TOUCH
+from tests.support.files import contents, save
 
 
 def other_target(content):

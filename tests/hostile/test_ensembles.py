@@ -10,17 +10,17 @@ import h5py
 import numpy as np
 import pytest
 
-from flowlat import draw as module
-from flowlat.assembly import build_data, check_ensembles
-from flowlat.draw import draw
 from flowlat.ensemble import open_ensemble
-from flowlat.errors import USER_ERRORS, EnsembleError
 from flowlat.forward_ess import main as forward_ess
 from flowlat.report.__main__ import main as report
-from tests.fakes import save_flow, walk_config
-from tests.hostile.files import nothing_happens
+from flowlat.sampling import draw as module
+from flowlat.sampling.draw import draw
+from flowlat.training.build import build_data, check_ensembles
+from flowlat.utils.errors import USER_ERRORS, EnsembleError
+from tests.ensemble.test_reader import HOSTILE, attribute, everything, link, replace
 from tests.hostile.test_checkpoints import PAYLOADS, TOUCH
-from tests.test_ensemble import HOSTILE, attribute, everything, link, replace
+from tests.support.fakes import save_flow, walk_config
+from tests.support.files import nothing_happens
 
 N, SHAPE = 100, (2, 4)
 
@@ -170,7 +170,14 @@ def test_a_hostile_ensemble_is_refused(way, run):
 
 
 TARGETS = (
-    *("os.system", "builtins.eval", "flowlat.ensemble.open_ensemble", "flowlat.fit.fit", "", "???"),
+    *(
+        "os.system",
+        "builtins.eval",
+        "flowlat.ensemble.open_ensemble",
+        "flowlat.training.fit.fit",
+        "",
+        "???",
+    ),
     *("flowlat.actions.phi4.torch.os.system", "flowlat.actions.Action", "${oc.env:HOME}", None, 3),
     TOUCH,
 )

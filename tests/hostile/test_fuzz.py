@@ -10,14 +10,14 @@ import shutil
 
 import pytest
 
-from flowlat import draw as module
 from flowlat import load_flow
-from flowlat.draw import draw
 from flowlat.ensemble import open_ensemble
-from flowlat.errors import CheckpointError, EnsembleError
-from tests.fakes import walk_config
-from tests.hostile.files import contents, everything, nothing_happens, save
-from tests.test_ensemble import everything as everything_in
+from flowlat.sampling import draw as module
+from flowlat.sampling.draw import draw
+from flowlat.utils.errors import CheckpointError, EnsembleError
+from tests.ensemble.test_reader import everything as everything_in
+from tests.support.fakes import walk_config
+from tests.support.files import contents, everything, nothing_happens, save
 
 N = int(os.environ.get("FLOWLAT_FUZZ", "500"))
 SEED = int(os.environ.get("FLOWLAT_FUZZ_SEED", random.randrange(2**32)))

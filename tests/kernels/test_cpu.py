@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from flowlat.kernels import StencilSpec, available_kernels, build, cpu, stencil_stack
+from flowlat.kernels import StencilSpec, available_kernels, stencil_stack
+from flowlat.kernels import compile as build
+from flowlat.kernels.stencil import cpu
 
 needs_compiler = pytest.mark.skipif(
     "cpu" not in available_kernels(), reason="no C++ compiler on this machine"

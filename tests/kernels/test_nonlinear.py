@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flowlat.kernels import available_kernels
-from flowlat.kernels.nonlinear import MOST_TERMS, nonlinear, nonlinear_reference
+from flowlat.kernels.continuous.nonlinear import MOST_TERMS, nonlinear, nonlinear_reference
 
 
 def given(batch, terms, dtype=torch.float64):

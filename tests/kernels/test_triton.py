@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from flowlat.kernels import ACTIVATIONS, StencilSpec
-from flowlat.kernels import triton_stencil as ts
-from flowlat.kernels.reference import reference_stack
+from flowlat.kernels.stencil import triton_stencil as ts
+from flowlat.kernels.stencil.reference import reference_stack
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"
@@ -286,7 +286,7 @@ class Compiler:
         from triton.backends.compiler import GPUTarget
         from triton.compiler import ASTSource
 
-        from flowlat.kernels import triton_kernels
+        from flowlat.kernels.stencil import triton_kernels
 
         function = getattr(triton_kernels, name)
         signature = dict.fromkeys(function.arg_names, "constexpr")

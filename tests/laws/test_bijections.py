@@ -6,10 +6,10 @@ from torch.autograd.functional import jacobian
 
 from flowlat import build_flow, compose
 from flowlat.actions import Phi4
-from flowlat.couplings import Checkerboard
-from flowlat.errors import ConfigError
+from flowlat.bijections import Checkerboard
 from flowlat.objectives import reverse_kl
-from tests.helpers import (
+from flowlat.utils.errors import ConfigError
+from tests.support.helpers import (
     DIMENSIONS,
     gradient,
     least_dimension,

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from tests.helpers import DIMENSIONS, moved_flow, options, overrides
+from tests.support.helpers import DIMENSIONS, moved_flow, options, overrides
 
 PRIORS = options("prior")
 # a single-site potential that the quadratures below resolve well

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from flowlat.flow import SymmetrizedFlow
-from tests.helpers import DIMENSIONS, least_dimension, moved_flow, options, overrides
+from flowlat.flows.flow import SymmetrizedFlow
+from tests.support.helpers import DIMENSIONS, least_dimension, moved_flow, options, overrides
 
 PAIRS = [(d, a) for a in options("arch") for d in DIMENSIONS if d >= least_dimension(a)]
 close = {"rtol": 1e-9, "atol": 1e-9}

@@ -7,12 +7,12 @@ import torch
 
 from flowlat import build_flow, compose
 from flowlat.actions import Free, Phi4
-from flowlat.evaluation import proposals
-from flowlat.metrics import ess, log_z
+from flowlat.analysis.importance import ess, log_z
+from flowlat.flows.proposals import proposals
 from flowlat.objectives import path_gradient, reverse_kl
-from flowlat.rng import Stream
-from tests.helpers import DIMENSIONS, gradient, moved_flow, overrides
-from tests.truth import chain
+from flowlat.utils.rng import Stream
+from tests.support.helpers import DIMENSIONS, gradient, moved_flow, overrides
+from tests.support.truth import chain
 
 
 @pytest.mark.parametrize("d", DIMENSIONS)

@@ -12,7 +12,7 @@ from flowlat import build_flow, compose
 from flowlat.kernels import available_kernels
 from flowlat.lattice import Lattice
 from flowlat.nets import CombConvNet
-from tests.helpers import DIMENSIONS, SHAPES
+from tests.support.helpers import DIMENSIONS, SHAPES
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 KERNELS_HERE = ["auto", *(name for name in available_kernels() if name != "triton")]

@@ -1,6 +1,6 @@
 import torch
 
-from flowlat.couplings import Affine
+from flowlat.bijections import Affine
 from flowlat.lattice import Lattice
 from flowlat.nets import CombConvNet, Z2Equivariant
 

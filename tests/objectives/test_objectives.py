@@ -5,7 +5,7 @@ import torch
 
 from flowlat.actions import Phi4
 from flowlat.objectives import ForwardKL, Mixture, path_gradient, reverse_kl
-from tests.helpers import gradient, moved_flow
+from tests.support.helpers import gradient, moved_flow
 
 ACTION = Phi4(-1.0, 2.0)
 SMALL = ("lattice=1d", "lattice.shape=[4]", "arch=combconv_k1", "arch.hidden=[4]")

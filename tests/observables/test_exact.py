@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from flowlat.actions import Free
-from flowlat.estimates import chain_estimate
+from flowlat.analysis.estimates import chain_estimate
 from flowlat.lattice import Lattice
 from flowlat.observables import (
     AbsMagnetization,
@@ -28,7 +28,7 @@ from flowlat.observables import (
     TwoPointConnected,
 )
 from flowlat.observables.effective_mass import periodic_mass
-from tests.truth import chain_two_point, spectrum
+from tests.support.truth import chain_two_point, spectrum
 
 SHAPES = [[7], [12], [4, 8], [5, 5], [3, 4, 6], [4, 4, 4], [2, 3, 4, 4]]
 #: of the chi^2 below in any one case: 7 cases, 1e-4 in all

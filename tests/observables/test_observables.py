@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from flowlat import observables
 from flowlat.actions import Phi4
 from flowlat.observables import Configurations, Observable
-from tests.helpers import CONF
+from tests.support.helpers import CONF
 
 M2, LAM = -1.3, 2.1
 THEORY = Phi4(M2, LAM)

@@ -6,7 +6,7 @@ import torch
 from flowlat.actions import Free
 from flowlat.lattice import Lattice
 from flowlat.priors import FreeField
-from tests.helpers import SHAPES
+from tests.support.helpers import SHAPES
 
 ODD_TOO = [*SHAPES.values(), [5], [2, 3]]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flowlat.report.chain import rejection_runs, rho_error
+from flowlat.report.ensemble.chain import rejection_runs, rho_error
 
 
 def test_rejection_runs_do_not_cross_replicas():

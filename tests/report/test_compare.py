@@ -4,15 +4,15 @@ import math
 
 import pytest
 
-from flowlat import draw as module
-from flowlat.draw import draw
-from flowlat.errors import EnsembleError
 from flowlat.report import build, write
-from flowlat.report.columns import Column, Comparison, columns_of, flat, with_errors
-from flowlat.report.compare import comparison
-from flowlat.report.page import Table
-from flowlat.report.runs import read_run
-from tests.fakes import OBSERVABLES, walk_config
+from flowlat.report.compare.columns import Column, Comparison, columns_of, flat, with_errors
+from flowlat.report.compare.compare import comparison
+from flowlat.report.page.blocks import Table
+from flowlat.runs.folders import read_run
+from flowlat.sampling import draw as module
+from flowlat.sampling.draw import draw
+from flowlat.utils.errors import EnsembleError
+from tests.support.fakes import OBSERVABLES, walk_config
 
 MEASURED = {
     "chi2": {"_target_": f"{OBSERVABLES}.Susceptibility"},

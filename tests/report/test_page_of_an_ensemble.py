@@ -6,15 +6,15 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
-from flowlat import draw as module
-from flowlat.draw import draw
 from flowlat.report import build, write
 from flowlat.report.build import ensemble
-from flowlat.report.html import render
-from flowlat.report.page import Listing, Page, Section, Table, Text
-from flowlat.report.runs import read_run
-from tests.fakes import walk_config
-from tests.helpers import CONF
+from flowlat.report.page.blocks import Listing, Page, Section, Table, Text
+from flowlat.report.page.html import render
+from flowlat.runs.folders import read_run
+from flowlat.sampling import draw as module
+from flowlat.sampling.draw import draw
+from tests.support.fakes import walk_config
+from tests.support.helpers import CONF
 
 KINDS = ("chain", "proposals", "weighted")
 STANDARD = OmegaConf.to_container(OmegaConf.load(CONF / "observables" / "standard.yaml"))
@@ -116,8 +116,10 @@ def test_an_observable_that_was_not_measured_is_named(drawn):
 
 
 def test_an_observable_of_the_users_own_is_reported_but_not_run(drawn, monkeypatch):
-    folder = drawn("own", observables={"cube": {"_target_": "tests.fakes.Mean", "power": 3}})
-    monkeypatch.setattr("tests.fakes.Mean.__init__", None)
+    folder = drawn(
+        "own", observables={"cube": {"_target_": "tests.support.fakes.Mean", "power": 3}}
+    )
+    monkeypatch.setattr("tests.support.fakes.Mean.__init__", None)
     assert "\ncube | " in words(folder)
 
 

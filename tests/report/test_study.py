@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from flowlat.errors import ConfigError
 from flowlat.report import build, write
-from flowlat.report.groups import grouped
-from flowlat.report.jobs import read_jobs
-from flowlat.report.page import Table
-from flowlat.report.race import race, reached
-from flowlat.report.study import curves, study
-from tests.report.folders import write_multirun, write_training
+from flowlat.report.page.blocks import Table
+from flowlat.report.sweep.groups import grouped
+from flowlat.report.sweep.race import race, reached
+from flowlat.report.sweep.study import curves, study
+from flowlat.runs.jobs import read_jobs
+from flowlat.utils.errors import ConfigError
+from tests.support.folders import write_multirun, write_training
 
 CURVES = {  # evaluated at epochs 0, 2, 3, 5
     "conv": {

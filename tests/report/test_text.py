@@ -1,5 +1,5 @@
-from flowlat.report.page import Listing, Section, Table, Text
-from flowlat.report.text import as_text
+from flowlat.report.page.blocks import Listing, Section, Table, Text
+from flowlat.report.page.text import as_text
 
 
 def test_tables_and_warnings_are_shown_and_nothing_else():

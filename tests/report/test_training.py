@@ -2,11 +2,11 @@
 
 import pytest
 
-from flowlat.errors import ConfigError
 from flowlat.report import build, write
-from flowlat.report.runs import read_run
 from flowlat.report.training import figures
-from tests.report.folders import write_training
+from flowlat.runs.folders import read_run
+from flowlat.utils.errors import ConfigError
+from tests.support.folders import write_training
 
 PICTURES = {"learning_step", "learning_seconds"}
 

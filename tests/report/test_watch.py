@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from flowlat.errors import ConfigError
-from flowlat.loggers.table import COLUMNS
 from flowlat.report import watch
 from flowlat.report.__main__ import main
 from flowlat.report.watch import line
-from tests.report.folders import row, write_multirun, write_summary, write_training
+from flowlat.runs.metrics import COLUMNS
+from flowlat.utils.errors import ConfigError
+from tests.support.folders import row, write_multirun, write_summary, write_training
 
 
 def append(folder, *epochs):

@@ -7,11 +7,11 @@ import torch
 
 from flowlat import build_flow, compose
 from flowlat.actions import Free, Phi4
+from flowlat.analysis.importance import ess, log_z
 from flowlat.lattice import Lattice
-from flowlat.metrics import ess, log_z
 from flowlat.samplers import Annealed
-from tests.helpers import DIMENSIONS, SHAPES, moved_flow, overrides
-from tests.truth import chain
+from tests.support.helpers import DIMENSIONS, SHAPES, moved_flow, overrides
+from tests.support.truth import chain
 
 
 def seeded(seed):

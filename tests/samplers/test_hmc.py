@@ -10,9 +10,9 @@ import torch
 from flowlat.actions import Free, Phi4
 from flowlat.lattice import Lattice
 from flowlat.samplers import HMC, hmc
-from tests.helpers import SHAPES
-from tests.samplers.tilted import Tilted
-from tests.truth import chain
+from tests.support.helpers import SHAPES
+from tests.support.tilted import Tilted
+from tests.support.truth import chain
 
 MASSES = pytest.mark.parametrize("mass2", [None, 0.5], ids=["plain", "fourier"])
 

@@ -9,7 +9,7 @@ from flowlat.actions import Phi4
 from flowlat.lattice import Lattice
 from flowlat.samplers.integrators import INTEGRATORS, pick_integrator
 from flowlat.samplers.momenta import Momenta
-from tests.helpers import SHAPES
+from tests.support.helpers import SHAPES
 
 ACTION = Phi4(-4.0, 5.113)
 NAMES = pytest.mark.parametrize("name", INTEGRATORS)

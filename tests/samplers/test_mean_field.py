@@ -7,8 +7,8 @@ from torch.distributions import MultivariateNormal
 from flowlat.actions import Free, Phi4
 from flowlat.lattice import Lattice
 from flowlat.samplers.mean_field import MeanField
-from tests.helpers import SHAPES
-from tests.samplers.tilted import Tilted
+from tests.support.helpers import SHAPES
+from tests.support.tilted import Tilted
 
 ORDERED = Phi4(-4.0, 2.0)
 ACTIONS = pytest.mark.parametrize(

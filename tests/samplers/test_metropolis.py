@@ -11,7 +11,7 @@ from flowlat.samplers import (
     longest_rejection_run,
 )
 from flowlat.samplers.metropolis import decide, uniform
-from tests.helpers import moved_flow, overrides
+from tests.support.helpers import moved_flow, overrides
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4, -1e4])

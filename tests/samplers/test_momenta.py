@@ -7,7 +7,7 @@ from flowlat.actions import Free
 from flowlat.lattice import Lattice
 from flowlat.samplers.integrators import minimum_norm
 from flowlat.samplers.momenta import Momenta
-from tests.helpers import SHAPES
+from tests.support.helpers import SHAPES
 
 SHAPES_TOO = [*SHAPES.values(), [5], [3, 5], [1]]
 MASS2 = 0.7

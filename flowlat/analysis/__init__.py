@@ -1,0 +1,1 @@
+"""Errors, autocorrelation, importance weights, and what is known exactly."""

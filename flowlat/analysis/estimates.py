@@ -1,0 +1,103 @@
+"""Observables with their errors, from chains and from weighted ensembles."""
+
+import logging
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from flowlat.analysis.gamma_method import Estimate, gamma_methods
+from flowlat.analysis.jackknife import (
+    block_starts,
+    check_bias,
+    jackknife,
+    leave_one_out,
+    normalised,
+    ratio,
+)
+from flowlat.observables import Observable
+
+log = logging.getLogger(__name__)
+
+
+def chain_estimate(
+    observable: Observable, chains: Sequence[np.ndarray], name: str
+) -> Estimate | list[Estimate]:
+    """An observable over replicas of measurements, ``(steps,)`` or ``(steps, n)`` each.
+
+    The value is f = derive(mean); the error is that of the linear part of f,
+    sum_i (df/da_i) a_i, by the Gamma method (Wolff, hep-lat/0306017, sec. 3), the gradient by
+    autograd. An element that does not exist (NaN), or has no gradient, has a NaN error.
+
+    Raises:
+        ValueError: a chain holds NaN or infinity.
+    """
+    everything = np.concatenate(chains).astype(float)
+    if not np.isfinite(everything).all():
+        raise ValueError(f"{name}: the chain holds NaN or infinity")
+    means = everything.mean(0)
+    value = evaluate(observable, means)
+    slope = gradient(observable, means)
+    exists = np.isfinite(value.ravel()) & np.isfinite(slope).all(1)
+    tangents = [(chain - means).reshape(len(chain), -1) @ slope[exists].T for chain in chains]
+    linear = [value.ravel()[exists] + tangent for tangent in tangents]
+    known = iter(gamma_methods(linear, name) if exists.any() else [])
+    found = zip(value.ravel().tolist(), exists, strict=True)
+    estimates = [
+        next(known)._replace(value=v) if there else Estimate(v, math.nan, math.nan)
+        for v, there in found
+    ]
+    return shaped(estimates, value)
+
+
+def weighted_estimate(
+    observable: Observable,
+    values: np.ndarray,
+    log_weight: np.ndarray,
+    population: int,
+    name: str,
+) -> Estimate | list[Estimate]:
+    """An observable over weighted rows, ``(rows,)`` or ``(rows, n)``, of log weight ``(rows,)``.
+
+    f = derive(sum w a / sum w), with the error of a jackknife over about 100 blocks of whole
+    populations (``population`` rows each, 1: independent rows). tau_int is NaN: there is no chain.
+    A warning says where the bias, by the jackknife, is more than half the error; whether weights
+    are enough for errors at all, ``log_z_estimate`` says once for all observables.
+
+    Raises:
+        ValueError: a value or a log weight is NaN or +infinity, or all weights are zero.
+    """
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name}: a measurement is NaN or infinity")
+    weight, _ = normalised(log_weight, name)
+    starts = block_starts(len(weight), population)
+    columns = np.column_stack([weight, (weight * values.T).T])
+    means = (ratio(sums).reshape(values.shape[1:]) for sums in leave_one_out(columns, starts))
+    value = evaluate(observable, ratio(columns.sum(0)).reshape(values.shape[1:]))
+    error, bias = jackknife(value, np.stack([evaluate(observable, mean) for mean in means]))
+    check_bias(error, bias, name)
+    found = zip(value.ravel().tolist(), error.ravel().tolist(), strict=True)
+    return shaped([Estimate(v, e, math.nan) for v, e in found], value)
+
+
+def evaluate(observable: Observable, means: np.ndarray) -> np.ndarray:
+    """derive(means), float64 ``()`` or ``(m,)``."""
+    with torch.no_grad():
+        return observable.derive(torch.as_tensor(means, dtype=torch.float64)).numpy()
+
+
+def gradient(observable: Observable, means: np.ndarray) -> np.ndarray:
+    """d derive / d means, float64 ``(m, n)``, 1 for an axis that is not there.
+
+    Forward mode: backwards, one element that does not exist would make all gradients NaN.
+    """
+    point = torch.as_tensor(means, dtype=torch.float64)
+    units = torch.eye(point.numel(), dtype=torch.float64).reshape(-1, *point.shape)
+    columns = [torch.func.jvp(observable.derive, (point,), (unit,))[1] for unit in units]
+    return torch.stack(columns, -1).reshape(columns[0].numel(), len(units)).numpy()
+
+
+def shaped(estimates: list[Estimate], value: np.ndarray) -> Estimate | list[Estimate]:
+    """A list for a vector, its one element for a number."""
+    return estimates if value.ndim else estimates[0]

@@ -1,0 +1,60 @@
+"""A coupling layer on a checkerboard: mask x net x transform."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from flowlat.bijections.base import Bijection, Transform
+from flowlat.lattice import Lattice, Parity, opposite
+from flowlat.nets.base import Net
+from flowlat.utils.limits import LAYERS, NUMBERS, require_at_most
+
+
+class Checkerboard(Bijection):
+    """Sites of one parity are transformed with parameters computed from the other sublattice.
+
+    y = T(x; net(x on the frozen sites)) on the active sites, y = x on the frozen ones.
+
+    Raises:
+        ValueError: a side is odd, so that the checkerboard does not close around the torus.
+    """
+
+    frozen: Tensor
+
+    def __init__(self, lattice: Lattice, active: Parity, net: Net, transform: Transform):
+        super().__init__()
+        lattice.require_checkerboard()
+        self.net = net
+        self.transform = transform
+        self.active: Parity = active
+        frozen = lattice.parity_mask(opposite(active)).float()
+        self.register_buffer("frozen", frozen, persistent=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.transform(x, self._params(x))
+
+    def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        return self.transform.inverse(y, self._params(y))
+
+    def _params(self, x: Tensor) -> Tensor:
+        return self.net((x * self.frozen).unsqueeze(1), self.active)
+
+
+def checkerboards(
+    lattice: Lattice,
+    n_couplings: int,
+    net: Callable[[], Net],
+    transform: Callable[[], Transform],
+) -> list[Bijection]:
+    """``n_couplings`` layers of alternating parity, each with a net and a transform of its own."""
+    if n_couplings < 1:
+        raise ValueError(f"n_couplings={n_couplings}: must be at least 1")
+    asked = f"n_couplings={n_couplings}"
+    require_at_most(LAYERS, "layers", n_couplings, asked)
+    first = net()
+    layers, weights = len(list(first.parameters())), sum(p.numel() for p in first.parameters())
+    require_at_most(LAYERS, "layers", n_couplings * layers, asked)
+    require_at_most(NUMBERS, "numbers", n_couplings * (weights + lattice.volume), asked)
+    nets = [first, *(net() for _ in range(n_couplings - 1))]
+    parities: tuple[Parity, Parity] = ("even", "odd")
+    return [Checkerboard(lattice, parities[i % 2], net, transform()) for i, net in enumerate(nets)]

@@ -1,0 +1,140 @@
+"""A continuous flow whose velocity has an exact divergence."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from flowlat.bijections.base import Bijection
+from flowlat.kernels import nonlinear
+from flowlat.lattice import Lattice
+from flowlat.lattice.fourier import Modes
+from flowlat.lattice.spectrum import chebyshev, momentum_basis
+from flowlat.utils.limits import LAYERS, NUMBERS, require_at_most
+
+#: how much finer than the training the steps of an evaluation are
+REFINEMENT = 3
+
+
+class Velocity(NamedTuple):
+    """What defines the velocity at one time."""
+
+    linear: Tensor  # A, (V,)
+    first: Tensor  # V_j, (V, channels, 1)
+    second: Tensor  # W_j, (V, channels, 1)
+    coefficients: Tensor  # c, (channels, terms)
+    trace: Tensor  # sum_k A(k)
+    weights: Tensor  # sum_k V_j(k) W_j(k) / V, (channels,)
+
+
+class Continuous(Bijection):
+    """d phi/dt = A phi + sum_j W_j * f_j(V_j * phi) for 0 < t < 1, phi(0) = x, phi(1) = y.
+
+    ``*`` is a convolution over the whole lattice: A, V_j and W_j are functions of khat^2 and of t,
+    f_j(u) = sum_m c_jm(t) s^m with s = u / sqrt(1 + u^2). The divergence is a sum over sites,
+
+        div = sum_k A(k) + sum_j [sum_k V_j(k) W_j(k) / V] sum_x f_j'((V_j * phi)(x)),
+
+    and log_det is its integral over t (Chen et al., arXiv:1806.07366). W f(V phi) with V = W is the
+    gradient of sum_x F(V phi): the form that the trivializing map of phi^4 has to first order
+    (Luescher, arXiv:0907.5491), and with V = 1 the velocity of Gerdes et al., arXiv:2207.00283.
+
+    Starts at the identity, c = 0, with V_j = W_j = exp(-2 s_j khat^2), s_j from 0 to 1. Commutes
+    with all symmetries of the lattice, and, if ``odd``, with phi -> -phi. Nothing refers to the
+    volume.
+
+    The ODE is solved by the classical Runge-Kutta method in ``n_steps`` steps, three times as many
+    in evaluation mode: y and log_det have an error of order n_steps^-4.
+
+    Raises:
+        ValueError: a number below 1, or too large.
+    """
+
+    _start: Tensor
+    _basis: Tensor
+
+    def __init__(
+        self,
+        lattice: Lattice,
+        n_steps: int,
+        channels: int,
+        odd: bool,
+        n_terms: int = 8,
+        n_times: int = 3,
+        n_momenta: int = 8,
+    ):
+        super().__init__()
+        for name, value in {"n_steps": n_steps, "channels": channels}.items():
+            if value < 1:
+                raise ValueError(f"{name}={value}: must be at least 1")
+        require_at_most(LAYERS, "steps", n_steps, f"n_steps={n_steps}")
+        asked = f"channels={channels}"
+        require_at_most(NUMBERS, "numbers", channels * lattice.volume, asked)
+        self.n_steps = n_steps
+        self.modes = Modes(lattice)
+        self.linear = nn.Parameter(torch.zeros(n_times, n_momenta))
+        self.first = nn.Parameter(torch.zeros(n_times, n_momenta, channels))
+        self.second = nn.Parameter(torch.zeros(n_times, n_momenta, channels))
+        self.coefficients = nn.Parameter(torch.zeros(n_times, channels, n_terms // (1 + odd)))
+        self.odd = odd
+        khat2 = self.modes.khat2
+        widths = torch.linspace(0, 1, channels, dtype=torch.float64)
+        start = torch.exp(-2 * khat2.unsqueeze(1) * widths)
+        self.register_buffer("_start", start.float(), persistent=False)
+        basis = momentum_basis(khat2, lattice.d, n_momenta)
+        self.register_buffer("_basis", basis.float(), persistent=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self._solve(x, self._velocities(), 1)
+
+    def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        return self._solve(y, self._velocities()[::-1], -1)
+
+    def _velocities(self) -> list[Velocity]:
+        """At the ends and in the middle of every step."""
+        steps = self.n_steps if self.training else REFINEMENT * self.n_steps
+        t = torch.linspace(-1, 1, 2 * steps + 1, dtype=torch.float64, device=self.linear.device)
+        times = chebyshev(t, len(self.linear)).to(self.linear.dtype)
+
+        def at_all_times(parameter: Tensor) -> Tensor:
+            return torch.tensordot(times, parameter, 1)
+
+        linear = at_all_times(self.linear) @ self._basis.T
+        first = self._start + self._basis @ at_all_times(self.first)
+        second = self._start + self._basis @ at_all_times(self.second)
+        coefficients = at_all_times(self.coefficients)
+        if self.odd:  # the odd powers alone
+            coefficients = torch.stack([torch.zeros_like(coefficients), coefficients], -1)
+        parts = (
+            linear,
+            first.unsqueeze(-1),
+            second.unsqueeze(-1),
+            coefficients.flatten(2),
+            linear.sum(1),
+            (first * second).sum(1) / len(self._basis),
+        )
+        return [Velocity(*now) for now in zip(*parts, strict=True)]
+
+    def _solve(self, phi: Tensor, velocities: list[Velocity], sign: int) -> tuple[Tensor, Tensor]:
+        n_steps = len(velocities) // 2
+        h = sign / n_steps
+        x = self.modes.to_modes(phi.flatten(1).T)
+        log_det = phi.new_zeros(len(phi))
+        for step in range(n_steps):
+            start, middle, end = velocities[2 * step : 2 * step + 3]
+            k1, d1 = self._velocity(x, start)
+            k2, d2 = self._velocity(x.add(k1, alpha=h / 2), middle)
+            k3, d3 = self._velocity(x.add(k2, alpha=h / 2), middle)
+            k4, d4 = self._velocity(x.add(k3, alpha=h), end)
+            x = x + h / 6 * (k1 + 2 * (k2 + k3) + k4)
+            log_det = log_det + h / 6 * (d1 + 2 * (d2 + d3) + d4)
+        return self.modes.to_sites(x).T.reshape(phi.shape), log_det
+
+    def _velocity(self, x: Tensor, now: Velocity) -> tuple[Tensor, Tensor]:
+        """Of the modes x ``(V, batch)``, and its divergence ``(batch,)``."""
+        u = self.modes.to_sites(now.first * x.unsqueeze(1))
+        f, slopes = nonlinear(u, now.coefficients)
+        v = (now.second * self.modes.to_modes(f)).sum(1)
+        return v.addcmul(now.linear.unsqueeze(1), x), now.trace + now.weights @ slopes

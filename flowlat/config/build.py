@@ -1,0 +1,76 @@
+"""From a checked config to the objects it describes."""
+
+from typing import Any
+
+import hydra
+import torch
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from flowlat.actions import Action
+from flowlat.bijections import Bijection
+from flowlat.config.compose import validate
+from flowlat.config.schemas import TrainConfig
+from flowlat.flows.flow import Flow, PushforwardFlow, SymmetrizedFlow
+from flowlat.lattice import Lattice
+from flowlat.priors import Prior
+from flowlat.utils.errors import ConfigError
+
+#: the groups that define a flow, and so all that a checkpoint has to hold
+FLOW_GROUPS = ("lattice", "action", "prior", "arch", "symmetrize")
+#: what those groups have to build
+CONTRACTS = {"lattice": Lattice, "action": Action, "prior": Prior, "arch": Bijection}
+
+
+def build_flow(cfg: DictConfig | dict[str, Any], seed: int | None = None) -> Flow:
+    """A flow with fresh weights, a function of the config and ``seed`` (default: the config's).
+
+    >>> flow = build_flow(compose(["lattice=4d", "arch=combconv_k1", "prior=normal"]))
+
+    Raises:
+        ConfigError: an option that cannot be used, with its key and value.
+    """
+    config = plain(cfg)
+    seed = config.get("seed", 0) if seed is None else seed
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        lattice = instantiate(config, "lattice")
+        prior = instantiate(config, "prior", lattice=lattice)
+        bijection = instantiate(config, "arch", lattice=lattice)
+    flow: Flow = PushforwardFlow(prior, bijection)
+    if config.get("symmetrize"):
+        if not build_action(config).even:
+            raise ConfigError("symmetrize=True: the action is not even in phi")
+        flow = SymmetrizedFlow(flow)
+    return flow
+
+
+def build_action(cfg: DictConfig | dict[str, Any]) -> Action:
+    """The action of a config."""
+    return instantiate(plain(cfg), "action")
+
+
+def instantiate(config: dict[str, Any], group: str, **given: Any) -> Any:
+    """The object of one group; any failure becomes a ConfigError that names the group."""
+    try:
+        made = hydra.utils.instantiate(config[group], **given)
+    except (InstantiationException, OmegaConfBaseException) as error:
+        cause = error.__cause__ or error
+        raise ConfigError(f"{group}: {cause or type(cause).__name__}") from error
+    if not isinstance(made, CONTRACTS.get(group, object)):
+        raise ConfigError(f"{group}._target_={config[group]['_target_']}: makes no {group}")
+    return made
+
+
+def instantiate_all(config: dict[str, Any], group: str) -> dict[str, Any]:
+    """The objects of a group that holds several by name."""
+    nodes = config[group] or {}
+    return {name: instantiate(nodes, name) for name in nodes}
+
+
+def plain(cfg: DictConfig | dict[str, Any]) -> dict[str, Any]:
+    """Plain data: a composed config is checked, plain data is taken as checked."""
+    if isinstance(cfg, DictConfig):
+        return validate(OmegaConf.create(cfg), TrainConfig)
+    return cfg

@@ -1,0 +1,96 @@
+"""Configs composed by Hydra without a command line, and checked."""
+
+import typing
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from flowlat.config.renamed import with_new_names
+from flowlat.config.schemas import SampleConfig, TrainConfig
+from flowlat.config.validation import check, check_parameters
+from flowlat.utils.errors import ConfigError
+
+
+def conf_dir() -> Path:
+    """The folder of the yaml files: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictConfig:
+    """The config that ``python train.py OVERRIDES`` runs with, without a command line.
+
+    ``config_name="sample"``: that of sample.py.
+
+    Raises:
+        ConfigError: an override that does not compose, or a value that the schema refuses.
+    """
+    overrides = list(overrides)
+    if config_name == "sample":
+        refuse_theory(overrides)
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            cfg = hydra.compose(config_name, overrides=overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    except ValueError as error:  # Hydra's own, of an override such as arch=null
+        raise ConfigError(f"{' '.join(overrides)}: {error}") from error
+    validate(cfg, TrainConfig if config_name == "train" else SampleConfig)
+    return cfg
+
+
+def refuse_theory(overrides: Iterable[str]) -> None:
+    """Raise ConfigError if a lattice or an action is typed beside a checkpoint, which has both.
+
+    Args:
+        overrides: what was typed, such as "action.lam=5".
+    """
+    typed = {override.lstrip("+~").partition("=")[0]: override for override in overrides}
+    if typed.get("ckpt_path", "").partition("=")[2] in ("", "null"):
+        return
+    for key, override in typed.items():
+        if key.partition(".")[0] in ("lattice", "action"):
+            raise ConfigError(
+                f"{override} with {typed['ckpt_path']}: lattice and action are those of the "
+                "checkpoint"
+            )
+
+
+def validate(cfg: DictConfig, schema: type) -> dict[str, Any]:
+    """The config as plain data, checked key by key; ConfigError on the first thing amiss."""
+    try:
+        content: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key}: has to be given") from error
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).splitlines()[0]) from error
+    plain = with_new_names({str(k): value for k, value in content.items() if k != "hydra"})
+    check(plain, schema)
+    parts = {key: _as_dataclass(value, schema, key) for key, value in plain.items()}
+    _construct(schema, parts, "")
+    return plain
+
+
+def _as_dataclass(value: Any, schema: type, key: str) -> Any:
+    hint = typing.get_type_hints(schema)[key]
+    if isinstance(value, dict) and hasattr(hint, "__dataclass_fields__"):
+        check_parameters(value, hint, f"{key}.")
+        return _construct(hint, value, f"{key}.")
+    return value
+
+
+def _construct(schema: type, values: dict[str, Any], path: str) -> Any:
+    missing = {field.name for field in fields(schema)} - values.keys()
+    if missing:
+        raise ConfigError(f"{path}{min(missing)}: missing")
+    try:
+        return schema(**values)
+    except ValueError as error:
+        raise ConfigError(f"{path}{error}") from error

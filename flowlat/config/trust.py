@@ -1,0 +1,60 @@
+"""What a config that was read from a file may name: only what flowlat itself defines."""
+
+import inspect
+import re
+import typing
+from reprlib import repr as brief
+from typing import Any
+
+from flowlat.config.validation import locate
+from flowlat.utils.errors import ConfigError
+
+#: entries of a list, and lists within lists
+LONGEST_LIST, DEEPEST_LIST = 1000, 2
+
+
+def check_node(node: Any, package: str, contract: type, path: str) -> None:
+    """Raise ConfigError unless ``node`` is plain data and its ``_target_`` builds a ``contract``.
+
+    That is a class or function which ``package`` itself defines at the top of a module: no private
+    names, no methods, nothing through what it imports. It is not looked for before the rest is
+    known to be numbers, texts without interpolations, and lists of them.
+    """
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise ConfigError(f"{path}={brief(node)}: must be a mapping with a _target_")
+    for key, value in node.items():
+        # of hydra's keywords only _target_
+        if not isinstance(key, str) or not re.fullmatch(r"_target_|[a-zA-Z]\w*", key):
+            raise ConfigError(f"{path}: {brief(key)} is not allowed in a file")
+        _check_plain(value, f"{path}.{key}", DEEPEST_LIST)
+    _check_target(node["_target_"], package, contract, path)
+
+
+def _check_target(target: Any, package: str, contract: type, path: str) -> None:
+    name = rf"{re.escape(package)}(\.[a-zA-Z]\w*){{1,2}}"
+    if isinstance(target, str) and re.fullmatch(name, target, re.ASCII):
+        found = locate(target, f"{path}.")
+        home = getattr(found, "__module__", "")
+        ours = home == package or home.startswith(f"{package}.")
+        if ours and "." not in found.__qualname__ and _builds(found, contract):
+            return
+    raise ConfigError(f"{path}._target_={brief(target)}: not allowed in a file")
+
+
+def _builds(found: Any, contract: type) -> bool:
+    """Whether calling a class or a function of ours makes an instance of the contract."""
+    if inspect.isfunction(found):
+        found = typing.get_type_hints(found).get("return")
+        return inspect.isclass(found) and issubclass(found, contract)
+    return inspect.isclass(found) and issubclass(found, contract) and not inspect.isabstract(found)
+
+
+def _check_plain(value: Any, path: str, depth: int) -> None:
+    """Numbers, texts and lists of them: nothing to instantiate below a group."""
+    if isinstance(value, list) and depth and len(value) <= LONGEST_LIST:
+        for item in value:
+            _check_plain(item, path, depth - 1)
+    elif not (value is None or type(value) in (bool, int, float, str)) or (
+        isinstance(value, str) and ("${" in value or value == "???")
+    ):
+        raise ConfigError(f"{path}={brief(value)}: not allowed in a file")

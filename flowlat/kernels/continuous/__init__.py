@@ -1,0 +1,1 @@
+"""The nonlinearity of the continuous flow."""

@@ -1,0 +1,66 @@
+"""The nonlinearity of the continuous flow and its derivative, summed over the sites."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from flowlat.kernels.select import choose
+from flowlat.kernels.stencil.cpu import call
+
+#: the most terms that the fused kernel takes
+MOST_TERMS = 16
+
+
+def nonlinear(u: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+    """f_j(u) = sum_m c_jm s^m with s = u / sqrt(1 + u^2), and D_j = sum_x f_j'(u).
+
+    A polynomial of a squashed field: bounded, and analytic in the field and in c.
+
+    Args:
+        u: ``(V, channels, batch)``.
+        coefficients: c, ``(channels, terms)``.
+
+    Returns:
+        (f ``(V, channels, batch)``, D ``(channels, batch)``), fused on the CPU where that runs.
+    """
+    fits = coefficients.dtype == u.dtype and coefficients.shape[1] <= MOST_TERMS
+    if fits and choose(u.device.type, u.dtype) == "cpu":
+        f, d = _Nonlinear.apply(u.contiguous(), coefficients.contiguous())
+        return f, d
+    return nonlinear_reference(u, coefficients)
+
+
+def nonlinear_reference(u: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+    """The same in plain PyTorch."""
+    r = torch.rsqrt(1 + u * u)
+    s = u * r
+    *lower, p = coefficients.unsqueeze(-1).unbind(1)
+    slope = torch.zeros_like(p)
+    for c in reversed(lower):
+        slope = slope * s + p
+        p = p * s + c
+    return p.expand_as(u), (slope * r**3).sum(0)
+
+
+class _Nonlinear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(u, coefficients)
+        f, d = torch.empty_like(u), u.new_empty(u.shape[1:])
+        sizes = *u.shape, coefficients.shape[1]
+        call("flowlat_nonlinear_forward", sizes, u, coefficients, f, d)
+        return f, d
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_f: Tensor, grad_d: Tensor) -> tuple[Tensor, Tensor]:
+        u, coefficients = ctx.saved_tensors
+        grads = torch.empty_like(u), torch.empty_like(coefficients)
+        given = grad_f.contiguous(), grad_d.contiguous()
+        sizes = *u.shape, coefficients.shape[1]
+        call("flowlat_nonlinear_backward", sizes, u, coefficients, *given, *grads)
+        return grads

@@ -1,0 +1,288 @@
+"""The fused CPU kernel as an autograd function: stencil.cpp for a whole stack of layers."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from flowlat.kernels import compile as build
+from flowlat.kernels.stencil.spec import StencilSpec, check_stack
+
+#: (kind, slope of the negative half) as stencil.cpp has them
+ACTIVATION_CODES = {
+    "identity": (0, 1.0),
+    "relu": (0, 0.0),
+    "leaky_relu": (0, 0.01),
+    "tanh": (1, 0.0),
+    "silu": (2, 0.0),
+    "gelu": (3, 0.0),
+}
+
+#: a second thread has to be worth starting: multiply-adds for each of them
+WORK_PER_THREAD = 2**22
+
+
+class Layer(ctypes.Structure):
+    """struct Layer of stencil.cpp."""
+
+    _fields_ = (
+        ("c_in", ctypes.c_int32),
+        ("c_out", ctypes.c_int32),
+        ("branches", ctypes.c_int32),
+        ("taps", ctypes.c_int32),
+        ("choices", ctypes.c_int32),
+        ("activation", ctypes.c_int32),
+        ("slope", ctypes.c_double),
+        ("neighbours", ctypes.c_void_p),
+        ("outputs", ctypes.c_void_p),
+        ("n_outputs", ctypes.c_int64),
+    )
+
+
+class Stack(ctypes.Structure):
+    """struct Stack of stencil.cpp."""
+
+    _fields_ = (
+        ("n_layers", ctypes.c_int64),
+        ("n_sites", ctypes.c_int64),
+        ("layers", ctypes.POINTER(Layer)),
+    )
+
+
+class Call(ctypes.Structure):
+    """struct Call of stencil.cpp."""
+
+    _fields_ = (
+        ("batch", ctypes.c_int64),
+        ("threads", ctypes.c_int64),
+        ("x", ctypes.c_void_p),
+        ("y", ctypes.c_void_p),
+        ("kept", ctypes.c_void_p),
+        ("grad_x", ctypes.c_void_p),
+        ("weights", ctypes.c_void_p),
+        ("biases", ctypes.c_void_p),
+        ("grad_weights", ctypes.c_void_p),
+        ("grad_biases", ctypes.c_void_p),
+    )
+
+    @classmethod
+    def of(
+        cls, plan: Plan, batch: int, parameters: Sequence[Tensor], y: Tensor, kept: Tensor | None
+    ) -> Call:
+        """What forward and backward have in common. The tensors have to outlive the call."""
+        threads = min(torch.get_num_threads(), max(1, plan.work * batch // WORK_PER_THREAD))
+        call = cls(batch=batch, threads=threads, y=y.data_ptr())
+        call.kept = None if kept is None else kept.data_ptr()
+        call._given = pointers(parameters)
+        call.weights = ctypes.addressof(call._given)
+        call.biases = call.weights + ctypes.sizeof(call._given) // 2
+        return call
+
+    def want_parameters(self, gradients: Sequence[Tensor]) -> None:
+        """Have the gradients of the weights and biases, in this order, written."""
+        self._wanted = pointers(gradients)
+        self.grad_weights = ctypes.addressof(self._wanted)
+        self.grad_biases = self.grad_weights + ctypes.sizeof(self._wanted) // 2
+
+
+def pointers(tensors: Sequence[Tensor]) -> ctypes.Array:
+    """A C array of their addresses."""
+    return (ctypes.c_void_p * len(tensors))(*[t.data_ptr() for t in tensors])
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The compiled kernels with their signatures. RuntimeError where they cannot be built."""
+    lib = build.library()
+    arguments = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
+    lib.flowlat_forward.argtypes = arguments
+    lib.flowlat_forward.restype = None
+    lib.flowlat_backward.argtypes = arguments
+    lib.flowlat_backward.restype = None
+    lib.flowlat_kept_bytes.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)
+    lib.flowlat_kept_bytes.restype = ctypes.c_int64
+    lib.flowlat_affine_forward.argtypes = (
+        *[ctypes.c_int64] * 2,
+        *[ctypes.c_void_p] * 4,
+        ctypes.c_int32,
+    )
+    lib.flowlat_affine_forward.restype = None
+    lib.flowlat_affine_backward.argtypes = (
+        *[ctypes.c_int64] * 2,
+        *[ctypes.c_void_p] * 6,
+        ctypes.c_int32,
+    )
+    lib.flowlat_affine_backward.restype = None
+    sizes = (ctypes.c_int64,) * 4
+    lib.flowlat_nonlinear_forward.argtypes = (*sizes, *[ctypes.c_void_p] * 4, ctypes.c_int32)
+    lib.flowlat_nonlinear_forward.restype = None
+    lib.flowlat_nonlinear_backward.argtypes = (*sizes, *[ctypes.c_void_p] * 6, ctypes.c_int32)
+    lib.flowlat_nonlinear_backward.restype = None
+    lib.flowlat_peak_gflops.argtypes = (ctypes.c_int32,)
+    lib.flowlat_peak_gflops.restype = ctypes.c_double
+    return lib
+
+
+def call(function: str, sizes: Sequence[int], *tensors: Tensor) -> None:
+    """Run a function of the library on contiguous tensors, all of one dtype."""
+    addresses = [tensor.data_ptr() for tensor in tensors]
+    getattr(library(), function)(*sizes, *addresses, int(tensors[0].dtype == torch.float64))
+
+
+def peak_gflops(dtype: torch.dtype) -> float:
+    """Measured multiply-add peak of one thread, from registers, in GFLOP/s."""
+    return float(library().flowlat_peak_gflops(int(dtype == torch.float64)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A spec with its channels as stencil.cpp wants it; ``alive`` keeps what it points to."""
+
+    stack: Stack
+    channels_out: int
+    work: int  # multiply-adds a configuration
+    alive: tuple[Any, ...]
+
+
+@cache
+def plan(spec: StencilSpec, channels: tuple[int, ...]) -> Plan:
+    """The description of a stack, built once."""
+    n_layers, choices = len(spec.activations), len(spec.branches)
+    everywhere = torch.arange(spec.n_sites, dtype=torch.int32)
+    active = spec.active
+    wanted = everywhere if active is None else everywhere[active.flatten()].contiguous()
+    split = spec.neighbours.contiguous()
+    merged = split.permute(1, 0, 2).reshape(1, spec.n_sites, -1).contiguous()
+    layers = (Layer * n_layers)()
+    work = 0
+    for i, name in enumerate(spec.activations):
+        # where the activation acts on the sum, or is linear, all branches are one
+        table = merged if spec.activation_last or name == "identity" else split
+        outputs = wanted if i == n_layers - 1 else everywhere
+        kind, slope = ACTIVATION_CODES[name]
+        layers[i] = Layer(
+            channels[i],
+            channels[i + 1],
+            table.shape[0],
+            table.shape[2],
+            choices,
+            kind,
+            slope,
+            table.data_ptr(),
+            outputs.data_ptr(),
+            outputs.numel(),
+        )
+        work += outputs.numel() * choices * spec.taps * channels[i] * channels[i + 1]
+    stack = Stack(n_layers, spec.n_sites, layers)
+    return Plan(stack, channels[-1], work, (layers, split, merged, everywhere, wanted))
+
+
+class Buffer:
+    """Memory that goes back to a pool, not to the system, when its graph is gone.
+
+    Fresh pages cost as much as the kernel itself on small lattices, every step anew.
+    """
+
+    pool: ClassVar[dict[int, list[Tensor]]] = {}
+    most_sizes = 8
+
+    def __init__(self, size: int):
+        free = self.pool.get(size)
+        self.data = free.pop() if free else torch.empty(size, dtype=torch.uint8)
+
+    def __del__(self) -> None:
+        size = self.data.numel()
+        if size not in self.pool and len(self.pool) >= self.most_sizes:
+            self.pool.clear()
+        self.pool.setdefault(size, []).append(self.data)
+
+
+def pooled(size: int) -> Tensor:
+    """Bytes that go back to the pool with the last reference to this tensor."""
+    buffer = Buffer(size)
+    tensor = buffer.data[:]
+    tensor.buffer = buffer  # type: ignore[attr-defined]
+    return tensor
+
+
+class _CpuStack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, spec: StencilSpec, *parameters: Tensor) -> Tensor:
+        planned = plan(spec, channels(x, parameters))
+        stack = ctypes.addressof(planned.stack)
+        is_double = int(x.dtype == torch.float64)
+        size = library().flowlat_kept_bytes(stack, x.shape[0], is_double)
+        kept = pooled(size)
+        # saved and not an attribute, so that checkpointing may drop it and compute it again
+        ctx.save_for_backward(kept, *parameters)
+        ctx.plan, ctx.shape = planned, x.shape
+        return run_forward(planned, x, spec.shape, parameters, kept)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        kept, *parameters = ctx.saved_tensors
+        grad = grad.contiguous()
+        call = Call.of(ctx.plan, grad.shape[0], parameters, grad, kept)
+        grad_x = grad.new_empty(ctx.shape) if ctx.needs_input_grad[0] else None
+        call.grad_x = None if grad_x is None else grad_x.data_ptr()
+        grads: list[Any] = [None] * len(parameters)
+        if any(ctx.needs_input_grad[2:]):
+            grads = [torch.empty_like(p) for p in parameters]
+            call.want_parameters(grads)
+        launch("flowlat_backward", ctx.plan, call, grad.dtype)
+        return grad_x, None, *grads
+
+
+def run_forward(
+    planned: Plan,
+    x: Tensor,
+    shape: tuple[int, ...],
+    parameters: Sequence[Tensor],
+    kept: Tensor | None = None,
+) -> Tensor:
+    """The output; what the backward needs goes into ``kept``."""
+    y = x.new_empty((x.shape[0], planned.channels_out, *shape))
+    call = Call.of(planned, x.shape[0], parameters, y, kept)
+    call.x = x.data_ptr()
+    launch("flowlat_forward", planned, call, x.dtype)
+    return y
+
+
+def channels(x: Tensor, parameters: Sequence[Tensor]) -> tuple[int, ...]:
+    """Channels before, between and after the layers."""
+    return (x.shape[1], *(w.shape[1] for w in parameters[: len(parameters) // 2]))
+
+
+def launch(function: str, planned: Plan, call: Call, dtype: torch.dtype) -> None:
+    """Run it; ctypes releases the interpreter's lock meanwhile."""
+    stack = ctypes.addressof(planned.stack)
+    getattr(library(), function)(stack, ctypes.addressof(call), int(dtype == torch.float64))
+
+
+def cpu_stack(
+    x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], spec: StencilSpec
+) -> Tensor:
+    """:func:`flowlat.kernels.stencil_stack` by the fused kernel; float32 or float64, on the CPU.
+
+    Raises:
+        RuntimeError: the kernel cannot be built here.
+        ValueError: a device or dtype that it does not do; shapes that do not fit.
+    """
+    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"kernel='cpu' takes float32 or float64 on the CPU, not {x.dtype} on {x.device}"
+        )
+    check_stack(x, weights, biases, spec)
+    x = x.contiguous()
+    parameters = [p.contiguous() for p in (*weights, *biases)]
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *parameters)):
+        return _CpuStack.apply(x, spec, *parameters)
+    return run_forward(plan(spec, channels(x, parameters)), x, spec.shape, parameters)

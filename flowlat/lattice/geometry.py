@@ -1,0 +1,93 @@
+"""Periodic lattices: shape, parity, momenta, sums over sites."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from flowlat.utils.limits import AXES, SITES, require_at_most
+
+Parity = Literal["even", "odd"]
+
+
+class Lattice:
+    """A periodic hypercubic lattice of shape ``(L_1, ..., L_d)`` with V sites.
+
+    Fields on it are ``(batch, *shape)``; d is read from the shape, never typed.
+
+    Raises:
+        ValueError: no side, a side that is not a positive integer, or too many sides or sites.
+    """
+
+    def __init__(self, shape: Sequence[int]):
+        sides = tuple(int(side) for side in shape)
+        if not sides or any(side < 1 for side in sides):
+            raise ValueError(f"shape={list(shape)}: every side must be a positive integer")
+        require_at_most(AXES, "axes", len(sides), f"shape={list(shape)}")
+        require_at_most(SITES, "sites", math.prod(sides), f"shape={list(shape)}")
+        self.shape = sides
+        self.d = len(sides)
+        self.volume = math.prod(sides)
+
+    def __repr__(self) -> str:
+        return f"Lattice({list(self.shape)})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lattice) and self.shape == other.shape
+
+    def __hash__(self) -> int:
+        return hash(self.shape)
+
+    def parity_mask(self, parity: Parity) -> Tensor:
+        """Boolean mask ``(*shape)`` of the sites whose coordinates sum to an even or odd number."""
+        total = torch.zeros(self.shape, dtype=torch.long)
+        for axis, side in enumerate(self.shape):
+            coordinate = torch.arange(side).reshape([-1 if a == axis else 1 for a in range(self.d)])
+            total = total + coordinate
+        return total % 2 == (0 if parity == "even" else 1)
+
+    def require_checkerboard(self) -> None:
+        """Raise ValueError if a checkerboard does not close around the torus (an odd side)."""
+        for side in self.shape:
+            if side % 2:
+                raise ValueError(
+                    f"shape={list(self.shape)}: a checkerboard needs even sides, {side} is odd"
+                )
+
+    def khat2(self, half: bool = False) -> Tensor:
+        """Lattice momenta squared, khat^2 = sum_mu 4 sin^2(k_mu / 2), float64 ``(*shape)``.
+
+        ``half``: only the non-redundant modes of a real transform (last axis ``L_d // 2 + 1``).
+        """
+        total = torch.zeros([1] * self.d, dtype=torch.float64)
+        for axis, side in enumerate(self.shape):
+            n_modes = side // 2 + 1 if half and axis == self.d - 1 else side
+            k = 2 * math.pi * torch.arange(n_modes, dtype=torch.float64) / side
+            term = 4 * torch.sin(k / 2) ** 2
+            total = total + term.reshape([-1 if a == axis else 1 for a in range(self.d)])
+        return total
+
+
+def opposite(parity: Parity) -> Parity:
+    """The other sublattice."""
+    return "odd" if parity == "even" else "even"
+
+
+def sum_sites(x: Tensor) -> Tensor:
+    """Sum over all sites: ``(batch, *shape) -> (batch,)``."""
+    return x.flatten(1).sum(1)
+
+
+def neighbour(phi: Tensor, axis: int, step: int = 1) -> Tensor:
+    """phi(x + step mu) for the lattice direction mu = ``axis``; ``(batch, *shape)``."""
+    return phi.roll(-step, dims=axis + 1)
+
+
+def batch_fastest(phi: Tensor) -> Tensor:
+    """The same field ``(batch, *shape)`` with the batch as the fastest index in memory.
+
+    A shift along an axis then moves long blocks. Elementwise operations keep the layout.
+    """
+    return phi.movedim(0, -1).contiguous().movedim(-1, 0)

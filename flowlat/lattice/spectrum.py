@@ -1,0 +1,71 @@
+"""A learnable positive function of the lattice momentum."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from flowlat.lattice.geometry import Lattice
+from flowlat.utils.limits import NUMBERS, require_at_most
+
+#: momenta squared below this are one to the basis; correlation lengths up to about 5 are resolved
+INFRARED = 0.05
+
+
+class Spectrum(nn.Module):
+    """log a(k) = sum_n c_n T_n(x(k)), see :func:`momentum_basis`.
+
+    All c_n are zero at the start, where a(k) = 1. Nothing refers to the volume, so the coefficients
+    transfer between lattices of the same d.
+
+    Raises:
+        ValueError: n_coefficients < 0, or too many.
+    """
+
+    _basis: Tensor
+    _multiplicity: Tensor
+
+    def __init__(self, lattice: Lattice, n_coefficients: int = 12):
+        super().__init__()
+        if n_coefficients < 0:
+            raise ValueError(f"n_coefficients={n_coefficients}: must not be negative")
+        asked = f"n_coefficients={n_coefficients}"
+        require_at_most(NUMBERS, "numbers", n_coefficients * lattice.volume, asked)
+        self.coefficients = nn.Parameter(torch.zeros(n_coefficients))
+        khat2 = lattice.khat2(half=True)
+        basis = momentum_basis(khat2, lattice.d, n_coefficients)
+        self.register_buffer("_basis", basis.float(), persistent=False)
+        self.register_buffer("_multiplicity", multiplicity(lattice).float(), persistent=False)
+
+    def forward(self) -> Tensor:
+        """log a(k) on the modes of a real transform, those of ``lattice.khat2(half=True)``."""
+        return self._basis @ self.coefficients
+
+    def sum_modes(self, log_a: Tensor) -> Tensor:
+        """sum_k log a(k) over all V modes, ``()``: the log-determinant of the filter."""
+        return (self._multiplicity * log_a).sum()
+
+
+def momentum_basis(khat2: Tensor, d: int, n: int) -> Tensor:
+    """T_0 ... T_(n-1) at x = 2 log(1 + khat^2/mu^2) / log(1 + 4d/mu^2) - 1; ``(*khat2.shape, n)``.
+
+    mu^2 = 0.05 in lattice units. The logarithm gives the small momenta, which matter most near a
+    critical point, their share of the interval.
+    """
+    return chebyshev(2 * torch.log1p(khat2 / INFRARED) / math.log1p(4 * d / INFRARED) - 1, n)
+
+
+def chebyshev(x: Tensor, n: int) -> Tensor:
+    """The Chebyshev polynomials T_0 ... T_(n-1) at -1 <= x <= 1; ``(*x.shape, n)``."""
+    orders = torch.arange(n, dtype=x.dtype, device=x.device)
+    return torch.cos(orders * torch.arccos(x.clamp(-1, 1)).unsqueeze(-1))
+
+
+def multiplicity(lattice: Lattice) -> Tensor:
+    """How many of the V modes each mode of a real transform stands for: 1 or 2."""
+    last = lattice.shape[-1]
+    count = torch.full((last // 2 + 1,), 2.0, dtype=torch.float64)
+    count[0] = 1
+    if last % 2 == 0:
+        count[-1] = 1
+    return count.expand(*lattice.shape[:-1], -1).contiguous()

@@ -1,0 +1,1 @@
+"""Several ensembles of one theory side by side."""

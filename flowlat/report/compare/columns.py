@@ -1,0 +1,121 @@
+"""Values with errors of several runs in columns, and the pulls between them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from flowlat.report.ensemble.overview import SUSPICIOUS
+from flowlat.report.page.blocks import Table
+from flowlat.runs.folders import Sampled
+from flowlat.utils.formatting import with_error
+
+#: value and error by name; element t of a vector goes by ``name(t)``
+Values = dict[str, tuple[float, float]]
+
+
+class Column(NamedTuple):
+    """Values with errors under a label; exact ones have error 0."""
+
+    label: str
+    values: Values
+
+
+class Comparison:
+    """The columns, and the pulls between them."""
+
+    def __init__(self, exact: Column, columns: list[Column], reference: Column):
+        self.exact, self.columns, self.reference = exact, columns, reference
+        everything = [exact, *columns] if exact.values else columns
+        names = dict.fromkeys(name for column in columns for name in column.values)
+        self.names = [n for n in names if sum(n in column.values for column in everything) > 1]
+
+    def numbers(self) -> list[str]:
+        return [name for name in self.names if "(" not in name]
+
+    def vectors(self) -> list[str]:
+        return [name for name in self.names if "(" in name]
+
+    def pull(self, column: Column, name: str) -> float:
+        """The difference over its error; NaN where there is nothing to compare with."""
+        # log Z is not to be had from HMC: then the first column that has a value is the reference
+        order = [self.exact, self.reference, *self.columns]
+        other = next((c.values[name] for c in order if name in c.values), None)
+        mine = column.values.get(name)
+        if mine is None or other is None or mine is other:
+            return math.nan
+        error = math.hypot(mine[1], other[1])
+        return (mine[0] - other[0]) / error if error > 0 else math.nan
+
+    def pulls(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Label of the column -> name -> pull, of those that exist."""
+        found = {
+            column.label: {name: self.pull(column, name) for name in names}
+            for column in self.columns
+        }
+        return {
+            label: {name: pull for name, pull in values.items() if math.isfinite(pull)}
+            for label, values in found.items()
+            if any(map(math.isfinite, values.values()))
+        }
+
+    def render(self, names: Sequence[str], what: str) -> Table:
+        with_exact = any(name in self.exact.values for name in names)
+        head = [what, *(["exact"] if with_exact else [])]
+        for column in self.columns:
+            head += [column.label, "pull"]
+        rows, marked = [], set()
+        for number, name in enumerate(names):
+            row = [name]
+            if with_exact:
+                row.append(f"{self.exact.values[name][0]:.6g}" if name in self.exact.values else "")
+            for column in self.columns:
+                pull = self.pull(column, name)
+                row.append(with_error(*column.values[name]) if name in column.values else "")
+                row.append(f"{pull:+.2f}" if math.isfinite(pull) else "")
+                if abs(pull) > SUSPICIOUS:
+                    marked.add(number)
+            rows.append(row)
+        return Table(head, rows, "Lattice units.", frozenset(marked))
+
+
+def label(letter: str, run: Sampled) -> str:
+    """A letter and the sampler: A hmc."""
+    return f"{letter} {run.summary.get('sampler') or run.ensemble.kind}"
+
+
+def columns_of(letter: str, run: Sampled) -> list[Column]:
+    """The values of a run: of its chain, and of its weights where it has both."""
+    summary = run.summary
+    log_z = {"log_z": summary["log_z"]} if summary.get("log_z") else {}
+    main, reweighted = summary["observables"], summary.get("reweighted")
+    if reweighted is None:
+        return [Column(label(letter, run), with_errors({**main, **log_z}))]
+    return [
+        Column(label(letter, run), with_errors(main)),
+        Column(f"{letter} reweighted", with_errors({**reweighted, **log_z})),
+    ]
+
+
+def with_errors(values: dict[str, Any]) -> Values:
+    """Those summary entries that have a value and an error."""
+    pairs = flat(values).items()
+    return {name: pair for name, pair in pairs if all(map(math.isfinite, pair))}
+
+
+def flat(values: Mapping[str, Any]) -> Values:
+    """Entries of a summary as pairs, NaN for null; exact numbers and vectors, with error 0."""
+    pairs: Values = {}
+    for name, entry in values.items():
+        if isinstance(entry, dict | float):
+            pairs[name] = pair(entry)
+        else:
+            pairs |= {f"{name}({t})": pair(item) for t, item in enumerate(entry)}
+    return pairs
+
+
+def pair(entry: Any) -> tuple[float, float]:
+    """Value and error of a summary's entry, or an exact value."""
+    if not isinstance(entry, dict):
+        return float(entry), 0.0
+    value, error = (math.nan if entry[key] is None else entry[key] for key in ("value", "error"))
+    return value, error

@@ -1,0 +1,159 @@
+"""The two-point function with its fit, and the plateau of the effective mass."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.ticker import MaxNLocator
+
+from flowlat.analysis.cosh_fit import CoshFit, Plateau
+from flowlat.analysis.estimates import chain_estimate, weighted_estimate
+from flowlat.analysis.gamma_method import Estimate
+from flowlat.report.page.blocks import Block, Picture, Table, Text
+from flowlat.report.page.plots import BLUE, GREEN, ORANGE, finish, new_figure, points
+from flowlat.runs.folders import Sampled
+from flowlat.utils.formatting import with_error
+
+#: values and errors
+Vector = tuple[np.ndarray, np.ndarray]
+
+#: a Binder cumulant above this is nearer to +-v (2/3) than to a Gaussian M (0)
+ORDERED = 0.5
+
+
+class Decay:
+    """A two-point function with errors, its effective masses, and its cosh fit (A and m)."""
+
+    def __init__(self, run: Sampled, name: str):
+        self.name = name
+        self.period = run.ensemble.shape[-1]
+        two_point = run.ensemble.observables()[name]
+        self.values, self.errors = vector(run, name)
+        self.masses = estimate(run, Plateau(two_point, self.period), name)
+        # the first eighth of the period belongs to the excited states
+        times = [t for t in range(max(1, self.period // 8), len(self.values)) if self.errors[t] > 0]
+        self.times = torch.tensor(times)
+        self.amplitude = self.mass = Estimate(math.nan, math.nan, math.nan)
+        self.chi2, self.dof = math.nan, len(times) - 2
+        if self.dof < 0:
+            return
+        c, sigma = (torch.from_numpy(v)[self.times] for v in (self.values, self.errors))
+        self.fit = CoshFit(two_point, self.times, sigma, self.period)
+        self.amplitude, self.mass = estimate(run, self.fit, name)
+        found = torch.tensor([self.amplitude.value, self.mass.value], dtype=torch.float64)
+        self.chi2 = self.fit.chi2(found, c).item()
+
+    @property
+    def fitted(self) -> bool:
+        return math.isfinite(self.mass.value)
+
+    def curve(self, times: np.ndarray) -> np.ndarray:
+        """The fit at any times."""
+        mass = torch.tensor(self.mass.value, dtype=torch.float64)
+        return self.amplitude.value * self.fit.shape(mass, torch.from_numpy(times))[0].numpy()
+
+    def words(self) -> str:
+        of = "C(t)" if self.name == "two_point" else "C(t) - <|M|>^2 (the ensemble is ordered)"
+        if not self.fitted:
+            return f"The cosh fit of {of} found no mass."
+        (m, error, *_), size = self.mass, self.period
+        text = (
+            f"Pole mass of {of}, from t = {self.times[0]} to {self.times[-1]}: "
+            f"m = {with_error(m, error)}, m T = {with_error(m * size, error * size)}"
+        )
+        quality = f", chi2 = {self.chi2:.2f} for {self.dof} degrees of freedom, uncorrelated"
+        return text + (quality if self.dof else "") + "."
+
+
+def estimate(run: Sampled, observable: Any, name: str) -> list[Estimate]:
+    """A vector observable with errors, from what the run measured under ``name``."""
+    ensemble, log_weight = run.ensemble, run.ensemble.log_weight
+    if ensemble.kind == "weighted" and log_weight is not None:
+        values, population = ensemble.read(f"measured/{name}"), ensemble.population
+        found = weighted_estimate(observable, values, log_weight, population, name)
+    else:
+        found = chain_estimate(observable, ensemble.chains(name), name)
+    return found if isinstance(found, list) else [found]
+
+
+def vector(run: Sampled, name: str) -> Vector:
+    """Values and errors of a vector in the summary, NaN where there is none."""
+    entries = run.summary["observables"][name]
+    pairs = [(e["value"], e["error"]) for e in entries]
+    values, errors = np.array(pairs, dtype=float).T
+    return values, errors
+
+
+def correlator(run: Sampled) -> list[Block]:
+    """C(t), or its connected part in an ordered phase; the fit, the effective mass, the table."""
+    measured, summary = run.ensemble.observables(), run.summary["observables"]
+    if "two_point" not in measured:
+        return [Text("Not measured in this run: two_point.")]
+    if run.ensemble.shape[-1] < 2:
+        return [Text("The lattice has a single time slice: there is no C(t).")]
+    binder = summary["binder"]["value"] if "binder" in summary else 0.0
+    ordered = binder > ORDERED and "two_point_connected" in measured
+    decay = Decay(run, "two_point_connected" if ordered else "two_point")
+    columns = {"C(t)": vector(run, "two_point")}
+    if ordered:
+        columns["C(t) - <|M|>^2"] = decay.values, decay.errors
+    masses = np.array([estimate[:2] for estimate in decay.masses]).T
+    return [
+        _two_point(columns, decay),
+        _effective_mass(masses, decay),
+        Text(decay.words()),
+        _table({**columns, "effective mass": (masses[0], masses[1])}),
+    ]
+
+
+def _two_point(columns: dict[str, Vector], decay: Decay) -> Picture:
+    figure = new_figure(6.5, 3.8)
+    axes = figure.subplots()
+    styles = zip(columns.items(), ((BLUE, "o"), (GREEN, "s")), strict=False)
+    for (label, (values, errors)), (colour, marker) in styles:
+        drawn = np.where(values > 0, values, np.nan)  # the axis is logarithmic
+        points(axes, np.arange(len(values)), drawn, errors, colour, marker, label)
+    if decay.fitted:
+        times = np.linspace(float(decay.times.min()), float(decay.times.max()), 200)
+        axes.plot(times, decay.curve(times), color=ORANGE, label="cosh fit")
+    axes.set_yscale("log")
+    axes.set_xlabel("t, lattice units")
+    axes.set_ylabel("two-point function, lattice units")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    finish(axes)
+    caption = (
+        "Zero-momentum two-point function, t up to half the period, and the fit of "
+        f"A (exp(-m t) + exp(-m (T - t))), T = {decay.period}."
+    )
+    return Picture("two_point", figure, caption)
+
+
+def _effective_mass(masses: np.ndarray, decay: Decay) -> Picture:
+    figure = new_figure(6.5, 3.4)
+    axes = figure.subplots()
+    t = np.arange(len(masses[0])) + 0.5
+    points(axes, t, masses[0], masses[1], BLUE, "o", "effective mass")
+    if decay.fitted:
+        m, error = decay.mass[:2]
+        ends = float(decay.times.min()), float(decay.times.max())
+        axes.fill_between(ends, m - error, m + error, color=ORANGE, alpha=0.4, lw=0)
+        axes.plot(ends, (m, m), color=ORANGE, label="cosh fit")
+    axes.set_xlim(0, decay.period / 2)
+    axes.set_xlabel("t, lattice units")
+    axes.set_ylabel("m, inverse lattice units")
+    finish(axes)
+    caption = (
+        "Effective mass of the periodic form between t and t + 1, drawn half-way. Points with no "
+        "solution are left out."
+    )
+    return Picture("effective_mass", figure, caption)
+
+
+def _table(columns: dict[str, Vector]) -> Table:
+    length = max(len(values) for values, _ in columns.values())
+    rows = [
+        [str(t), *(with_error(v[t], e[t]) if t < len(v) else "" for v, e in columns.values())]
+        for t in range(length)
+    ]
+    return Table(["t", *columns], rows, "Lattice units.")

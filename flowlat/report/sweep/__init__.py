@@ -1,0 +1,1 @@
+"""A multirun: who was first."""

@@ -1,0 +1,45 @@
+"""The jobs of a multirun by what they have in common."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from flowlat.runs.folders import Trained
+from flowlat.runs.jobs import Job, varying
+from flowlat.utils.errors import ConfigError
+
+
+class Group(NamedTuple):
+    """The jobs that differ in nothing but their seed; ``theory`` is their lattice and action."""
+
+    theory: str
+    label: str
+    runs: list[Trained]
+
+
+def grouped(jobs: Sequence[Job]) -> list[Group]:
+    """The jobs with an epoch, by theory and by those overrides, other than the seed, that vary."""
+    # what defines the theory is in its name
+    keys = {k for k in varying(jobs) if k.split(".")[0] not in ("seed", "lattice", "action")}
+    groups: dict[tuple[str, str], Group] = {}
+    for job in jobs:
+        if job.run is None or not any(row["acceptance"] for row in job.run.rows):
+            continue
+        key = theory(job.run), job.label(keys)
+        groups.setdefault(key, Group(*key, [])).runs.append(job.run)
+    return list(groups.values())
+
+
+def theory(run: Trained) -> str:
+    """Lattice and action: "3-d 8x8x8, m2=-4.0 lam=5.113"; ConfigError without a config."""
+    if not {"lattice", "action"} <= run.config.keys():
+        raise ConfigError(f"RUN={run.path}: .hydra/config.yaml has no lattice and action")
+    shape = run.config["lattice"]["shape"]
+    action = " ".join(f"{k}={v}" for k, v in run.config["action"].items() if k != "_target_")
+    return f"{len(shape)}-d {'x'.join(map(str, shape))}, {action}"
+
+
+def by_theory(groups: Sequence[Group]) -> dict[str, list[Group]]:
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        found.setdefault(group.theory, []).append(group)
+    return dict(sorted(found.items()))

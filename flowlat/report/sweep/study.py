@@ -1,0 +1,103 @@
+"""A multirun: acceptance and ESS of every architecture, and what became of the jobs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from flowlat.report.page.blocks import Block, Picture, Section, Table, Text
+from flowlat.report.page.plots import COLOURS, finish, new_figure, series
+from flowlat.report.sweep.groups import Group, by_theory, grouped
+from flowlat.report.sweep.race import TARGET, race
+from flowlat.runs.folders import Trained
+from flowlat.runs.jobs import Job, read_jobs, varying
+from flowlat.utils.errors import ConfigError
+
+#: columns of metrics.csv -> the words for them
+AGAINST = {"epoch": "epoch", "seconds": "seconds"}
+SHOWN = {"acceptance": "acceptance", "ess": "ESS"}
+
+
+def study(folder: Path) -> list[Section]:
+    """Pictures and tables of a multirun of train.py.
+
+    Raises:
+        ConfigError: no job in the folder, or one of sample.py.
+    """
+    jobs = read_jobs(folder)
+    if any(job.run and (job.run.path / "ensemble.h5").exists() for job in jobs):
+        raise ConfigError(f"RUN={folder}: a multirun of sample.py: name its job folders")
+    groups = grouped(jobs)
+    blocks: list[Block] = unfinished(jobs)
+    if groups:
+        blocks += [race(groups), *(curves(groups, against) for against in AGAINST)]
+    return [Section(f"Study {folder}", blocks)]
+
+
+def unfinished(jobs: Sequence[Job]) -> list[Block]:
+    """The jobs that are missing or did not finish, by their overrides."""
+    bad = [job for job in jobs if job.status]
+    if not bad:
+        return []
+    rows = [[str(job.number), job.changes(varying(jobs)), job.status] for job in bad]
+    text = f"{len(bad)} of {len(jobs)} jobs did not finish; what they have is in the curves."
+    return [Text(text, warning=True), Table(["job", "overrides", "status"], rows)]
+
+
+def curves(groups: Sequence[Group], against: str) -> Picture:
+    """Acceptance and ESS of each group, a row of panels a theory."""
+    theories = by_theory(groups)
+    labels = list(dict.fromkeys(group.label for group in groups))
+    figure = new_figure(12, 0.6 + 3.1 * len(theories))
+    panels = figure.subplots(len(theories), len(SHOWN), squeeze=False)
+    for (name, members), row in zip(theories.items(), panels, strict=True):
+        for axes, key in zip(row, SHOWN, strict=True):
+            for group in members:
+                _band(axes, group, key, against, labels.index(group.label))
+            axes.set_title(name, fontsize=10)
+            axes.set_xlabel(AGAINST[against])
+            axes.set_ylabel(SHOWN[key])
+            axes.set_ylim(0, 1)
+            axes.set_xlim(left=0)
+            finish(axes)
+        row[0].axhline(TARGET, color="black", lw=0.8, ls=":")
+        row[0].get_legend().remove()
+        row[1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    caption = (
+        f"Acceptance and ESS against {AGAINST[against]}: the median over the seeds, and the band "
+        "from the lowest to the highest of them; a cross where a run broke off."
+    )
+    return Picture(f"study_{against}", figure, caption)
+
+
+def _band(axes: Axes, group: Group, key: str, against: str, number: int) -> None:
+    """Median, lowest and highest over the seeds that came so far; a cross where one broke off."""
+    tables = [dict(zip(*series(run.rows, key, "epoch"), strict=True)) for run in group.runs]
+    epochs = sorted({epoch for table in tables for epoch in table})
+    values = [[table[epoch] for table in tables if epoch in table] for epoch in epochs]
+    at = pace(group.runs) if against == "seconds" else {epoch: epoch + 1 for epoch in epochs}
+    x = [at[epoch] for epoch in epochs]
+    colour = COLOURS[number % len(COLOURS)]
+    style = "-" if number < len(COLOURS) else "--"
+    middle = [median(v) for v in values]
+    axes.plot(x, middle, color=colour, ls=style, lw=1.4, marker=".", ms=3, label=group.label)
+    axes.fill_between(
+        x, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.2, lw=0
+    )
+    for run, table in zip(group.runs, tables, strict=True):
+        if run.summary is None:
+            axes.plot(at[max(table)], table[max(table)], "x", color=colour)
+
+
+def pace(runs: Sequence[Trained]) -> dict[float, float]:
+    """Epoch -> seconds until its end, the sum of what every epoch took in the median of the seeds:
+    it goes on where one of them broke off."""
+    took: dict[float, list[float]] = {}
+    for run in runs:
+        epochs, seconds = series(run.rows, "seconds", "epoch")
+        for epoch, duration in zip(epochs, np.diff(seconds, prepend=0.0), strict=True):
+            took.setdefault(epoch, []).append(duration)
+    ordered = sorted(took)
+    return dict(zip(ordered, np.cumsum([median(took[e]) for e in ordered]), strict=True))

@@ -1,0 +1,1 @@
+"""What every program shares: command line, processes, signals, sweeps, run folders."""

@@ -1,0 +1,127 @@
+"""The run folders a report is made of: a sampling, a training, or a multirun of trainings."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from flowlat.ensemble import Ensemble, open_ensemble
+from flowlat.runs.metrics import read_metrics
+from flowlat.utils.errors import ConfigError
+
+
+class Sampled(NamedTuple):
+    """A finished run of sample.py."""
+
+    path: Path
+    ensemble: Ensemble
+    summary: dict[str, Any]
+
+    def series(self, name: str) -> list[np.ndarray]:
+        """A measured quantity, one array a replica: along the chain, or in the order of the rows
+        where they are weighted."""
+        if self.ensemble.kind == "weighted":
+            return [self.ensemble.read(f"measured/{name}")]
+        return self.ensemble.chains(name)
+
+    def weights(self) -> np.ndarray | None:
+        """Normalised weights of the rows of a weighted ensemble; None for a chain."""
+        log_weight = self.ensemble.log_weight
+        if self.ensemble.kind != "weighted" or log_weight is None:
+            return None
+        weight = np.exp(log_weight - log_weight.max())
+        return weight / weight.sum()
+
+
+class Trained(NamedTuple):
+    """A run of train.py, finished (then it has a summary) or not."""
+
+    path: Path
+    rows: list[dict[str, str]]
+    config: dict[str, Any]
+    summary: dict[str, Any] | None
+
+
+class Study(NamedTuple):
+    """A multirun of train.py."""
+
+    path: Path
+
+
+Run = Sampled | Trained | Study
+
+
+def read_run(path: Path) -> Run:
+    """The run in a folder.
+
+    Raises:
+        ConfigError: no such folder, or nothing in it to report.
+        EnsembleError: an ensemble.h5 that cannot be read.
+    """
+    if not path.is_dir():
+        raise ConfigError(f"RUN={path}: no such folder")
+    if (path / "ensemble.h5").exists():
+        summary = read_json(path / "summary.json")
+        if summary is None:
+            raise ConfigError(f"RUN={path}: no summary.json, the sampling did not finish")
+        return Sampled(path, open_ensemble(path), summary)
+    if (path / "metrics.csv").exists():
+        return read_training(path)
+    if (path / "multirun.yaml").exists():
+        return Study(path)
+    raise ConfigError(
+        f"RUN={path}: no ensemble.h5, metrics.csv or multirun.yaml: nothing to report"
+    )
+
+
+def read_training(path: Path) -> Trained:
+    """A training, whatever there is of it yet."""
+    return Trained(path, epochs(path), read_config(path), read_json(path / "summary.json"))
+
+
+def epochs(path: Path) -> list[dict[str, str]]:
+    """The rows of metrics.csv; not one that is being written, or was when the run was killed.
+
+    Raises:
+        ConfigError: a cell that is no number.
+    """
+    file = path / "metrics.csv"
+    rows = [row for row in read_metrics(file) if None not in row.values()]
+    for row in rows:
+        for name, cell in row.items():
+            try:
+                float(cell or "nan")
+            except ValueError as error:
+                raise ConfigError(f"{file}: {name}={cell} is not a number") from error
+    return rows
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The config that Hydra left in a training's folder; empty if it did not."""
+    return read_yaml(path / ".hydra" / "config.yaml") or {}
+
+
+def read_yaml(path: Path) -> Any:
+    """Plain data, or None where there is no file. ConfigError if it is not YAML."""
+    if not path.exists():
+        return None
+    try:
+        # interpolations stay as they are written: they speak of Hydra's run
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except Exception as error:  # a damaged file may fail in any way
+        raise ConfigError(f"{path}: not readable ({type(error).__name__})") from error
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A summary, or None where there is no file. ConfigError if it is not JSON."""
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigError(f"{path}: not readable ({error})") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: not a summary")
+    return content

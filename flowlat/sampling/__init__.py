@@ -1,0 +1,1 @@
+"""sample.py: from a checked config to an ensemble and its summary."""

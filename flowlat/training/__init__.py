@@ -1,0 +1,1 @@
+"""train.py: from a checked config to checkpoints, metrics and a summary."""

@@ -1,0 +1,113 @@
+"""The parts of a training, from its config: module, data, trainer."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+
+from flowlat.config.build import build_action, build_flow, instantiate, instantiate_all
+from flowlat.config.checkpoint import flow_weights, load_weights, read_checkpoint
+from flowlat.ensemble.reference import read_reference, require_theory
+from flowlat.runs.metrics import MetricsTable
+from flowlat.runs.processes import environment
+from flowlat.runs.signals import Signals
+from flowlat.training.callbacks import AtomicCheckpointIO, Best, Evaluation, Last, Progress
+from flowlat.training.cuda_graphs import with_cuda_graphs
+from flowlat.training.data import PriorDataModule
+from flowlat.training.module import LitFlow
+from flowlat.utils.errors import CheckpointError, ConfigError, EnsembleError
+from flowlat.utils.limits import BATCH, require_at_most
+
+#: the metrics whose best epoch is kept
+BEST = ("ess", "acceptance")
+
+
+def build_module(config: dict[str, Any], record: dict[str, Any], rollbacks: int = 0) -> LitFlow:
+    """The LightningModule of a config, with the weights of ``init_from`` if it is given."""
+    flow = build_flow(config)
+    check_batches(config, flow.lattice.volume)
+    if config["init_from"]:
+        path = config["init_from"]
+        try:
+            load_weights(flow, flow_weights(read_checkpoint(path)), path)
+        except CheckpointError as error:
+            raise CheckpointError(f"init_from: {error}") from error
+    if not math.isfinite(rate := config["optimizer"].get("lr", 0.0)):
+        raise ConfigError(f"optimizer.lr={rate}: must be finite")
+    optimizer, scheduler = instantiate(config, "optimizer"), instantiate(config, "scheduler")
+    try:  # their own checks, before anything is written
+        scheduler(optimizer(flow.parameters()), total_steps=1, steps_per_epoch=1)
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(f"optimizer, scheduler: {error}") from error
+    objective = with_cuda_graphs(
+        instantiate(config, "objective"),
+        config["cuda_graphs"],
+        config["lattice"]["shape"],
+        config["data"]["batch_size"],
+    )
+    module = LitFlow(
+        flow,
+        build_action(config),
+        objective,
+        optimizer,
+        scheduler,
+        config["ema_decay"],
+        record,
+        rollbacks,
+        config["divergence"]["lr_factor"],
+    )
+    # Lightning does so after it has loaded a checkpoint, whose digits would be lost
+    return module.double() if str(config["trainer"].get("precision")).startswith("64") else module
+
+
+def build_data(config: dict[str, Any]) -> PriorDataModule:
+    """The training data of a config, with configurations if the objective has an ensemble."""
+    data, ensemble = config["data"], config["objective"].get("ensemble")
+    phi = read_reference(ensemble).phi if ensemble else None
+    return PriorDataModule(data["batch_size"], config["seed"], data["double_at"], phi)
+
+
+def check_ensembles(config: dict[str, Any]) -> None:
+    """Raise EnsembleError unless those of objective and evaluation are of this theory."""
+    for group in ("objective", "evaluation"):
+        path = config[group].get("ensemble")
+        try:
+            if path:
+                require_theory(path, config)
+        except EnsembleError as error:
+            raise EnsembleError(f"{group}.ensemble: {error}") from error
+
+
+def check_batches(config: dict[str, Any], volume: int) -> None:
+    """Raise ConfigError where the configurations of a step or of an evaluation are too many."""
+    data, evaluation = config["data"], config["evaluation"]
+    asked = f"data.batch_size={data['batch_size']}, data.double_at={data['double_at']}"
+    largest = data["batch_size"] << len(data["double_at"])
+    require_at_most(BATCH, "numbers in a batch", largest * volume, asked)
+    for key in ("n_samples", "batch_size"):
+        if key not in evaluation:
+            raise ConfigError(f"evaluation.{key}: missing")
+    size = evaluation["batch_size"]
+    asked = f"evaluation.batch_size={size}"
+    require_at_most(BATCH, "numbers in a batch", size * volume, asked)
+
+
+def build_trainer(
+    config: dict[str, Any], folder: Path, evaluation: Evaluation, signals: Signals
+) -> Trainer:
+    """The Lightning Trainer of a config, with flowlat's callbacks and loggers."""
+    checkpoints = folder / "checkpoints"
+    last = Last(
+        checkpoints, MetricsTable(folder / "metrics.csv"), signals, config["checkpoint_minutes"]
+    )
+    # the last one knows the scores of the best
+    saving = [*(Best(checkpoints, name) for name in BEST), last]
+    return instantiate(
+        config,
+        "trainer",
+        default_root_dir=str(folder),
+        callbacks=[evaluation, Progress(), *saving],
+        logger=list(instantiate_all(config, "logger").values()),
+        plugins=[AtomicCheckpointIO(), *environment()],
+    )

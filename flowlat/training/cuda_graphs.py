@@ -1,0 +1,202 @@
+"""A training step as one CUDA graph: recorded once for each shape of a batch, then replayed.
+
+On a small lattice a step is thousands of kernels of a few microseconds each, and launching them one
+by one takes longer than running them. A replay launches all of them at once.
+"""
+
+import logging
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from flowlat.actions import Action
+from flowlat.flows.flow import Flow
+from flowlat.objectives import Objective
+
+log = logging.getLogger(__name__)
+
+#: sites a batch from which on kernels run for longer than it takes to launch them
+LARGE = 2**21
+#: shapes that get a graph; each keeps the memory of a whole step
+MOST_GRAPHS = 4
+
+#: loss ``()``, log weights ``(batch,)``, the gradients in one vector
+Outputs = tuple[Tensor, Tensor, Tensor]
+#: takes a step without arguments; returns what does it again, writing the same tensors anew
+Recorder = Callable[[Callable[[], Outputs]], Callable[[], Outputs]]
+
+
+class CannotRecord(RuntimeError):
+    """The step waits for the device, which a graph cannot."""
+
+
+def with_cuda_graphs(
+    objective: Objective, wanted: bool | None, shape: Sequence[int], batch_size: int
+) -> Objective:
+    """The objective, by CUDA graphs if ``wanted``; None: where there are few sites in a batch."""
+    small = math.prod(shape) * batch_size < LARGE
+    return GraphedObjective(objective) if wanted or (wanted is None and small) else objective
+
+
+class GraphedObjective:
+    """An objective whose forward and backward are one CUDA graph.
+
+    A call copies the batch to where the graph reads it and replays the graph, which leaves loss,
+    log weights and the gradients in the flow's parameters; ``loss.backward()`` then hands these
+    out. Without a CUDA device, and without gradients, this is the objective itself; so it is, after
+    one line in the log, for a step that waits for the device somewhere. What is no tensor becomes
+    part of the graph: a coupling of the action that is changed later has no effect.
+
+    Args:
+        record: what records a step; None is :func:`cuda_graph` for a batch on a CUDA device.
+    """
+
+    def __init__(self, objective: Objective, record: Recorder | None = None):
+        self.objective = objective
+        self._record = record
+        self._steps: dict[tuple[Any, ...], _Step] = {}
+        self._addresses: list[int] = []
+        self._usable = True
+
+    def __call__(
+        self, flow: Flow, action: Action, *batch: Tensor, **_: Any
+    ) -> tuple[Tensor, Tensor]:
+        step = self._step(flow, action, batch)
+        return self.objective(flow, action, *batch) if step is None else step(batch)
+
+    def _step(self, flow: Flow, action: Action, batch: tuple[Tensor, ...]) -> "_Step | None":
+        """The recorded step for this batch; None where there is none to be had."""
+        record = self._record or (cuda_graph if batch[0].is_cuda else None)
+        if record is None or not self._usable or not torch.is_grad_enabled():
+            return None
+        parameters = [p for p in flow.parameters() if p.requires_grad]
+        addresses = [p.data_ptr() for p in parameters]
+        if addresses != self._addresses:  # another flow, or one that was moved or cast
+            self._steps.clear()
+            self._addresses = addresses
+        like = tuple((part.shape, part.dtype, part.device) for part in batch)
+        key = (like, flow.training, id(flow), id(action))
+        if key not in self._steps and parameters and len(self._steps) < MOST_GRAPHS:
+            try:
+                self._steps[key] = _Step(self.objective, flow, action, batch, parameters, record)
+            except CannotRecord as error:
+                self._usable = False
+                log.warning("no CUDA graph of this training step: %s", error)
+        return self._steps.get(key)
+
+
+class _Step:
+    """A recorded step with the batch it reads."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        flow: Flow,
+        action: Action,
+        batch: tuple[Tensor, ...],
+        parameters: Sequence[Tensor],
+        record: Recorder,
+    ):
+        self.batch = tuple(part.clone() for part in batch)
+        self.parameters = parameters
+        self.n_runs = 0
+        self._gradients: Tensor | None = None
+        self._sizes: list[int | None] = []
+
+        def run() -> Outputs:
+            loss, log_w = objective(flow, action, *self.batch)
+            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+            self._sizes = [None if g is None else g.numel() for g in gradients]
+            flat = torch.cat([g.flatten() for g in gradients if g is not None])
+            return loss.detach(), log_w, flat
+
+        # recording runs the step, and a batch normalisation counts what it sees
+        buffers = [(buffer, buffer.clone()) for buffer in flow.buffers()]
+        try:
+            with torch.cuda.device_of(batch[0]):
+                self._replay = record(run)
+        finally:
+            for buffer, before in buffers:
+                buffer.copy_(before)
+
+    def __call__(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        for mine, part in zip(self.batch, batch, strict=True):
+            mine.copy_(part)
+        with torch.cuda.device_of(batch[0]):
+            loss, log_w, self._gradients = self._replay()
+        self.n_runs += 1
+        # clones: the next replay writes to the same memory
+        return _KnownGradients.apply(self, loss, *self.parameters), log_w.clone()
+
+    def gradients(self, scale: Tensor, run: int) -> list[Tensor | None]:
+        """Those of run number ``run``, times ``scale``; RuntimeError if another run came since."""
+        if run != self.n_runs or self._gradients is None:
+            raise RuntimeError("cuda_graphs: the gradients of this loss are gone, a later step ran")
+        parts = iter((self._gradients * scale).split([n for n in self._sizes if n is not None]))
+        return [
+            None if size is None else next(parts).view_as(p)
+            for p, size in zip(self.parameters, self._sizes, strict=True)
+        ]
+
+
+class _KnownGradients(torch.autograd.Function):
+    """The loss of a step, the gradients of which are there before they are asked for."""
+
+    @staticmethod
+    def forward(ctx: Any, step: _Step, loss: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.step, ctx.run = step, step.n_runs
+        return loss.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, *ctx.step.gradients(scale, ctx.run)
+
+
+def cuda_graph(run: Callable[[], Outputs]) -> Callable[[], Outputs]:
+    """Record ``run`` as a CUDA graph; the function returned replays it.
+
+    https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+
+    Raises:
+        CannotRecord: it copies from or to the host, or waits for the device in another way.
+    """
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(2):  # compiles kernels, fills tables, plans transforms
+            run()
+        waiting = what_waits(run)  # a recording would fail for it half way
+    torch.cuda.current_stream().wait_stream(side)
+    if waiting:
+        raise CannotRecord(waiting)
+    graph = torch.cuda.CUDAGraph()
+    # thread_local: other threads, such as NCCL's, may do as they like meanwhile
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        outputs = run()
+
+    def replay() -> Outputs:
+        graph.replay()
+        return outputs
+
+    return replay
+
+
+def what_waits(run: Callable[[], Outputs]) -> str | None:
+    """What PyTorch says of the first operation that makes the host wait; None: nothing does."""
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this mode may miss some
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        run()
+    except RuntimeError as error:
+        return str(error).splitlines()[0]
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+    return None

@@ -1,0 +1,119 @@
+"""Weights & Biases."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from matplotlib import colormaps
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from flowlat.training.loggers.server import require_server
+
+#: what is drawn against the samples, and again, as "epochs/...", against the epoch
+CURVES = ("loss", "ess", "acceptance", "log_z", "forward_ess", "samples_per_second")
+#: those whose maximum is what a run is worth
+BEST = ("ess", "acceptance")
+#: characters of a tag and of a group that W&B accepts
+TAG, GROUP = 64, 128
+#: pixels of an image to a side of a site
+PIXELS = 24
+
+
+class Wandb(WandbLogger):
+    """A W&B run, with panels that need no setting up.
+
+    Loss, ESS, acceptance, log Z and throughput against the samples drawn and against the epoch;
+    of every evaluation the histogram of the log weights and, in two dimensions, a configuration.
+    The summary holds the maximum of ESS and acceptance. The jobs of a multirun are one group, the
+    date and time of its folder, each with its overrides as tags.
+
+    A run folder is one W&B run: a training that is resumed, or taken back after a divergence, goes
+    on with it. A row an epoch, at the step of the training, so that the steps of a run grow over
+    all its legs.
+
+    ``offline`` needs neither an account nor a network; ``wandb sync`` sends the run later.
+    Further options go to ``wandb.init``.
+    """
+
+    def __init__(self, save_dir: str, project: str, offline: bool, **options: Any):
+        if not offline:
+            require_server()
+        # wandb falls back to a temporary folder if its own is not there
+        Path(save_dir).mkdir(parents=True, exist_ok=True)
+        known = {**sweep(Path(save_dir)), **earlier(Path(save_dir))}
+        settings = {"project": project, "offline": offline, **known, **options}
+        super().__init__(save_dir=save_dir, log_model=False, experiment=open_run(), **settings)
+        for name in CURVES:
+            best = {"summary": "max"} if name in BEST else {}
+            self.experiment.define_metric(name, step_metric="samples", **best)
+            # no second column in the table of the runs
+            self.experiment.define_metric(f"epochs/{name}", step_metric="epoch", summary="none")
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        again = {f"epochs/{name}": metrics[name] for name in CURVES if name in metrics}
+        row = {**metrics, **again, "trainer/global_step": step}
+        # not W&B's own count of rows, which begins anew in an offline run that goes on
+        self.experiment.log(row, step=step)
+
+    @rank_zero_only
+    def log_evaluation(self, log_weight: Tensor, phi: Tensor, step: int) -> None:
+        """The log weights ``(n,)`` and a configuration ``(*shape)`` of an evaluation."""
+        import wandb
+
+        finite = log_weight[log_weight.isfinite()].cpu().numpy()
+        row: dict[str, Any] = {"log_weight": wandb.Histogram(finite - finite.mean())}
+        if phi.ndim == 2:
+            row["configuration"] = wandb.Image(image(phi.cpu().numpy()), caption=bound(phi))
+        self.experiment.log(row, step=step)
+
+    def finalize(self, status: str) -> None:
+        """End the run after a success; else it stays open, for a rollback, until finish_wandb."""
+        super().finalize(status)
+        if status == "success":
+            self.experiment.finish(exit_code=0)
+
+
+def open_run() -> Any:
+    """The W&B run of this process that has not ended, if there is one."""
+    wandb: Any = sys.modules.get("wandb")
+    return wandb and wandb.run
+
+
+def finish_wandb() -> None:
+    """End the run that an error left open: the next job of a sweep would go on with it."""
+    if (run := open_run()) is not None:
+        run.finish(exit_code=1)
+
+
+def earlier(folder: Path) -> dict[str, str]:
+    """The id of the W&B run that an earlier leg of the training in a folder began."""
+    path = next(folder.glob("wandb/*run-*/run-*.wandb"), None)
+    return {"id": path.stem.removeprefix("run-")} if path else {}
+
+
+def sweep(folder: Path) -> dict[str, Any]:
+    """Group and tags of a run whose folder is that of a job of a multirun; else none."""
+    path = folder / ".hydra" / "hydra.yaml"
+    if not path.exists():
+        return {}
+    hydra = OmegaConf.load(path).hydra
+    if hydra.mode != "MULTIRUN":
+        return {}
+    tags = [override[:TAG] for override in hydra.overrides.task]
+    return {"group": "/".join(folder.parent.parts[-2:])[-GROUP:], "tags": tags}
+
+
+def image(phi: np.ndarray) -> np.ndarray:
+    """A square a site, blue below zero and red above: ``(rows, columns, 3)``, 8 bits."""
+    colours = colormaps["RdBu_r"](0.5 + 0.5 * phi / (np.abs(phi).max() or 1.0))[..., :3]
+    return (255 * colours).astype(np.uint8).repeat(PIXELS, axis=0).repeat(PIXELS, axis=1)
+
+
+def bound(phi: Tensor) -> str:
+    """What the darkest colour of the image stands for."""
+    return f"|phi| up to {phi.abs().max().item():.3g}, lattice units"

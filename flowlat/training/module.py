@@ -1,0 +1,175 @@
+"""The LightningModule: objective, optimizer, averaged weights, logging. No physics."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from flowlat.actions import Action
+from flowlat.flows.flow import Flow
+from flowlat.objectives import Objective
+from flowlat.utils.errors import DivergedError
+
+
+class LitFlow(LightningModule):
+    """Trains a flow towards exp(-S).
+
+    Args:
+        optimizer: parameters -> optimizer.
+        scheduler: (optimizer, total_steps=, steps_per_epoch=) -> schedule, advanced every step.
+        ema_decay: of the exponential moving average of the weights, which is then what is
+            evaluated and loaded; None is no averaging.
+        record: plain data that goes into every checkpoint: the config and its provenance.
+        rollbacks: how often the training was taken back, after a divergence, until now.
+        lr_factor: of the learning rate, for each of them.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        action: Action,
+        objective: Objective,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., LRScheduler],
+        ema_decay: float | None = None,
+        record: dict[str, Any] | None = None,
+        rollbacks: int = 0,
+        lr_factor: float = 1.0,
+    ):
+        super().__init__()
+        self.flow = flow
+        self.action = action
+        self.objective = objective
+        self._optimizer = optimizer
+        self._scheduler = scheduler
+        self._record = record or {}
+        self.averaged = (
+            AveragedModel(flow, multi_avg_fn=get_ema_multi_avg_fn(ema_decay)) if ema_decay else None
+        )
+        if self.averaged is not None:  # or several devices would wait for their gradients
+            self.averaged.requires_grad_(False)
+        self.rollbacks = rollbacks
+        self._lr_factor = lr_factor
+        self._rollbacks_before = 0  # those that the optimizer's own state has in it
+        self._losses: list[Tensor] = []
+        self._seconds_before = 0.0
+        self._started = time.monotonic()
+        self._steps: list[tuple[float, int]] = []  # of this epoch: when done, samples until then
+
+    @property
+    def best_flow(self) -> Flow:
+        """The flow to evaluate and to keep: the averaged weights where there are any."""
+        return self.flow if self.averaged is None else cast(Flow, self.averaged.module)
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far, earlier legs of a resumed run included."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    @property
+    def _n_samples(self) -> int:
+        return cast(Any, self.trainer).datamodule.n_samples
+
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        loss, log_w = self.objective(self.flow, self.action, *batch)
+        kl = -log_w.mean()
+        self._losses.append(kl)
+        return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip, and stop before a step that would spoil the weights."""
+        by_value = gradient_clip_algorithm == "value"
+        limit = math.inf if by_value or not gradient_clip_val else gradient_clip_val
+        norm = torch.nn.utils.clip_grad_norm_(self.flow.parameters(), limit)
+        loss = self._losses[-1]
+        # one look at the device for both: NaN and infinity survive a sum
+        finite = math.isfinite((loss + norm).item())
+        if not self.trainer.strategy.reduce_boolean_decision(finite):
+            raise DivergedError(
+                f"loss={loss.item():g}, gradient norm={norm.item():g} in epoch "
+                f"{self.current_epoch}, step {self.global_step}: the training diverged"
+            )
+        if by_value:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        # here, so that the callbacks at the end of a batch find it done
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.flow)
+
+    def on_train_start(self) -> None:
+        self._started = time.monotonic()
+        factor = self._lr_factor ** (self.rollbacks - self._rollbacks_before)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] *= factor
+        for config in self.trainer.lr_scheduler_configs:
+            config.scheduler.base_lrs = [factor * lr for lr in config.scheduler.base_lrs]
+
+    def on_train_epoch_start(self) -> None:
+        self.flow.train()
+        self._losses.clear()
+        self._steps.clear()
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self._steps.append((time.monotonic(), self._n_samples))
+
+    def on_train_epoch_end(self) -> None:
+        self.log("loss", torch.stack(self._losses).mean(), sync_dist=True)
+        # "step" is what loggers take as the abscissa
+        self.log("epoch", float(self.current_epoch))
+        self.log("step", float(self.global_step))
+        self.log("samples", float(self._n_samples))
+        # between the ends of steps: without the evaluation that follows the last one
+        (start, before), (end, after) = self._steps[0], self._steps[-1]
+        if end > start:
+            self.log("samples_per_second", (after - before) / (end - start))
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log("seconds", self.seconds)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self._optimizer(self.flow.parameters())
+        total = int(self.trainer.estimated_stepping_batches)
+        per_epoch = max(1, total // max(1, self.trainer.max_epochs or 1))
+        scheduler = self._scheduler(optimizer, total_steps=total, steps_per_epoch=per_epoch)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if not all(torch.isfinite(w).all() for w in checkpoint["state_dict"].values()):
+            raise DivergedError(
+                f"weights that are not finite in epoch {self.current_epoch}, "
+                f"step {self.global_step}: the training diverged"
+            )
+        losses = cast(Tensor, self.all_gather(torch.stack(self._losses)))
+        checkpoint["flowlat"] = {
+            **self._record,
+            "seconds": self.seconds,
+            # of this epoch so far, (ranks, steps)
+            "losses": losses.reshape(-1, len(self._losses)).cpu(),
+            "rollbacks": self.rollbacks,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        ours = checkpoint["flowlat"]
+        self._seconds_before = ours["seconds"]
+        self._rollbacks_before = ours["rollbacks"]
+        # on another number of ranks: the mean over them, to which their losses add up
+        losses = ours["losses"]
+        same = len(losses) == self.trainer.world_size
+        mine = losses[self.global_rank] if same else losses.mean(0)
+        self._losses = list(mine.to(self.device))

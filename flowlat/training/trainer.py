@@ -1,0 +1,56 @@
+"""Which options of Lightning's Trainer make sense here; checked before it is made."""
+
+from typing import Any
+
+import torch
+
+from flowlat.utils.errors import ConfigError
+from flowlat.utils.limits import COUNT, WORKERS, require_at_most
+
+#: what flowlat itself gives it, or what endless data have no use for
+OURS = (
+    *("callbacks", "logger", "plugins", "default_root_dir"),
+    *("fast_dev_run", "overfit_batches", "val_check_interval"),
+)
+#: counts, and their defaults; endless data need the first two
+COUNTS = {
+    **{"max_epochs": None, "limit_train_batches": None},
+    **{"accumulate_grad_batches": 1, "log_every_n_steps": 1},
+}
+PRECISIONS = (32, 64, "32", "64", "32-true", "64-true")
+
+
+def check_trainer(options: dict[str, Any]) -> None:
+    """Raise ConfigError on an option of the trainer that it would take, but should not."""
+    for key in OURS:
+        if key in options:
+            raise ConfigError(f"trainer.{key}={options[key]!r}: is not an option here")
+    for key, default in COUNTS.items():
+        value = options.get(key, default)
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(f"trainer.{key}={value}: must be an integer of at least 1")
+        require_at_most(COUNT, "of them", value, f"trainer.{key}={value}")
+    check_devices(options)
+    clip = options.get("gradient_clip_val")
+    if clip is not None and clip < 0:
+        raise ConfigError(f"trainer.gradient_clip_val={clip}: must not be negative")
+    precision = options.get("precision", 32)
+    if precision not in PRECISIONS:
+        raise ConfigError(f"trainer.precision={precision}: flows are trained in 32 or 64 bits")
+
+
+def check_devices(options: dict[str, Any]) -> None:
+    """Raise ConfigError on devices that are not there, are too many, or start by themselves."""
+    accelerator, strategy = options.get("accelerator"), str(options.get("strategy"))
+    found = torch.cuda.is_available() or torch.backends.mps.is_available()
+    if accelerator in ("gpu", "cuda") and not found:
+        raise ConfigError(
+            f"trainer.accelerator={accelerator}: PyTorch finds no GPU; trainer=cpu needs none, nor "
+            "does trainer=ddp_cpu, for several processes"
+        )
+    if any(how in strategy for how in ("spawn", "fork", "notebook")):
+        raise ConfigError(f"trainer.strategy={strategy}: ddp starts the processes that are needed")
+    for key in ("devices", "num_nodes"):
+        text = str(options.get(key)).strip()  # which Lightning takes for the number
+        if text.isdecimal():
+            require_at_most(WORKERS, key, int(text), f"trainer.{key}={text}")

@@ -1,0 +1,26 @@
+"""Sizes beyond which an option is a mistake or an attack: refused before anything is allocated."""
+
+from flowlat.utils.errors import ConfigError
+
+#: sites of a lattice: 64^4
+SITES = 2**24
+#: axes of a lattice: what PyTorch's Fourier transforms do on the CPU
+AXES = 7
+#: numbers that a layer keeps, or all the layers of a flow: 0.5 GB in single precision
+NUMBERS = 2**27
+#: layers of a flow, or steps of an ODE: each takes time and memory whatever its size
+LAYERS = 10_000
+#: numbers of the configurations that are computed at once: 64 GB in single precision
+BATCH = 2**34
+#: configurations of an ensemble
+ROWS = 2**40
+#: epochs, steps of one, chains, trajectories of a block, ...
+COUNT = 10**7
+#: threads, processes or devices of one machine; machines
+WORKERS = 1024
+
+
+def require_at_most(limit: int, what: str, found: int, options: str) -> None:
+    """Raise ConfigError in the words of the options if what they ask for is beyond a limit."""
+    if found > limit:
+        raise ConfigError(f"{options}: more than {limit} {what}")

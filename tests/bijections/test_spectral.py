@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from flowlat.bijections import Spectral
+from flowlat.lattice import Lattice
+from tests.support.helpers import SHAPES
+
+ODD_TOO = [*SHAPES.values(), [5], [2, 3]]
+
+
+def moved(shape):
+    layer = Spectral(Lattice(shape)).double()
+    generator = torch.Generator().manual_seed(3)
+    layer.spectrum.coefficients.data.uniform_(-0.3, 0.3, generator=generator)
+    return layer
+
+
+@pytest.mark.parametrize("shape", ODD_TOO)
+def test_it_starts_as_the_identity(shape):
+    x = torch.randn(2, *shape, dtype=torch.float64)
+    y, log_det = Spectral(Lattice(shape)).double()(x)
+    torch.testing.assert_close(y, x)
+    assert log_det.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("shape", ODD_TOO)
+def test_inverse_and_log_det(shape):
+    layer, x = moved(shape), torch.randn(1, *shape, dtype=torch.float64)
+    y, log_det = layer(x)
+    assert (y - x).abs().max() > 0.05
+    matrix = torch.autograd.functional.jacobian(lambda x: layer(x)[0], x)
+    expected = torch.linalg.slogdet(matrix.reshape(x.numel(), x.numel())).logabsdet
+    torch.testing.assert_close(log_det[0], expected)
+    back, log_det_back = layer.inverse(y)
+    torch.testing.assert_close(back, x)
+    torch.testing.assert_close(log_det_back, -log_det)
+
+
+@pytest.mark.parametrize("shape", SHAPES.values())
+def test_it_commutes_with_translations_and_the_sign(shape):
+    layer, x = moved(shape), torch.randn(2, *shape, dtype=torch.float64)
+    y, _ = layer(x)
+    for axis in range(1, x.dim()):
+        torch.testing.assert_close(layer(x.roll(1, axis))[0], y.roll(1, axis))
+    torch.testing.assert_close(layer(-x)[0], -y)
+
+
+def test_coefficients_mean_the_same_on_a_larger_lattice():
+    small, large = moved([4, 4]), moved([8, 8])
+    torch.testing.assert_close(large.spectrum()[::2, ::2], small.spectrum())

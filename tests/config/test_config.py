@@ -1,0 +1,294 @@
+"""The registry: every yaml builds, the reference runs are what they should be, bad input fails."""
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from flowlat import build_flow, compose, load_flow
+from flowlat.config.build import build_action
+from flowlat.config.compose import validate
+from flowlat.config.schemas import SampleConfig, TrainConfig
+from flowlat.utils.errors import CheckpointError, ConfigError
+from tests.support.helpers import CONF, build_everything, least_dimension, options, required
+
+GROUPS = sorted({path.parent.name for path in CONF.glob("[!h]*/*.yaml")})
+OPTIONS = [(group, name) for group in GROUPS for name in options(group)]
+
+#: name: (shape, m2, lam, couplings, epochs), the table of the published runs
+REFERENCE_RUNS = {
+    "tutorial_2d": ([8] * 2, -4, 8, 16, 200),
+    "E1": ([6] * 2, -4, 6.975, 16, 500),
+    "E2": ([8] * 2, -4, 6.008, 16, 500),
+    "E3": ([10] * 2, -4, 5.550, 16, 500),
+    "E4": ([12] * 2, -4, 5.276, 16, 500),
+    "E5": ([14] * 2, -4, 5.113, 16, 500),
+    "critical_2d_L4": ([4] * 2, -4, 5.113, 16, 500),
+    "critical_2d_L8": ([8] * 2, -4, 5.113, 16, 500),
+    "xi_L4_20": ([20] * 2, -4, 4.807, 16, 500),
+    "xi_L4_32": ([32] * 2, -4, 4.572, 16, 500),
+    "xi_L4_64": ([64] * 2, -4, 4.398, 16, 500),
+    "symmetric_3d": ([8] * 3, 1, 8, 16, 500),
+    "broken_3d": ([8] * 3, -4, 8, 16, 500),
+    "critical_3d_L4": ([4] * 3, -4, 5.113, 16, 500),
+    "critical_3d_L8": ([8] * 3, -4, 5.113, 16, 500),
+    "critical_4d_L4": ([4] * 4, -4, 5.113, 16, 500),
+    "critical_4d_L8": ([8] * 4, -4, 5.113, 4, 500),
+}
+
+
+def groups_of(config_name):
+    """The groups that a yaml at the top of conf/ chooses from."""
+    defaults = OmegaConf.load(CONF / f"{config_name}.yaml").defaults
+    return {key for entry in defaults if entry != "_self_" for key in entry}
+
+
+def test_the_registry_is_found():
+    assert {"lattice", "action", "prior", "arch", "experiment", "observables"} <= set(GROUPS)
+    assert len(OPTIONS) > 40
+
+
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_every_yaml_composes_and_builds(group, name, tmp_path):
+    if group not in groups_of("train"):
+        assert group in groups_of("sample"), f"conf/{group} is out of reach"
+        compose([f"{group}={name}", "ckpt_path=any"], "sample")
+        return
+    names = [f"{group}={name}", *required(group, name)]
+    if group == "arch" and least_dimension(name) > 2:
+        names.append(f"lattice={least_dimension(name)}d")
+    if group == "logger" and name != "csv":
+        names.append(f"logger.{name}.save_dir={tmp_path}")
+    if (group, name) == ("logger", "wandb"):
+        names.append("logger.wandb.offline=true")
+    if (group, name) in (("trainer", "gpu"), ("trainer", "ddp")) and not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="PyTorch finds no GPU"):
+            build_everything(names, tmp_path)
+        return
+    flow = build_everything(names, tmp_path).flow
+    if flow.lattice.volume <= 256:
+        phi, log_q = flow.sample(2)
+        assert torch.isfinite(log_q).all()
+        assert phi.shape == (2, *flow.lattice.shape)
+
+
+def test_several_loggers_at_once(tmp_path):
+    save = [f"logger.{name}.save_dir={tmp_path}" for name in ("wandb", "tensorboard")]
+    names = ["logger=[wandb,tensorboard]", "logger.wandb.offline=true", *save]
+    build_everything(names, tmp_path)
+    assert list(tmp_path.glob("wandb/offline-run-*"))
+
+
+def test_every_reference_run_is_an_experiment():
+    assert set(REFERENCE_RUNS) <= set(options("experiment"))
+
+
+@pytest.mark.parametrize("name", REFERENCE_RUNS)
+def test_reference_run(name):
+    shape, m2, lam, couplings, epochs = REFERENCE_RUNS[name]
+    config = validate(compose([f"experiment={name}"]), TrainConfig)
+    assert config["lattice"]["shape"] == shape
+    assert (config["action"]["m2"], config["action"]["lam"]) == (m2, lam)
+    assert config["arch"]["n_couplings"] == couplings
+    assert config["arch"]["hidden"] == [8, 8]
+    assert config["arch"]["kernel_size"] == 3
+    assert config["arch"]["activation"] == "leaky_relu"
+    assert config["arch"]["final_tanh"]
+    assert not config["arch"]["equivariant"]
+    assert not config["arch"]["identity_start"]
+    assert config["prior"]["_target_"].endswith("Normal")
+    assert config["objective"]["_target_"].endswith("reverse_kl")
+    assert config["optimizer"]["_target_"] == "torch.optim.Adam"
+    assert config["optimizer"]["lr"] == 1e-3
+    assert config["data"]["batch_size"] == 64
+    assert config["trainer"]["max_epochs"] == epochs
+    assert config["trainer"]["limit_train_batches"] == 100
+    assert config["trainer"]["gradient_clip_val"] is None
+    assert config["ema_decay"] is None
+    assert not config["symmetrize"]
+    scheduler = config["scheduler"]
+    if name.startswith("E"):
+        assert (scheduler["milestones"], scheduler["gamma"]) == ([200], 0.1)
+    else:
+        assert scheduler["_target_"].endswith("constant")
+
+
+#: what is typed: the pattern of the line that answers it
+BAD = {
+    "arch=conv arch.k=5": "k=5 exceeds the lattice dimension d=2",
+    "arch=conv arch.k=0": "k=0 must be positive",
+    "arch=conv arch.k=one": "arch.k='one': expected an integer or null",
+    "arch=conv lattice.shape=[8,7]": r"shape=\[8, 7\].*7 is odd",
+    "lattice.shape=[8,0]": r"shape=\[8, 0\]",
+    "lattice.shape=[8,-8]": r"shape=\[8, -8\]",
+    "lattice.shape=[]": r"shape=\[\]",
+    "lattice.shape=8": "lattice.shape=8: expected a list",
+    "lattice.shape=[8,4.5]": r"lattice.shape=\[8, 4.5\]: expected a list, each an integer",
+    "~lattice.shape": "lattice.*shape",
+    "lattice=5d": "Could not find 'lattice/5d'.*1d 2d 3d 4d",
+    "arch=conv arch.kernel_size=4": "kernel_size=4",
+    "arch=conv arch.kernel_size=-3": "kernel_size=-3",
+    "arch=conv arch.hidden=[8,0]": r"hidden=\[8, 0\]",
+    "arch=conv arch.hidden=[8,x]": "arch.hidden=.*'x'.*expected a list, each an integer",
+    "arch=conv arch.n_couplings=0": "n_couplings=0",
+    "arch=conv arch.n_couplings=2.5": "n_couplings=2.5: expected an integer",
+    "arch=conv arch.activation=step": "unknown activation 'step'; known: identity, relu",
+    "arch=conv arch.kernel=abacus": "kernel=abacus: unknown .known: auto",
+    "arch._target_=flowlat.nothing": "flowlat.nothing.*no such class",
+    "+arch.lattice=3": "arch.lattice=3: no such option",
+    "arch=transformer": "Could not find 'arch/transformer'.*Available options.*combconv_k1",
+    "~arch": "arch",
+    "arch=null": "arch",
+    "action.lam=-1": "lam=-1",
+    "action.lam=nan": "lam=nan",
+    "action.m2=abc": "action.m2='abc': expected a number",
+    "action.m2=true": "action.m2=True: expected a number",
+    "+action.mu=1": "action.mu=1: no such option .known: m2, lam",
+    "~action._target_": "action",
+    "actoin.m2=1": "Could not override 'actoin.m2'",
+    "+actoin=1": "actoin=1: no such option .known: lattice, action",
+    "prior.mass2=-1": "mass2=-1",
+    "prior.mass2=nan": "mass2=nan",
+    "prior.shift=x": "prior.shift='x': expected a number or null",
+    "prior=potential action.lam=0 action.m2=-1": "m2=-1, lam=0",
+    "prior=potential action=free": "action.lam",
+    "data.batch_size=0": "data.batch_size=0",
+    "data.batch_size=many": "data.batch_size='many': expected an integer",
+    "data=null": "data",
+    "data.batch_size=1000000000000": "data.batch_size=1000000000000, .*more than 17179869184",
+    f"data.double_at=[{','.join(['0.5'] * 40)}]": "data.double_at=.*more than 17179869184 numbers",
+    "data.double_at=[0.5,1]": r"data.double_at=\[0.5, 1\]: fractions between 0 and 1",
+    "data.double_at=0.5": "data.double_at=0.5: expected a list, each a number",
+    "objective=forward_kl": "objective.ensemble: has to be given",
+    "objective=mixture objective.ensemble=any objective.weight=1": "weight=1",
+    "arch.spline_bins=1": "spline_bins=1",
+    "evaluation.n_samples=0": "n_samples=0",
+    "evaluation.batch_size=0": "batch_size=0",
+    "evaluation.every_n_epochs=0": "every_n_epochs=0",
+    "evaluation.n_samples=1000000000": "n_samples=1000000000: more than 134217728 log weights",
+    "evaluation.batch_size=1000000000000": "evaluation.batch_size=1000000000000: more than",
+    "~evaluation.n_samples": "evaluation.n_samples: missing",
+    "evaluation.ensemble=none": "evaluation: none: no such file",
+    "evaluation=null": "evaluation",
+    "optimizer.lr=-1": "[Ii]nvalid learning rate: -1",
+    f"optimizer.lr={10**400}": "optimizer.lr=10*: expected a number",
+    "optimizer.lr=fast": "optimizer.lr='fast': expected a number",
+    "optimizer.betas=[0.9,2]": "optimizer.*beta.* 2",
+    "optimizer.betas=[0.9]": r"optimizer.*betas",
+    "+optimizer.foreach=true": "optimizer.*foreach",
+    "+optimizer.params=3": "optimizer.*params",
+    "scheduler.rise=3": "rise=3",
+    "scheduler=step scheduler.milestones=[a]": r"scheduler.milestones=\['a'\]: expected a list",
+    "trainer.precision=17": "trainer.precision=17: expected 64 or 32",
+    "trainer.max_epochs=0": "trainer.max_epochs=0",
+    "trainer.max_epochs=null": "trainer.max_epochs=None",
+    "trainer.limit_train_batches=0": "trainer.limit_train_batches=0",
+    "trainer.limit_train_batches=0.5": "trainer.limit_train_batches=0.5",
+    "trainer.max_epochs=1000000000": "trainer.max_epochs=1000000000: more than 10000000",
+    "+trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches=0: must be",
+    "trainer.log_every_n_steps=0": "trainer.log_every_n_steps=0: must be",
+    "+trainer.strategy=ddp_spawn": "trainer.strategy=ddp_spawn: ddp starts the processes",
+    "+trainer.val_check_interval=1000": "trainer.val_check_interval=1000: is not an option here",
+    "+trainer.overfit_batches=0.5": "trainer.overfit_batches=0.5: is not an option here",
+    "+trainer.fast_dev_run=true": "trainer.fast_dev_run=True: is not an option here",
+    "trainer.gradient_clip_val=-1": "trainer.gradient_clip_val=-1",
+    "trainer.accelerator=abacus": "trainer.*accelerator='abacus'",
+    "trainer.devices=0": "trainer.*devices=0",
+    "trainer.devices=5000": "trainer.devices=5000: more than 1024 devices",
+    "trainer.devices='5000'": "trainer.devices=5000: more than 1024 devices",
+    "+trainer.num_nodes=5000": "trainer.num_nodes=5000: more than 1024 num_nodes",
+    "seed=-1": "seed=-1",
+    "seed=1.5": "seed=1.5",
+    "seed=99999999999999999999": "seed=99999999999999999999",
+    "threads=0": "threads=0",
+    "threads=5000": "threads=5000: more than 1024 threads",
+    "ema_decay=2": "ema_decay=2",
+    "symmetrize=perhaps": "symmetrize='perhaps': expected true or false",
+    "init_from=none.ckpt": "none.ckpt: no such file",
+    "divergence=3": "divergence=3: expected a mapping",
+    "divergence.max_rollbacks=-1": "divergence.max_rollbacks=-1: must not be negative",
+    "divergence.lr_factor=1": "divergence.lr_factor=1: must be between 0 and 1",
+    "checkpoint_minutes=-1": "checkpoint_minutes=-1: must not be negative",
+    "checkpoint_minutes=nan": "checkpoint_minutes=nan: must",
+    "experiment=none": "Could not find 'experiment/none'.*tutorial_2d",
+}
+
+
+@pytest.mark.parametrize("typed", BAD)
+def test_bad_input_is_one_line_that_names_key_and_value(typed, tmp_path):
+    with pytest.raises((ConfigError, CheckpointError), match=BAD[typed]) as caught:
+        build_everything(typed.split(), tmp_path)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+BAD_SAMPLING = {
+    "n_samples=0": "n_samples=0",
+    "n_samples=10000000000000": "n_samples=10000000000000: more than 1099511627776 configurations",
+    "devices=5000": "devices=5000: more than 1024 devices",
+    "threads=5000": "threads=5000: more than 1024 threads",
+    "n_samples=1e3": "n_samples=1000.0: expected an integer",
+    "batch_size=-1": "batch_size=-1",
+    "precision=16": "precision=16: expected 32 or 64 or null",
+    "save_configs=perhaps": "save_configs='perhaps': expected true or false",
+    "resume=perhaps": "resume='perhaps': expected true or false",
+    "seed=-1": "seed=-1",
+    "observables=none": "Could not find 'observables/none'.*standard",
+    "+observables.x._target_=flowlat.observables.Nothing": "observables.x.*Nothing.*no such",
+    "+observables.x=3": "observables.*x.*3",
+    "+observables={a/b:{_target_:flowlat.observables.Phi2}}": "observables.a/b: a name of letters",
+    "+observables.x={_target_:flowlat.observables.Phi2,axis:1}": "observables.x.axis=1: no such",
+    "n_sample=3": "Could not override 'n_sample'",
+    "sampler=none": "Could not find 'sampler/none'.*hmc.*metropolis",
+    "~sampler": "sampler",
+    "+sampler.n_steps=3": "sampler.n_steps=3: no such option",
+    "+sampler.flow=3": "sampler.flow=3: no such option",
+    "lattice=3d ckpt_path=any": "lattice=3d with ckpt_path=any: .* those of the checkpoint",
+    "lattice.shape=[4,4] ckpt_path=any": r"lattice.shape=\[4,4\] with ckpt_path=any",
+    "action.lam=5 ckpt_path=any": "action.lam=5 with ckpt_path=any",
+    "+action.g=5 ckpt_path=any": r"\+action.g=5 with ckpt_path=any",
+    "ckpt_path=null": "ckpt_path=null: sampler=metropolis needs a trained flow",
+    "sampler=hybrid ckpt_path=null": "ckpt_path=null: sampler=hybrid needs a trained flow",
+    "ckpt_path=3": "ckpt_path=3: expected a text or null",
+}
+
+
+@pytest.mark.parametrize("typed", BAD_SAMPLING)
+def test_bad_input_to_sampling(typed):
+    with pytest.raises(ConfigError, match=BAD_SAMPLING[typed]) as caught:
+        compose(["ckpt_path=any", *typed.split()], "sample")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sampler", ["hmc", "annealed"])
+def test_some_samplers_need_no_flow(sampler):
+    theory = ["lattice=4d", "action.lam=5.113"]
+    config = compose([f"sampler={sampler}", *theory], "sample")
+    assert config.lattice.shape == [4, 4, 4, 4]
+    compose([f"sampler={sampler}", *theory, "ckpt_path=null"], "sample")
+    compose([f"sampler={sampler}", "ckpt_path=any"], "sample")
+
+
+@pytest.mark.parametrize("schema", [TrainConfig, SampleConfig])
+def test_a_schema_holds_the_keys_of_its_yaml(schema):
+    name = "train" if schema is TrainConfig else "sample"
+    found = set(compose(["ckpt_path=any"] if name == "sample" else [], name))
+    assert found == set(schema.__dataclass_fields__)
+
+
+def test_symmetrize_needs_an_even_action(monkeypatch):
+    config = validate(compose(["symmetrize=true"]), TrainConfig)
+    build_flow(config)
+    monkeypatch.setattr(type(build_action(config)), "even", False)
+    with pytest.raises(ConfigError, match="symmetrize=True: the action is not even"):
+        build_flow(config)
+
+
+def test_python_api_as_in_the_readme():
+    flow = build_flow(compose(["lattice=4d", "arch=combconv_k1", "prior=normal"]))
+    phi, log_q = flow.sample(2)
+    assert phi.shape == (2, 4, 4, 4, 4)
+    assert not log_q.requires_grad
+    assert flow.rsample(2)[1].requires_grad
+    assert flow.log_prob(phi).shape == (2,)
+    with pytest.raises(CheckpointError, match="no such file"):
+        load_flow("none.ckpt")

@@ -1,0 +1,414 @@
+"""The reader of ensemble.h5: what was drawn comes back; what is damaged or hostile is refused."""
+
+import json
+import random
+import shutil
+
+import h5py
+import numpy as np
+import pyerrors
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from flowlat.actions import Phi4
+from flowlat.analysis.gamma_method import gamma_method
+from flowlat.ensemble import Ensemble, open_ensemble
+from flowlat.observables import Binder, TwoPoint
+from flowlat.sampling import draw as module
+from flowlat.sampling.draw import draw
+from flowlat.utils.errors import EnsembleError
+from tests.support.fakes import Mean, walk_config
+
+KINDS = ("chain", "proposals", "weighted")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A run folder of every kind: 100 rows (weighted: 108) of 3 replicas on (2, 4)."""
+    folders = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "plot", lambda ensemble, path: None)
+        for kind in KINDS:
+            folders[kind] = tmp_path_factory.mktemp(kind)
+            draw(walk_config(sampler={"kind": kind}), folders[kind])
+    return folders
+
+
+@pytest.fixture
+def altered(drawn, tmp_path):
+    """``altered(change, kind)``: a copy whose h5py file ``change`` has edited."""
+
+    def write(change, kind="proposals"):
+        path = tmp_path / "ensemble.h5"
+        shutil.copy(drawn[kind] / "ensemble.h5", path)
+        with h5py.File(path, "r+") as file:
+            change(file)
+        return path
+
+    return write
+
+
+def everything(ensemble: Ensemble):
+    """All that can be read, as plain bytes."""
+    found = [ensemble.config, ensemble.kind, ensemble.shape, ensemble.replicas, ensemble.population]
+    found += [ensemble.attribute(name) for name in ("provenance", "seed", "blocks", "seconds")]
+    arrays = [ensemble.phi, ensemble.action, ensemble.log_weight, ensemble.accepted]
+    arrays += [ensemble.read("last_block"), *ensemble.measured.values()]
+    found += [None if values is None else values.tobytes() for values in arrays]
+    found += [type(o) for o in (*ensemble.observables().values(), ensemble.theory())]
+    return found
+
+
+def refusal(path):
+    """The one line with which a file is refused, at once or when it is read."""
+    with pytest.raises(EnsembleError) as caught, open_ensemble(path) as ensemble:
+        everything(ensemble)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_drawn_comes_back(kind, drawn):
+    with open_ensemble(drawn[kind]) as ensemble:
+        n = 108 if kind == "weighted" else 100
+        assert (ensemble.kind, ensemble.n, len(ensemble)) == (kind, n, n)
+        assert (ensemble.shape, ensemble.replicas) == ((2, 4), 3)
+        assert ensemble.population == (12 if kind == "weighted" else 1)
+        assert ensemble.config["action"]["lam"] == 0.5
+        assert "phi(x+mu)" in ensemble.convention
+        assert ensemble.phi.shape == (n, 2, 4)
+        assert (ensemble.log_weight is None) == (kind == "chain")
+        assert (ensemble.accepted is None) == (kind == "weighted")
+        phi = torch.from_numpy(ensemble.phi)
+        torch.testing.assert_close(torch.from_numpy(ensemble.action), Phi4(1.0, 0.5)(phi))
+        assert list(ensemble.measured) == [
+            *("phi2", "binder", "two_point", "magnetization", "schwinger_dyson")
+        ]
+        expected = (ensemble.phi**2).reshape(n, -1).mean(1)
+        np.testing.assert_allclose(ensemble.measured["phi2"], expected)
+        assert ensemble.measured["two_point"].shape == (n, 3)
+        observables = ensemble.observables()
+        assert isinstance(observables["binder"], Binder)
+        assert isinstance(observables["two_point"], TwoPoint)
+        assert isinstance(ensemble.theory(), Phi4)
+
+
+def test_the_layout_as_h5py_sees_it(drawn):
+    with h5py.File(drawn["proposals"] / "ensemble.h5") as file:
+        assert set(file) == {*("phi", "action", "log_weight", "accepted", "measured", "last_block")}
+        assert file["accepted"].dtype == bool
+        for name in ("action", "log_weight", "measured/phi2", "phi"):
+            assert file[name].dtype == "float64"
+            assert file[name].fletcher32
+        config = json.loads(file.attrs["config"])
+        assert config["lattice"]["shape"] == [2, 4]
+        assert file.attrs["kind"] == b"proposals"
+        assert file.attrs["seed"] == 0
+        assert "checkpoint_sha256" not in file.attrs
+
+
+def test_chains_of_states(drawn):
+    with open_ensemble(drawn["chain"]) as ensemble:
+        assert ensemble.chain_index().tolist() == list(range(100))
+        phi2 = ensemble.measured["phi2"]
+        chains = ensemble.chains("phi2")
+        assert [len(chain) for chain in chains] == [34, 33, 33]
+        for replica, chain in enumerate(chains):
+            np.testing.assert_array_equal(chain, phi2[replica::3])
+        np.testing.assert_array_equal(ensemble.configurations(), ensemble.phi)
+
+
+def test_chains_of_proposals_repeat_what_stood_before(drawn):
+    with open_ensemble(drawn["proposals"]) as ensemble:
+        index, accepted = ensemble.chain_index(), ensemble.accepted
+        runs = [0] * 3
+        stood, longest = [None] * 3, 0
+        for row in range(100):  # the rule, row by row
+            replica = row % 3
+            if accepted[row]:
+                stood[replica], runs[replica] = row, 0
+            else:
+                runs[replica] += 1
+                longest = max(longest, runs[replica])
+            assert index[row] == stood[replica]
+        assert ensemble.longest_rejection_run() == longest > 1
+        two_point = ensemble.measured["two_point"]
+        for replica, chain in enumerate(ensemble.chains("two_point")):
+            np.testing.assert_array_equal(chain, two_point[index[replica::3]])
+        np.testing.assert_array_equal(ensemble.configurations(), ensemble.phi[index])
+
+
+def test_a_weighted_ensemble_is_no_chain(drawn):
+    with open_ensemble(drawn["weighted"]) as ensemble:
+        assert ensemble.longest_rejection_run() is None
+        np.testing.assert_array_equal(ensemble.configurations(), ensemble.phi)
+        for method in (ensemble.chain_index, lambda: ensemble.chains("phi2")):
+            with pytest.raises(EnsembleError, match="a weighted ensemble is no chain"):
+                method()
+
+
+def test_pyerrors(drawn):
+    with open_ensemble(drawn["proposals"]) as ensemble:
+        obs = ensemble.obs("phi2")
+        assert obs.names == ["ensemble|r0", "ensemble|r1", "ensemble|r2"]
+        obs.gamma_method()
+        expected = gamma_method(ensemble.chains("phi2"), "phi2")
+        assert (obs.value, obs.dvalue) == pytest.approx(expected[:2])
+        components = ensemble.obs("two_point")
+        assert len(components) == 3
+        ratio = components[1] / components[0]
+        ratio.gamma_method()
+        assert isinstance(ratio, pyerrors.Obs)
+        assert ratio.dvalue > 0
+
+
+def test_torch_datasets(drawn):
+    with open_ensemble(drawn["chain"]) as ensemble:
+        batches = list(DataLoader(ensemble.dataset(), batch_size=32))
+        assert [len(phi) for (phi,) in batches] == [32, 32, 32, 4]
+        np.testing.assert_array_equal(torch.cat([phi for (phi,) in batches]), ensemble.phi)
+    with open_ensemble(drawn["weighted"]) as ensemble:
+        phi, log_weight = ensemble.dataset()[7]
+        np.testing.assert_array_equal(phi, ensemble.phi[7])
+        assert log_weight == ensemble.log_weight[7]
+
+
+def test_npy(drawn, tmp_path):
+    with open_ensemble(drawn["proposals"]) as ensemble:
+        ensemble.save_npy(tmp_path / "phi.npy")
+        found = np.load(tmp_path / "phi.npy", allow_pickle=False)
+        np.testing.assert_array_equal(found, ensemble.configurations())
+    assert [path.name for path in tmp_path.iterdir()] == ["phi.npy"]
+
+
+def test_without_configurations(tmp_path):
+    draw(walk_config(save_configs=False, n_samples=10), tmp_path)
+    with open_ensemble(tmp_path) as ensemble:
+        assert ensemble.phi is None
+        with pytest.raises(EnsembleError, match=r"has no configurations .save_configs=false"):
+            ensemble.configurations()
+
+
+def test_fewer_rows_than_replicas(tmp_path):
+    draw(walk_config(n_samples=2), tmp_path)
+    with open_ensemble(tmp_path) as ensemble:
+        assert [len(chain) for chain in ensemble.chains("phi2")] == [1, 1]
+
+
+def test_names_that_were_not_measured(drawn):
+    with (
+        open_ensemble(drawn["chain"]) as ensemble,
+        pytest.raises(EnsembleError, match=r"does not have chi2 \(measured: phi2, binder"),
+    ):
+        ensemble.obs("chi2")
+
+
+def test_what_has_been_read_stays_after_closing(drawn):
+    with open_ensemble(drawn["chain"]) as ensemble:
+        action = ensemble.action
+    assert ensemble.action is action
+    with pytest.raises(EnsembleError, match=r"ensemble\.h5"):
+        ensemble.read("phi")
+
+
+def test_files_that_are_not_there(tmp_path):
+    assert "no such file" in refusal(tmp_path / "none.h5")
+    assert "no such file" in refusal(tmp_path)
+    (tmp_path / "parts").mkdir()
+    assert "not finished; sample.py goes on with it by resume=true" in refusal(tmp_path)
+
+
+def test_files_of_other_programs(tmp_path, altered):
+    path = tmp_path / "other.h5"
+    path.write_bytes(b"not at all an ensemble")
+    assert "truncated or damaged" in refusal(path)
+    with h5py.File(path, "w") as file:
+        file["data"] = [1.0, 2.0]
+    assert "not an ensemble of flowlat" in refusal(path)
+    newer = altered(lambda file: file.attrs.modify("format", np.bytes_("flowlat ensemble 9")))
+    assert "not an ensemble of flowlat (flowlat ensemble 1)" in refusal(newer)
+
+
+def test_truncated_files(drawn, tmp_path):
+    whole = (drawn["proposals"] / "ensemble.h5").read_bytes()
+    path = tmp_path / "cut.h5"
+    for size in [0, 7, 100, *(random.randrange(len(whole)) for _ in range(20)), len(whole) - 1]:
+        path.write_bytes(whole[:size])
+        assert "truncated or damaged" in refusal(path)
+
+
+def test_flipped_bits_are_noticed_or_do_not_matter(drawn, tmp_path):
+    """100 flips; two in a hundred bytes of the file are padding."""
+    source = drawn["proposals"] / "ensemble.h5"
+    whole, path = source.read_bytes(), tmp_path / "flipped.h5"
+    with open_ensemble(source) as ensemble:
+        expected = everything(ensemble)
+    noticed = []
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[random.randrange(len(whole))] ^= 1 << random.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            with open_ensemble(path) as ensemble:
+                assert everything(ensemble) == expected
+        except EnsembleError as error:
+            noticed.append(str(error))
+    assert len(noticed) > 50
+    assert not any("\n" in message for message in noticed)
+
+
+def replace(name, **options):
+    """An edit that puts another dataset in the place of one."""
+
+    def change(file):
+        del file[name]
+        file.create_dataset(name, **options)
+
+    return change
+
+
+def link(name, target):
+    def change(file):
+        del file[name]
+        file[name] = target
+
+    return change
+
+
+def into_group(name):
+    def change(file):
+        del file[name]
+        file.create_group(name)
+
+    return change
+
+
+def virtual(file):
+    layout = h5py.VirtualLayout((100,), "f8")
+    layout[:] = h5py.VirtualSource("elsewhere.h5", "action", (100,))
+    del file["action"]
+    file.create_virtual_dataset("action", layout)
+
+
+def attribute(name, value):
+    return lambda file: file.attrs.__setitem__(name, value)
+
+
+#: an edit, and what the line says
+HOSTILE = {
+    "a huge shape without data": (
+        replace("phi", shape=(10**12, 2, 4), dtype="f8", chunks=(100, 2, 4)),
+        "phi: shape (1000000000000, 2, 4), but the data are not there",
+    ),
+    "rows that are not there": (
+        replace("action", shape=(100,), dtype="f8", chunks=(10,)),
+        "action: shape (100,), but the data are not there",
+    ),
+    "fewer rows in a column": (replace("accepted", data=np.ones(99, bool)), "accepted: not of"),
+    "another lattice": (replace("phi", data=np.ones((100, 4, 4))), "phi: not of shape (100, 2, 4)"),
+    "a column too few": (lambda file: file.__delitem__("log_weight"), "log_weight"),
+    "fewer measurements": (
+        replace("measured/phi2", data=np.ones(3)),
+        "measured/phi2: not 100 rows",
+    ),
+    "numbers that are none": (replace("action", data=[b"x"] * 100), "action: not of"),
+    "a compound": (replace("accepted", data=np.zeros(100, "i4,f4")), "accepted: not of"),
+    "texts as measurements": (
+        replace("measured/phi2", data=[b"x"] * 100),
+        "measured/phi2: not 100 rows",
+    ),
+    "a soft link": (link("action", h5py.SoftLink("/log_weight")), "action: a link to elsewhere"),
+    "another file": (link("phi", h5py.ExternalLink("x.h5", "/phi")), "phi: a link to elsewhere"),
+    "a virtual dataset": (virtual, "action: data in another file"),
+    "raw data of another file": (
+        replace("action", shape=(100,), dtype="f8", external=[("/etc/passwd", 0, 800)]),
+        "action: data in another file",
+    ),
+    "a group": (into_group("action"), "action: not a dataset"),
+    "not complete": (attribute("complete", False), "not complete"),
+    "no replicas": (attribute("replicas", 0), "(100, 0, 1)"),
+    "an unknown kind": (attribute("kind", np.bytes_("magic")), "magic"),
+    "no JSON": (attribute("config", np.bytes_("{")), "truncated or damaged"),
+    "another JSON": (attribute("config", np.bytes_("[1]")), "truncated or damaged"),
+    "sides of a lattice": (
+        attribute("config", np.bytes_('{"lattice": {"shape": "ab"}}')),
+        "truncated or damaged",
+    ),
+    "a large attribute": (attribute("kind", np.zeros(5000)), "kind: not a single text or number"),
+    "an observable that is not measured": (
+        lambda file: file.__delitem__("measured/phi2"),
+        "measured: not the observables of the config",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", HOSTILE)
+def test_files_that_contradict_themselves(way, altered):
+    change, text = HOSTILE[way]
+    assert text in refusal(altered(change))
+
+
+def with_config(key, node):
+    """An edit of the config of a file."""
+
+    def change(file):
+        config = json.loads(file.attrs["config"])
+        if key == "action":
+            config["action"] = node
+        else:
+            config["observables"]["phi2"] = node
+        file.attrs["config"] = np.bytes_(json.dumps(config))
+
+    return change
+
+
+TOUCH = {"_target_": "os.system", "command": "touch executed"}
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        TOUCH,
+        {"_target_": "flowlat.observables.TwoPoint", "all_axes": TOUCH},
+        {"_target_": "flowlat.observables.TwoPoint", "all_axes": "${oc.env:HOME}"},
+        {"_target_": "flowlat.observables.base.Observable", "_args_": [TOUCH]},
+        {"_target_": "flowlat.observables.torch.os.system", "command": "touch executed"},
+        {"_target_": "tests.support.fakes.Mean"},
+    ],
+)
+def test_only_our_own_classes_are_run(node, altered, caplog, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with open_ensemble(altered(with_config("phi2", node))) as ensemble:
+        assert set(ensemble.observables()) == {
+            *("binder", "two_point", "magnetization", "schwinger_dyson")
+        }
+    assert "observables.phi2" in caplog.text
+    assert "not allowed in a file" in caplog.text
+    with (
+        open_ensemble(altered(with_config("action", node))) as ensemble,
+        pytest.raises(EnsembleError, match=r"action.*not allowed in a file"),
+    ):
+        ensemble.theory()
+    assert not (tmp_path / "executed").exists()
+
+
+def test_arguments_are_checked(altered):
+    node = {"_target_": "flowlat.observables.TwoPoint", "all_axes": "perhaps"}
+    with (
+        open_ensemble(altered(with_config("phi2", node))) as ensemble,
+        pytest.raises(EnsembleError, match=r"all_axes='perhaps': expected true or false"),
+    ):
+        ensemble.observables()
+
+
+def test_observables_of_the_users_own(tmp_path):
+    node = {"_target_": "tests.support.fakes.Mean", "power": 4}
+    draw(walk_config(observables={"m4": node}), tmp_path)
+    with open_ensemble(tmp_path) as ensemble:
+        mean = ensemble.phi.reshape(100, -1).mean(1)
+        np.testing.assert_allclose(ensemble.measured["m4"], mean**4)
+        assert "m4" not in ensemble.observables()
+        assert isinstance(ensemble.observables(trust=True)["m4"], Mean)

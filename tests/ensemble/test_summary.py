@@ -1,0 +1,137 @@
+import logging
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from flowlat.analysis.gamma_method import gamma_method
+from flowlat.ensemble import open_ensemble
+from flowlat.ensemble.summary import acceptance, sign_balance, summarize, warn_of_one_side
+from flowlat.sampling import draw as module
+from flowlat.sampling.draw import draw
+from tests.support.fakes import walk_config
+
+ESTIMATE = {"value", "error", "tau_int", "tau_int_error"}
+
+
+@pytest.fixture
+def ensemble(tmp_path, monkeypatch):
+    """``ensemble("chain")``: one of 600 rows, open."""
+    monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
+    opened = []
+
+    def start(kind):
+        draw(walk_config(n_samples=600, sampler={"kind": kind}), tmp_path)
+        opened.append(open_ensemble(tmp_path))
+        return opened[0]
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+def summary_of(ensemble):
+    return summarize(ensemble, ensemble.observables(), even=True)
+
+
+def test_a_chain(ensemble):
+    chain = ensemble("chain")
+    summary = summary_of(chain)
+    assert not {"ess", "log_z", "free_energy_density", "reweighted"} & set(summary)
+    assert summary["kind"] == "chain"
+    assert (summary["replicas"], summary["n_samples"]) == (3, 600)
+    assert summary["acceptance"] == pytest.approx(chain.accepted.mean())
+    assert summary["longest_rejection_run"] == chain.longest_rejection_run()
+    observables = summary["observables"]
+    assert set(observables) == {
+        *("phi2", "binder", "two_point", "magnetization", "schwinger_dyson")
+    }
+    assert set(observables["phi2"]) == ESTIMATE
+    assert [set(one) for one in observables["two_point"]] == [ESTIMATE] * 3
+    expected = gamma_method(chain.chains("phi2"), "phi2")
+    assert observables["phi2"] == pytest.approx(expected._asdict())
+    moments = chain.measured["binder"].mean(0)
+    assert observables["binder"]["value"] != pytest.approx(moments.mean())  # derived
+    assert set(summary["schwinger_dyson"]) == {"value", "error"}
+    sign = np.sign(chain.measured["magnetization"])
+    assert summary["sign_balance"] == pytest.approx(sign.mean())
+
+
+def test_proposals(ensemble):
+    proposals = ensemble("proposals")
+    summary = summary_of(proposals)
+    weight = np.exp(proposals.log_weight)
+    assert summary["acceptance"] == pytest.approx(proposals.accepted[3:].mean())
+    assert summary["ess"] == pytest.approx(weight.sum() ** 2 / (weight**2).sum() / 600)
+    log_z = summary["log_z"]
+    assert set(log_z) == {"value", "error", "bias"}
+    assert log_z["value"] == pytest.approx(math.log(weight.mean()))
+    assert summary["free_energy_density"] == {
+        "value": pytest.approx(-log_z["value"] / 8),
+        "error": pytest.approx(log_z["error"] / 8),
+    }
+    phi2 = proposals.measured["phi2"]
+    found = summary["observables"]["phi2"]["value"]
+    assert found == pytest.approx(phi2[proposals.chain_index()].mean())
+    again = summary["reweighted"]["phi2"]
+    assert again["value"] == pytest.approx((weight * phi2).sum() / weight.sum())
+    assert set(summary["reweighted"]) == set(summary["observables"])
+
+
+def test_a_weighted_ensemble(ensemble):
+    weighted = ensemble("weighted")
+    summary = summary_of(weighted)
+    assert summary["acceptance"] is None
+    assert not {"longest_rejection_run", "reweighted"} & set(summary)
+    weight = np.exp(weighted.log_weight)
+    phi2 = summary["observables"]["phi2"]
+    assert phi2["value"] == pytest.approx(np.average(weighted.measured["phi2"], weights=weight))
+    assert phi2["error"] > 0
+    assert math.isnan(phi2["tau_int"])
+    sign = np.sign(weighted.measured["magnetization"])
+    assert summary["sign_balance"] == pytest.approx(np.average(sign, weights=weight))
+
+
+def fake(magnetization, **columns):
+    """As much of an ensemble as the sign balance reads."""
+    return SimpleNamespace(
+        kind=columns.pop("kind", "chain"),
+        read=lambda name: np.array(magnetization),
+        chain_index=lambda: np.arange(len(magnetization)),
+        replicas=1,
+        **{"log_weight": None, "accepted": None, **columns},
+    )
+
+
+def test_sign_balance():
+    assert sign_balance(fake([0.1, -0.2, 0.3, -0.4])) == 0
+    assert sign_balance(fake([0.1, 0.2, 0.3, -0.4])) == 0.5
+    weights = np.log([3.0, 1.0])
+    weighted = fake([0.1, -0.1], kind="weighted", log_weight=weights)
+    assert sign_balance(weighted) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("even", [True, False])
+@pytest.mark.parametrize("kind", ["chain", "proposals"])
+def test_an_ensemble_of_one_sign_is_pointed_out(kind, even, ensemble, monkeypatch, caplog):
+    monkeypatch.setattr("flowlat.ensemble.summary.sign_balance", lambda _: -0.6)
+    one_sided = ensemble(kind)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        summarize(one_sided, one_sided.observables(), even=even)
+    assert ("<sign M> = -0.60" in caplog.text) == even
+    assert ("log Z is short" in caplog.text) == (even and kind == "proposals")
+
+
+def test_what_to_do_about_it(caplog):
+    warn_of_one_side(fake([1.0]), 1.0)
+    assert "sampler.sign_flip=true" in caplog.text
+    warn_of_one_side(fake([1.0], log_weight=np.zeros(1)), 1.0)
+    assert "recipe=ordered" in caplog.text
+
+
+def test_acceptance_of_a_single_proposal_is_unknown():
+    assert math.isnan(acceptance(fake([1.0], kind="proposals", accepted=np.ones(1, bool))))
+    assert acceptance(fake([1.0], accepted=np.ones(1, bool))) == 1
+    assert acceptance(fake([1.0], kind="weighted")) is None

@@ -1,0 +1,79 @@
+import hashlib
+
+import pytest
+import torch
+
+from flowlat.actions import Free, Phi4
+from flowlat.sampling.setup import build_sampler, build_theory, pick_device
+from flowlat.utils.errors import CheckpointError, ConfigError
+from tests.support.fakes import NeedsFlow, Walk, save_flow, walk_config
+
+CPU = torch.device("cpu")
+FLOW = {"_target_": "tests.support.fakes.NeedsFlow"}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "best_ess.ckpt"
+    return save_flow(path, "lattice.shape=[4,6]", "action=free", "arch=conv", "arch.n_couplings=2")
+
+
+def test_without_a_checkpoint_it_is_the_theory_of_the_config():
+    config = walk_config()
+    theory = build_theory(config, CPU)
+    assert theory.lattice.shape == (2, 4)
+    assert isinstance(theory.action, Phi4)
+    assert (theory.flow, theory.checkpoint_sha256) == (None, None)
+    assert theory.config == config
+    sampler = build_sampler(theory)
+    assert isinstance(sampler, Walk)
+    assert (sampler.lattice, sampler.action) == (theory.lattice, theory.action)
+
+
+@pytest.mark.parametrize("precision", [None, 32, 64])
+def test_a_checkpoint_brings_theory_and_flow(precision, checkpoint):
+    config = walk_config(ckpt_path=str(checkpoint), precision=precision)
+    config["sampler"] = FLOW
+    theory = build_theory(config, CPU)
+    assert theory.lattice.shape == (4, 6)
+    assert isinstance(theory.action, Free)
+    assert theory.config["lattice"]["shape"] == [4, 6]
+    assert theory.config["flow"]["action"] == theory.config["action"]
+    assert theory.checkpoint_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    expected = torch.float64 if precision == 64 else torch.float32
+    assert next(theory.flow.parameters()).dtype == expected
+    sampler = build_sampler(theory)
+    assert isinstance(sampler, NeedsFlow)
+    assert sampler.flow is theory.flow
+    assert sampler.rows == 3 * config["batch_size"]
+
+
+def test_a_sampler_without_a_flow_takes_only_the_theory(checkpoint):
+    theory = build_theory(walk_config(ckpt_path=str(checkpoint)), CPU)
+    assert theory.flow is None
+    assert "flow" not in theory.config
+    assert build_sampler(theory).lattice.shape == (4, 6)
+
+
+def test_options_that_are_not_the_samplers(checkpoint):
+    config = walk_config(ckpt_path=str(checkpoint))
+    config["sampler"] = {**FLOW, "batch_size": 3}
+    with pytest.raises(ConfigError, match=r"sampler.batch_size=3"):
+        build_sampler(build_theory(config, CPU))
+    config["sampler"] = {"_target_": "flowlat.lattice.Lattice", "shape": [2]}
+    with pytest.raises(ConfigError, match=r"sampler._target_=flowlat.lattice.Lattice: not a"):
+        build_sampler(build_theory({**config, "ckpt_path": None}, CPU))
+
+
+def test_checkpoints_that_are_none(tmp_path):
+    with pytest.raises(CheckpointError, match=r"ckpt_path=.*none.ckpt: no such file"):
+        build_theory(walk_config(ckpt_path=str(tmp_path / "none.ckpt")), CPU)
+
+
+def test_devices():
+    assert pick_device("cpu") == CPU
+    assert pick_device("auto").type in ("cpu", "cuda")
+    for name in ("abacus", "cuda:99"):
+        with pytest.raises(ConfigError, match=f"device={name}: ") as caught:
+            pick_device(name)
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,133 @@
+"""What several test files need: the options of conf/, flows away from the identity, the shell."""
+
+import copy
+import math
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from flowlat import build_flow, compose
+from flowlat.bijections import Continuous
+from flowlat.config.build import instantiate
+from flowlat.config.compose import validate
+from flowlat.config.schemas import TrainConfig
+from flowlat.flows.flow import Flow
+from flowlat.runs.signals import Signals
+from flowlat.training.build import build_module, build_trainer
+from flowlat.training.module import LitFlow
+from flowlat.training.trainer import check_trainer
+
+ROOT = Path(__file__).parents[2]
+CONF = ROOT / "conf"
+
+DIMENSIONS = (1, 2, 3, 4)
+#: a small lattice of every dimension, with unequal sides
+SHAPES = {1: [6], 2: [4, 6], 3: [2, 4, 4], 4: [2, 4, 2, 2]}
+
+
+def options(group: str) -> list[str]:
+    """The names of a group's yamls."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def required(group: str, name: str) -> list[str]:
+    """Overrides for the options of a yaml that have no default."""
+    node = OmegaConf.load(CONF / group / f"{name}.yaml")
+    return [f"{group}.{key}=any" for key in node if OmegaConf.is_missing(node, key)]
+
+
+@cache
+def least_dimension(arch: str) -> int:
+    """The smallest d in which an architecture makes sense: its k."""
+    return compose([f"arch={arch}"]).arch.get("k") or 1
+
+
+def overrides(d: int, *more: str) -> list[str]:
+    """The small lattice of dimension d, and more."""
+    return [f"lattice={d}d", f"lattice.shape={SHAPES[d]}".replace(" ", ""), *more]
+
+
+def moved_flow(*names: str) -> Flow:
+    """A float64 flow with random weights, far enough from the identity to put a law to the test."""
+    return copy.deepcopy(_moved_flow(*names))
+
+
+@cache
+def _moved_flow(*names: str) -> Flow:
+    arch = next((name for name in names if name.startswith("arch=")), "arch=conv")
+    size = "arch.n_steps=12" if arch == "arch=continuous" else "arch.n_couplings=3"
+    flow = build_flow(compose([arch, size, *(name for name in names if name != arch)])).double()
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            fan_in = math.prod(parameter.shape[2:]) or 1
+            # exponents of a whole layer, such as a spectrum, move less than weights
+            scale = 0.3 if parameter.dim() > 1 else 0.1
+            parameter.add_(scale * noise / fan_in**0.5)
+    return flow.eval()
+
+
+def tolerance(flow: Flow) -> dict[str, float]:
+    """How exactly the laws hold: to rounding, or to the error of an ODE's steps."""
+    solved = any(isinstance(part, Continuous) for part in flow.modules())
+    return {"rtol": 0, "atol": 1e-5 if solved else 1e-9}
+
+
+def gradient(objective: Any, flow: Flow, action: Any, noise: torch.Tensor) -> torch.Tensor:
+    """The gradient of an objective in all parameters of the flow, one vector."""
+    flow.zero_grad()
+    objective(flow, action, noise)[0].backward()
+    return torch.cat([p.grad.flatten() for p in flow.parameters()])
+
+
+def build_everything(names: list[str], folder: Path) -> LitFlow:
+    """Build all that ``train.py NAMES`` would, up to the first step."""
+    config = validate(compose(names), TrainConfig)
+    check_trainer(config["trainer"])
+    module = build_module(config, {})
+    evaluation = instantiate(config, "evaluation", seed=config["seed"])
+    trainer = build_trainer(config, folder, evaluation, Signals())
+    for logger in trainer.loggers:
+        logger.finalize("success")
+    return module
+
+
+def run(script: str, *arguments: str, cwd: Path, check: bool = True):
+    """Run train.py or sample.py as a user would, on one thread."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script), "threads=1", *arguments],
+        cwd=cwd,
+        env={**os.environ, "WANDB_SILENT": "true"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def wandb_records(path: Path):
+    """The records of an offline W&B run: protobuf messages in LevelDB's log format."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, at, parts = path.read_bytes(), 7, b""  # after W&B's own header
+    while at < len(data):
+        left = 32768 - at % 32768
+        if left < 7:  # no record header fits: the next block
+            at += left
+            continue
+        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        parts += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(parts)
+            yield record
+            parts = b""

@@ -1,0 +1,66 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from flowlat.actions import Phi4
+from flowlat.analysis.importance import forward_quality
+from flowlat.ensemble.reference import read_reference
+from flowlat.sampling import draw as draw_module
+from flowlat.sampling.draw import draw
+from flowlat.training.callbacks import Evaluation
+from flowlat.utils.errors import DivergedError
+from tests.support.fakes import walk_config
+from tests.support.helpers import moved_flow
+
+
+def evaluate(callback, epoch, max_epochs, flow=None):
+    """What the callback logs at the end of an epoch."""
+    logged = {}
+    module = SimpleNamespace(
+        best_flow=flow or moved_flow("lattice.shape=[4,4]", "arch=combconv_k1"),
+        action=Phi4(1.0, 1.0),
+        device="cpu",
+        log_dict=lambda values, **options: logged.update(values),
+    )
+    trainer = SimpleNamespace(
+        current_epoch=epoch, max_epochs=max_epochs, global_rank=0, world_size=1, loggers=[]
+    )
+    callback.on_train_epoch_end(trainer, module)
+    return logged
+
+
+def test_what_is_logged_and_how_often():
+    callback = Evaluation(seed=0, n_samples=64, batch_size=32, every_n_epochs=3)
+    logged = [evaluate(callback, epoch, max_epochs=5) for epoch in range(5)]
+    assert [bool(values) for values in logged] == [False, False, True, False, True]
+    assert set(logged[2]) == {"ess", "acceptance", "log_z", "log_z_err"}
+    assert logged[2]["ess"] != logged[4]["ess"]  # fresh samples every time
+    assert logged[2] == evaluate(callback, 2, max_epochs=5)
+
+
+def test_a_flow_without_weights_stops_the_training():
+    flow = moved_flow("lattice.shape=[4,4]", "arch=combconv_k1")
+    next(flow.bijection.parameters()).data.fill_(torch.nan)
+    with pytest.raises(DivergedError, match="after epoch 3"):
+        evaluate(Evaluation(seed=0, n_samples=8), 3, 5, flow)
+
+
+@pytest.mark.parametrize("name", ["n_samples", "batch_size", "every_n_epochs"])
+def test_bad_options(name):
+    with pytest.raises(ValueError, match=f"{name}=0"):
+        Evaluation(seed=0, **{name: 0})
+
+
+def test_forward_ess_of_an_ensemble(tmp_path, monkeypatch):
+    monkeypatch.setattr(draw_module, "plot", lambda ensemble, path: None)
+    draw(walk_config(n_samples=300), tmp_path)
+    flow = moved_flow("lattice.shape=[2,4]", "arch=combconv_k1")
+    options = {"seed": 0, "n_samples": 90, "batch_size": 32}
+    logged = evaluate(Evaluation(ensemble=str(tmp_path), **options), 0, 5, flow)
+    reference = read_reference(tmp_path, most=90)
+    log_w = reference.log_weights(flow, Phi4(1.0, 1.0), 32, seed=0)
+    expected = forward_quality(log_w, reference.replicas)
+    assert logged == {**evaluate(Evaluation(**options), 0, 5, flow), **expected}
+    assert set(expected) == {"forward_ess", "forward_ess_err"}
+    assert 0 < expected["forward_ess"] < 1

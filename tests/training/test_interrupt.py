@@ -1,0 +1,337 @@
+"""Trainings that end before their time: each in one line, with a checkpoint to go on from."""
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from flowlat.flows.proposals import proposals
+from flowlat.runs.metrics import read_metrics
+from flowlat.runs.signals import Signals
+from flowlat.runs.slurm import requeue
+from flowlat.training.callbacks import Evaluation
+from flowlat.training.module import LitFlow
+from tests.support.helpers import ROOT
+from tests.training.test_resume import TINY, assert_same, everything
+
+NAMES = (*TINY, "checkpoint_minutes=100")
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 138, signal.SIGUSR2: 140}
+#: all that srun tells a task; without NTASKS, what sbatch tells its script
+SLURM = {"JOB_ID": 7, "NTASKS": 1, "PROCID": 0, "LOCALID": 0, "NODEID": 0, "JOB_NAME": "train"}
+
+
+@pytest.fixture
+def scontrol(tmp_path, monkeypatch):
+    """A scontrol that writes down what it is told."""
+    told, script = tmp_path / "told", tmp_path / "bin" / "scontrol"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\necho "$@" >> {told}\n[ ! -e {tmp_path}/broken ] || exit 1\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+    return told
+
+
+@pytest.fixture
+def signalled(monkeypatch):
+    """``signalled(number, step)``: a signal in the middle of that step, or of an evaluation."""
+
+    def arrange(number, step):
+        if step is None:
+            hook, owner, name = Evaluation.on_train_epoch_end, Evaluation, "on_train_epoch_end"
+        else:
+            hook, owner, name = LitFlow.training_step, LitFlow, "training_step"
+
+        def sending(self, *arguments):
+            trainer = arguments[0] if step is None else self.trainer
+            if step is None or trainer.global_step == step:
+                signal.raise_signal(number)
+            return hook(self, *arguments)
+
+        monkeypatch.setattr(owner, name, sending)
+
+    return arrange
+
+
+def last_line(done) -> str:
+    """Of stderr, without the folder before that of the run; and no traceback anywhere."""
+    assert "Traceback" not in done.stdout + done.stderr
+    return re.sub(r"/\S+/run\b", "run", done.stderr.strip().splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [(signal.SIGINT, 1), (signal.SIGINT, None), (signal.SIGTERM, 3), (signal.SIGUSR1, 1)],
+)
+def test_a_signal_writes_a_checkpoint_and_ends(
+    number, step, signalled, command, tmp_path, monkeypatch
+):
+    assert command("train.py", *NAMES, "hydra.run.dir=whole").returncode == 0
+    handlers = [signal.getsignal(n) for n in SIGNALS]
+    signalled(number, step)
+    done = command("train.py", *NAMES, "hydra.run.dir=run", "logger=tensorboard")
+    monkeypatch.undo()
+    assert done.returncode == SIGNALS[number]
+    after = 2 if step == 1 else 4  # in the last step, and in the evaluation: at the epoch's end
+    assert last_line(done) == (
+        f"ended by {number.name} after step {after} of 8; the same command with "
+        "hydra.run.dir=run resume=true goes on"
+    )
+    assert [signal.getsignal(n) for n in SIGNALS] == handlers
+    again = command("train.py", *NAMES, "hydra.run.dir=run", "resume=true")
+    assert again.returncode == 0, again.stderr
+    assert_same(everything(tmp_path / "run"), everything(tmp_path / "whole"))
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    signals = Signals()
+    with signals.taken():
+        signal.raise_signal(signal.SIGINT)
+        assert signals.received == signal.SIGINT
+        with pytest.raises(Exception, match="ended at once"):
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize("srun", [True, False])
+def test_slurm_starts_the_job_again(number, srun, scontrol, signalled, command, monkeypatch):
+    for name, value in SLURM.items():
+        if srun or name == "JOB_ID":
+            monkeypatch.setenv(f"SLURM_{name}", str(value))
+    signalled(number, 1)
+    done = command("train.py", *NAMES, "hydra.run.dir=run", "resume=true")
+    assert done.returncode == SIGNALS[number]
+    assert last_line(done).endswith(f"{number.name} after step 2 of 8; SLURM job 7 requeued")
+    assert scontrol.read_text() == "requeue 7\n"
+
+
+def test_only_a_command_that_goes_on_is_requeued(scontrol, signalled, command, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    signalled(signal.SIGTERM, 1)
+    done = command("train.py", *NAMES, "hydra.run.dir=run")
+    assert last_line(done).endswith("resume=true goes on")
+    assert not scontrol.exists()
+
+
+def test_requeue_in_words(scontrol, tmp_path, monkeypatch):
+    for name in ("JOB_ID", "ARRAY_JOB_ID", "ARRAY_TASK_ID"):
+        monkeypatch.delenv(f"SLURM_{name}", raising=False)
+    assert requeue() == ""
+    monkeypatch.setenv("SLURM_JOB_ID", "12; rm -rf /")
+    assert requeue() == ""
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "10")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
+    assert requeue() == "SLURM job 10_2 requeued"
+    (tmp_path / "broken").touch()
+    assert requeue() == "SLURM job 10_2 not requeued ()"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert requeue().startswith("SLURM job 10_2 not requeued ([Errno 2]")
+
+
+def test_only_one_of_several_ranks_answers_ctrl_c(capfd):
+    for quiet in (False, True):
+        with Signals(quiet).taken():
+            signal.raise_signal(signal.SIGINT)
+    assert capfd.readouterr().err.count("ending after this step") == 1
+
+
+def test_ctrl_c_before_the_training(command, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flowlat.training.fit.check_ensembles", interrupted)
+    done = command("train.py", *NAMES, "hydra.run.dir=run")
+    assert (done.returncode, last_line(done)) == (130, "interrupted")
+    assert not (tmp_path / "run").exists()
+
+
+def test_sigterm_to_a_process(tmp_path):
+    """A process of its own, which says that it has begun by its first checkpoint."""
+    names = [*TINY, "trainer.limit_train_batches=100000", "hydra.run.dir=run"]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *names],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not (tmp_path / "run/checkpoints/last.ckpt").exists():
+        pass
+    process.terminate()
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 143, errors
+    assert "Traceback" not in errors
+    assert "ended by SIGTERM after step" in errors
+    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] >= 1
+
+
+# divergence
+
+
+def test_a_divergence_is_taken_back_with_a_lower_rate(command, tmp_path):
+    names = [*NAMES, "scheduler=step", "scheduler.milestones=[1]", "scheduler.gamma=1e12"]
+    names += ["trainer.gradient_clip_val=null", "hydra.run.dir=run"]
+    stopped = command("train.py", *names)
+    assert stopped.returncode == 2
+    assert "in epoch 1, step" in last_line(stopped)
+    assert "last good checkpoint is run/checkpoints/last.ckpt, resume=true" in last_line(stopped)
+    names += ["resume=true", "divergence.max_rollbacks=3", "divergence.lr_factor=1e-13"]
+    done = command("train.py", *names)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "rollback" in line]
+    assert (
+        f"back to {tmp_path}/run/checkpoints/epoch.ckpt, rate times 1e-13 (rollback 1 of 3)" in line
+    )
+    rows = read_metrics(tmp_path / "run" / "metrics.csv")
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert float(rows[1]["lr"]) == pytest.approx(1e-2 * 1e12 * 1e-13)
+
+
+def test_a_divergence_without_end_stops(command, tmp_path):
+    names = [*NAMES, "optimizer.lr=1e30", "divergence.max_rollbacks=2", "hydra.run.dir=run"]
+    done = command("train.py", *names)
+    assert done.returncode == 2
+    assert done.stderr.count("back to the beginning") == 2
+    assert "no checkpoint was written yet" in last_line(done)
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_cannot_be_weighed_are_no_best_ones(command, tmp_path, monkeypatch):
+    """All log weights -infinity: an ESS of NaN."""
+
+    def hopeless(*arguments):
+        for batch in proposals(*arguments):
+            yield batch._replace(log_weight=torch.full_like(batch.log_weight, -torch.inf))
+
+    monkeypatch.setattr("flowlat.training.callbacks.evaluation.proposals", hopeless)
+    done = command("train.py", *NAMES, "hydra.run.dir=run")
+    assert done.returncode == 2
+    assert "no log weight is finite, after epoch 0" in last_line(done)
+    assert not list(tmp_path.glob("run/checkpoints/best*"))
+
+
+# a disk, a device
+
+
+def assert_goes_on(command, tmp_path: Path) -> None:
+    assert command("train.py", *NAMES, "hydra.run.dir=run", "resume=true").returncode == 0
+    assert command("train.py", *NAMES, "hydra.run.dir=whole").returncode == 0
+    assert_same(everything(tmp_path / "run"), everything(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("victim", ["last.ckpt", "best_ess.ckpt", "metrics.csv", "summary.json"])
+def test_a_disk_that_takes_no_more(code, victim, command, tmp_path, monkeypatch):
+    """From the second epoch on, where the file is written before."""
+    replace = Path.replace
+
+    def full(self, target):
+        epochs = len(read_metrics(tmp_path / "run" / "metrics.csv"))
+        if target.name == victim and (epochs == 2 or victim == "best_ess.ckpt"):
+            raise OSError(code, os.strerror(code))
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        done = command("train.py", *NAMES, "hydra.run.dir=run")
+        if victim == "metrics.csv":  # has one row when the second fails
+            assert done.returncode == 0
+            return
+    assert done.returncode == 2
+    assert last_line(done).startswith(f"error: hydra.run.dir=run: {os.strerror(code)}; ")
+    assert_goes_on(command, tmp_path)
+
+
+def test_a_full_disk(tmp_path, command):
+    """No file may become larger than a checkpoint half written."""
+    program = (
+        "import resource, runpy, sys; sys.argv = sys.argv[1:];"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, 10**5));"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            program,
+            str(ROOT / "train.py"),
+            *NAMES,
+            "arch.n_couplings=16",
+            "hydra.run.dir=run",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 2, done.stderr
+    assert last_line(done) == (
+        f"error: hydra.run.dir=run: {os.strerror(errno.EFBIG)}; no checkpoint was written yet"
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "limit", "text"),
+    [
+        (16, 15, "data.batch_size=16: too little memory on cpu; data.batch_size=8 fits"),
+        (64, 7, "data.batch_size=64: too little memory on cpu; data.batch_size=4 fits"),
+        (16, 0, "data.batch_size=16: too little memory on cpu; not even data.batch_size=1 fits"),
+    ],
+)
+def test_too_little_memory_for_a_step(size, limit, text, command):
+    objective = ["objective._target_=tests.support.fakes.hungry", f"+objective.limit={limit}"]
+    names = [*NAMES, *objective, f"data.batch_size={size}", "hydra.run.dir=run"]
+    done = command("train.py", *names)
+    assert (done.returncode, last_line(done)) == (2, f"error: {text}")
+
+
+def test_too_little_memory_for_an_evaluation(command, monkeypatch):
+    sample = LitFlow.best_flow.fget
+
+    def small(module):
+        flow = sample(module)
+        draw = type(flow).sample
+
+        def limited(n, *arguments):
+            if n > 10:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return draw(flow, n, *arguments)
+
+        flow.sample = limited
+        return flow
+
+    monkeypatch.setattr(LitFlow, "best_flow", property(small))
+    done = command("train.py", *NAMES, "evaluation.batch_size=32", "hydra.run.dir=run")
+    text = "evaluation.batch_size=32: too little memory on cpu; evaluation.batch_size=8 fits"
+    assert (done.returncode, last_line(done)) == (2, f"error: {text}")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(command, tmp_path):
+    done = command("train.py", *TINY[:3], "trainer=gpu", "hydra.run.dir=run")
+    assert done.returncode == 2
+    assert last_line(done).startswith("error: trainer.accelerator=gpu: PyTorch finds no GPU; ")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        (["optimizer.lr=inf"], "optimizer.lr=inf: "),
+        (["optimizer.lr=nan"], "optimizer.lr=nan: "),
+        (["+trainer.logger=false"], "trainer.logger=False: is not an option here"),
+        (["+trainer.callbacks=[]"], "trainer.callbacks=[]: is not an option here"),
+        (["+trainer.plugins=[]"], "trainer.plugins=[]: is not an option here"),
+        (["+trainer.default_root_dir=x"], "trainer.default_root_dir='x': is not an option here"),
+    ],
+)
+def test_options_that_are_refused(typed, text, command, tmp_path):
+    done = command("train.py", *NAMES, *typed, "hydra.run.dir=run")
+    assert done.returncode == 2
+    assert text in last_line(done)
+    assert not (tmp_path / "run").exists()

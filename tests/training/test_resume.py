@@ -1,0 +1,251 @@
+"""A training that is killed, at any moment, and started again ends as one that was not."""
+
+import multiprocessing
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from flowlat import compose
+from flowlat.config.compose import validate
+from flowlat.config.schemas import TrainConfig
+from flowlat.runs.metrics import read_metrics
+from flowlat.training import fit as module
+from flowlat.training.fit import fit
+from flowlat.utils.errors import CheckpointError, ConfigError
+from tests.support.helpers import ROOT
+
+#: two epochs of four steps, a checkpoint after each
+TINY = (
+    *("lattice.shape=[4,4]", "arch=combconv_k1", "arch.n_couplings=2", "trainer=cpu", "threads=1"),
+    *("data.batch_size=16", "trainer.max_epochs=2", "trainer.limit_train_batches=4"),
+    *("evaluation.n_samples=32", "checkpoint_minutes=0"),
+)
+#: one that diverges in its second epoch, is taken back twice, and ends well
+ROLLBACKS = (
+    *("scheduler=step", "scheduler.milestones=[1]", "scheduler.gamma=1e24"),
+    *("divergence.max_rollbacks=2", "divergence.lr_factor=1e-12", "trainer.gradient_clip_val=null"),
+)
+
+
+def config(*names: str) -> dict[str, Any]:
+    return validate(compose([*TINY, *names]), TrainConfig)
+
+
+def everything(folder: Path) -> dict[str, Any]:
+    """All that a training leaves, but for its seconds."""
+    rows = read_metrics(folder / "metrics.csv")
+    found: dict[str, Any] = {"rows": [{k: v for k, v in r.items() if k != "seconds"} for r in rows]}
+    for path in (folder / "checkpoints").iterdir():
+        content = torch.load(path, weights_only=True)
+        parts = ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "PriorDataModule")
+        found[path.name] = {part: content[part] for part in parts}
+        found[path.name]["losses"] = content["flowlat"]["losses"]
+    return found
+
+
+def assert_same(a: Any, b: Any, path: str = "") -> None:
+    """To the last bit."""
+    assert type(a) is type(b), path
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            assert_same(a[key], b[key], f"{path}/{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{path}/{i}")
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), path
+    else:
+        assert a == b, path
+
+
+@pytest.fixture(autouse=True)
+def no_plots(monkeypatch):
+    """A figure takes longer than these trainings."""
+    monkeypatch.setattr(module, "plot_training", lambda rows, path: None)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What the training leaves that nobody interrupts."""
+    folder = tmp_path_factory.mktemp("whole")
+    fit(config(), folder)
+    return everything(folder)
+
+
+# kill -9
+
+
+def begin(begun: Any, options: dict[str, Any], folder: Path) -> None:
+    module.plot_training = lambda rows, path: None
+    begun.set()
+    fit(options, folder)
+
+
+def killed_after(seconds: float, options: dict[str, Any], folder: Path) -> tuple[int, float]:
+    """Train in a process of its own that is killed after a while; its exit code, and how long."""
+    # forked from a process that has imported all of it, and computed nothing yet
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.training.test_resume"])
+    begun = context.Event()
+    child = context.Process(target=begin, args=(begun, options, folder))
+    child.start()
+    assert begun.wait(100)
+    started = time.monotonic()
+    child.join(seconds)
+    child.kill()
+    child.join()
+    assert child.exitcode in (0, -signal.SIGKILL)
+    return child.exitcode, time.monotonic() - started
+
+
+def test_killed_at_random_moments(tmp_path):
+    """At least ten times kill -9, from before the first step to after the summary."""
+    names = ["trainer.limit_train_batches=12"]
+    code, duration = killed_after(100, config(*names), tmp_path / "whole")
+    assert code == 0
+    expected, kills, run = everything(tmp_path / "whole"), 0, 0
+    while kills < 10:
+        folder, patience, code = tmp_path / str(run := run + 1), duration, -1
+        while code != 0:
+            again = config(*names, "resume=true")
+            code, _ = killed_after(random.uniform(0, patience), again, folder)
+            kills += code != 0
+            patience *= 1.2  # the machine may have become slower
+        assert_same(everything(folder), expected)
+
+
+class PowerCut(BaseException):
+    """Nothing catches it."""
+
+
+def without_power(monkeypatch, n: int, names: list[str], folder: Path) -> bool:
+    """Train until the file number n has got its name; whether there are so many."""
+    replace, count = Path.replace, [0]
+
+    def counted(self, target):
+        replace(self, target)
+        count[0] += 1
+        if count[0] == n:
+            raise PowerCut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", counted)
+        try:
+            fit(config(*names), folder)
+        except PowerCut:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(("names", "stride"), [((), 1), (ROLLBACKS, 3)], ids=["plain", "rollbacks"])
+def test_a_power_cut_after_every_write(names, stride, tmp_path, monkeypatch):
+    """Or, of the training that is taken back, after every third, from a random one on."""
+    fit(config(*names), tmp_path / "whole")
+    expected = everything(tmp_path / "whole")
+    n = random.randint(1, stride)
+    while without_power(monkeypatch, n, list(names), folder := tmp_path / str(n)):
+        fit(config(*names, "resume=true"), folder)
+        assert_same(everything(folder), expected)
+        n += stride
+    # of each epoch three steps, the row, epoch and last; the best at least once; the summary
+    assert n > 2 * 6 + 2 + 1
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_kill_9_of_a_command(resume, tmp_path):
+    """A process of its own, killed when it has a checkpoint, and with the first command again."""
+    names = [*TINY, "trainer.limit_train_batches=100", f"resume={str(resume).lower()}"]
+    command = [sys.executable, str(ROOT / "train.py"), *names]
+    last = tmp_path / "a" / "checkpoints" / "last.ckpt"
+    process = subprocess.Popen([*command, "hydra.run.dir=a"], cwd=tmp_path)
+    while process.poll() is None and not last.exists():
+        time.sleep(0.001)
+    time.sleep(random.uniform(0, 0.5))
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    for folder in "ab":
+        again = [*command, "resume=true", f"hydra.run.dir={folder}"]
+        done = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    assert "no checkpoint to go on from in" in done.stdout + done.stderr
+    assert_same(everything(tmp_path / "a"), everything(tmp_path / "b"))
+
+
+# damage, and what may change
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(whole, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    assert without_power(monkeypatch, 10, [], tmp_path)  # in the second epoch
+    checkpoints = tmp_path / "checkpoints"
+    content = (checkpoints / "last.ckpt").read_bytes()
+    (checkpoints / "last.ckpt").write_bytes(content[: random.randrange(len(content))])
+    fit(config("resume=true"), tmp_path)
+    (line,) = [r.message for r in caplog.records if "going on" in r.message]
+    assert "last.ckpt: " in line
+    assert_same(everything(tmp_path), whole)
+
+
+def test_no_whole_checkpoint_is_the_beginning(whole, tmp_path, caplog):
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("last", "epoch"):
+        (tmp_path / "checkpoints" / f"{name}.ckpt").write_bytes(b"")
+    fit(config("resume=true"), tmp_path)
+    assert [r.message.count(".ckpt: ") for r in caplog.records if "going on" in r.message] == [1, 1]
+    assert_same(everything(tmp_path), whole)
+
+
+def test_a_training_that_has_ended(tmp_path):
+    """Goes on to its summary without a step, or to more epochs; never to fewer."""
+    first = fit(config(), tmp_path)
+    before = everything(tmp_path)
+    again = fit(config("resume=true"), tmp_path)
+    assert {**first, "seconds": 0} == {**again, "seconds": 0}
+    assert_same(everything(tmp_path), before)
+    longer = fit(config("resume=true", "trainer.max_epochs=3"), tmp_path)
+    assert (longer["epochs"], longer["steps"]) == (3, 12)
+    assert [row["epoch"] for row in read_metrics(tmp_path / "metrics.csv")] == ["0", "1", "2"]
+    with pytest.raises(ConfigError, match=r"max_epochs=2: the training in .* is in its epoch 3"):
+        fit(config("resume=true"), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ended")
+    fit(config("trainer.max_epochs=1", "trainer.limit_train_batches=1"), folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("typed", "error", "text"),
+    [
+        (["resume=false"], ConfigError, "hydra.run.dir=.*: has a training already; resume=true"),
+        (["lattice.shape=[6,4]"], CheckpointError, r"shape=\[6, 4\]: .*\[4, 4\].*init_from"),
+        (["arch=conv"], CheckpointError, "arch.k=None"),
+        (["action.lam=7"], CheckpointError, "action.lam=7: .* action.lam=8.0"),
+        (["ema_decay=null"], CheckpointError, "ema_decay=None"),
+        (["optimizer.lr=1"], CheckpointError, "optimizer.lr=1: "),
+        (["seed=1"], CheckpointError, "seed=1: "),
+        (["data.batch_size=8"], CheckpointError, "data.batch_size=8: "),
+        (["trainer.limit_train_batches=2"], CheckpointError, "limit_train_batches=2: "),
+    ],
+)
+def test_a_training_that_cannot_go_on(typed, error, text, ended):
+    names = ["trainer.max_epochs=2", "trainer.limit_train_batches=1", "resume=true"]
+    with pytest.raises(error, match=text):
+        fit(config(*names, *typed), ended)
+
+
+def test_what_may_change(ended, tmp_path):
+    names = ["trainer.max_epochs=2", "trainer.limit_train_batches=1", "resume=true"]
+    fit(config(*names, "arch.recompute=true", "evaluation.n_samples=40", "threads=2"), ended)
+    assert len(read_metrics(ended / "metrics.csv")) == 2
