@@ -1,4 +1,12 @@
-"""Sizes beyond which an option is a mistake or an attack: refused before anything is allocated."""
+"""Sizes beyond which an option is a mistake or an attack: refused before anything is allocated.
+
+The types say so in the signature of what is configured, and are checked where a config is: no
+constructor checks them again.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
 
 from flowlat.utils.errors import ConfigError
 
@@ -24,3 +32,11 @@ def require_at_most(limit: int, what: str, found: int, options: str) -> None:
     """Raise ConfigError in the words of the options if what they ask for is beyond a limit."""
     if found > limit:
         raise ConfigError(f"{options}: more than {limit} {what}")
+
+
+#: a number of things: chains, steps, channels, ...
+Count = Annotated[int, Field(ge=1, le=COUNT)]
+#: a length, a mass, a rate
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+#: a probability or a fraction, without 0 and 1
+Probability = Annotated[float, Field(gt=0, lt=1)]
