@@ -4,15 +4,19 @@ import os
 import zipfile
 from typing import BinaryIO
 
+#: of the attributes of a member, as DOS has them
+FOLDER = 0x10
+
 
 def require_whole(file: BinaryIO) -> None:
     """Raise unless every member is there, stored as it is, with the right checksum.
 
     Neither of the two readers looks at everything: torch ignores the checksums, and both unpack
-    what is compressed, however large it claims to become.
+    what is compressed, however large it claims to become. Of a member that is marked as a folder
+    torch reads nothing, and takes for numbers what happened to be in memory.
 
     Raises:
-        ValueError: a compressed or repeated member, or a wrong checksum.
+        ValueError: a compressed or repeated member, a folder, or a wrong checksum.
         zipfile.BadZipFile: it is no zip file, or only part of one.
     """
     size = file.seek(0, os.SEEK_END)
@@ -22,6 +26,8 @@ def require_whole(file: BinaryIO) -> None:
             raise ValueError("compressed")
         if len(set(archive.namelist())) < len(members):
             raise ValueError("a member twice")
+        if any(member.is_dir() or member.external_attr & FOLDER for member in members):
+            raise ValueError("a folder")
         if (damaged := archive.testzip()) is not None:
             raise ValueError(f"{damaged}: wrong checksum")
     file.seek(0)

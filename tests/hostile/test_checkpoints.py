@@ -354,11 +354,18 @@ def script(archive, name, data):
         archive.writestr(name.replace("data.pkl", "code/__torch__.py"), "import os")
 
 
+def folders(archive, name, data):
+    member = zipfile.ZipInfo(name)
+    member.external_attr = 0x10
+    archive.writestr(member, data)
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_archives(here):
     ways = {
         "a bomb": bomb,
         "a program": script,
+        "folders": folders,
         "a member twice": lambda new, n, data: [new.writestr(n, data) for _ in range(2)],
         "weights too few": lambda new, n, data: new.writestr(n, data[:-8]),
         "members elsewhere": lambda new, n, data: new.writestr(f"../{n}", data),
