@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from flowlat.analysis import exact
 from flowlat.lattice import Lattice
 from flowlat.report.compare.columns import Values, flat
-from flowlat.validate.published import M2, TABLE
+from flowlat.validate.published import M2, published
 
 #: what is compared where everything is known
 EXACT = ("log_z", "phi2", "action_density", "abs_magnetization", "two_point")
@@ -98,36 +98,26 @@ def chains() -> list[Case]:
 
 def table() -> list[Case]:
     """The published values, by HMC, by annealing (log Z), and by a flow trained for the purpose."""
-    found = []
-    for point in TABLE:
-        sides = "x".join(map(str, point.shape))
-        label = f"{sides} lam={point.lam:g}"
+    found, points = [], published()
+    for point in points:
+        name = f"{'x'.join(map(str, point.shape))} lam={point.lam:g}"
         theory = (point.shape, M2, point.lam)
-        hmc = {name: value for name, value in point.values.items() if name != "log_z"}
+        values = dict(point.values)
+        log_z = values.pop("log_z", None)
         length = f"sampler.trajectory_length={point.trajectory}"
-        found.append(
-            Case(
-                "published",
-                f"{label}, hmc",
-                *theory,
-                hmc,
-                (*USES["hmc"].overrides, length, "sampler.target_acceptance=0.75"),
-                point.hmc,
-                point.quick,
-            )
-        )
-        if point.annealed:
+        hmc = (*USES["hmc"].overrides, length, "sampler.target_acceptance=0.75")
+        sizes = point.hmc, point.quick
+        found.append(Case("published", f"{name}, hmc", *theory, values, hmc, *sizes))
+        if point.annealed and log_z:
             steps, population, n = point.annealed
-            overrides = (
-                "sampler=annealed",
-                f"sampler.population={population}",
-                f"sampler.n_steps={steps}",
-            )
-            log_z = {"log_z": point.values["log_z"]}
-            found.append(Case("published", f"{label}, annealed", *theory, log_z, overrides, n))
-    shape, lam, values = TABLE[0][:3]
+            options = [f"sampler.population={population}", f"sampler.n_steps={steps}"]
+            annealed = ("sampler=annealed", *options)
+            known = {"log_z": log_z}
+            found.append(Case("published", f"{name}, annealed", *theory, known, annealed, n))
+    first = points[0]
     use = USES["flow"]._replace(n_samples=300_000, quick=0, flow="trained")
-    found.append(Case("published", f"8x8 lam={lam:g}, flow", shape, M2, lam, values, *use))
+    theory = (first.shape, M2, first.lam)
+    found.append(Case("published", f"8x8 lam={first.lam:g}, flow", *theory, first.values, *use))
     return found
 
 
