@@ -1,9 +1,9 @@
 """Published and independently measured values, from published.yaml."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import yaml
+from omegaconf import OmegaConf
 
 from flowlat.report.compare.columns import Values
 
@@ -24,5 +24,5 @@ class Point(NamedTuple):
 
 def published() -> list[Point]:
     """All points of the table."""
-    nodes = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    nodes: Any = OmegaConf.to_container(OmegaConf.load(Path(__file__).with_suffix(".yaml")))
     return [Point(**node) for node in nodes]
