@@ -116,8 +116,8 @@ def table() -> list[Case]:
             found.append(Case("published", f"{name}, annealed", *theory, known, annealed, n))
     first = points[0]
     use = USES["flow"]._replace(n_samples=300_000, quick=0, flow="trained")
-    theory = (first.shape, M2, first.lam)
-    found.append(Case("published", f"8x8 lam={first.lam:g}, flow", *theory, first.values, *use))
+    shape, lam, values = first[:3]
+    found.append(Case("published", f"8x8 lam={lam:g}, flow", shape, M2, lam, values, *use))
     return found
 
 
