@@ -34,14 +34,14 @@ def judge(checkpoint: Path, ensemble: Path, seed: int = 0) -> str:
     action = build_action(config)
     n = len(reference.phi)
     batches = proposals(flow, action, n, BATCH_SIZE, seed, Stream.FINAL)
-    own = torch.cat([batch.log_weight for batch in batches])
-    theirs = reference.log_weights(flow, action, BATCH_SIZE, seed)
-    forward = [function(theirs, reference.replicas) for function in (forward_ess, forward_log_z)]
+    log_w = torch.cat([batch.log_weight for batch in batches])
+    reference_log_w = reference.log_weights(flow, action, BATCH_SIZE, seed)
+    forward = [f(reference_log_w, reference.replicas)[:2] for f in (forward_ess, forward_log_z)]
     rows = [
         ("", "samples of the flow", "ensemble (forward)"),
         ("configurations", str(n), str(n)),
-        ("ESS", f"{ess(own):.4g}", fraction(forward[0].value, forward[0].error)),
-        ("log Z", with_error(*log_z(own)), with_error(forward[1].value, forward[1].error)),
+        ("ESS", f"{ess(log_w):.4g}", fraction(*forward[0])),
+        ("log Z", with_error(*log_z(log_w)), with_error(*forward[1])),
     ]
     return table(rows)
 

@@ -76,11 +76,12 @@ def test_a_flow_that_leaves_out_a_mode():
         return LOG_Z + torch.logaddexp(left.log_prob(x), log_q) - math.log(2) - log_q
 
     x = torch.randn(4000, dtype=torch.float64)
-    own, theirs = log_w(4 + x), log_w(x + 4 * torch.tensor([1.0, -1.0]).repeat(2000))
+    own = log_w(4 + x)
+    reference = log_w(x + 4 * torch.tensor([1.0, -1.0]).repeat(2000))
     assert ess(own) > 0.99
     assert log_z(own)[0] == pytest.approx(LOG_Z - math.log(2), abs=0.01)
-    assert forward_ess(theirs, 1).value < 1e-6
-    value, error, *_ = forward_log_z(theirs, 1)
+    assert forward_ess(reference, 1).value < 1e-6
+    value, error, *_ = forward_log_z(reference, 1)
     assert abs(value - LOG_Z) < 5 * error < 0.2
 
 

@@ -1,6 +1,8 @@
 """What a training and a sampling print at their end."""
 
 import math
+from collections.abc import Mapping
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +20,21 @@ def fit_report(summary: dict[str, Any]) -> str:
         ("ESS", f"{summary['ess']:.4f}"),
         ("acceptance", f"{summary['acceptance']:.4f}"),
         ("log Z", with_error(summary["log_z"], summary["log_z_err"])),
-        *forward_row(summary),
         ("epochs, steps", f"{summary['epochs']}, {summary['steps']}"),
         ("seconds", f"{summary['seconds']:.0f}"),
         ("checkpoint", checkpoint),
     ]
+    if "forward_ess" in summary:  # there was an ensemble to measure it on
+        forward = fraction(summary["forward_ess"], summary["forward_ess_err"])
+        rows.insert(3, ("forward ESS", forward))
     return (
         f"\nReached, on {summary['n_samples']} fresh samples:\n{table(rows)}\n"
         f"Sample from it:\n  python sample.py ckpt_path={checkpoint}"
     )
 
 
-def forward_row(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    """The forward ESS, where a training was given an ensemble to measure it on."""
-    if "forward_ess" not in summary:
-        return []
-    return [("forward ESS", fraction(summary["forward_ess"], summary["forward_ess_err"]))]
-
-
 def sample_report(summary: dict[str, Any], folder: Path) -> str:
-    """What a sampling run found, and where it is."""
+    """What a sampling run measured, and where it is."""
     quality = [
         ("acceptance", number(summary["acceptance"], ".4f")),
         ("ESS", number(summary.get("ess"), ".4f")),
@@ -48,40 +45,31 @@ def sample_report(summary: dict[str, Any], folder: Path) -> str:
         ("Schwinger-Dyson", against(summary["schwinger_dyson"], 1)),
         ("samples per second", f"{summary['samples_per_second']:.0f}"),
     ]
-    quality = [(name, text) for name, text in quality if text]
-    tables: list[list[tuple[str, ...]]] = [[*quality], scalars(summary), vectors(summary)]
-    files = ", ".join(p.name for p in sorted(folder.iterdir()) if p.suffix in FILES)
+    vectors = [
+        (name, in_brief([measured(element) for element in entry]))
+        for name, entry in summary["observables"].items()
+        if isinstance(entry, list)
+    ]
+    tables = [row for row in quality if row[1]], scalars(summary), vectors
     body = "\n\n".join(table(rows) for rows in tables if rows)
-    return f"\n{of_what(summary)}:\n{body}\n\nIn {shorten(str(folder))}: {files}"
+    files = ", ".join(p.name for p in sorted(folder.iterdir()) if p.suffix in FILES)
+    return f"\n{contents(summary)}:\n{body}\n\nIn {shorten(str(folder))}: {files}"
 
 
 def scalars(summary: dict[str, Any]) -> list[tuple[str, ...]]:
     """A row for each observable that is a number, reweighted too where it can be."""
-    chain, reweighted = summary["kind"] != "weighted", summary.get("reweighted")
-    rows = [("observable", "value", *["tau_int"] * chain, *["reweighted"] * bool(reweighted))]
-    for name, found in summary["observables"].items():
-        if isinstance(found, dict):
-            row = [name, measured(found)]
-            if chain:
-                row.append(number(found["tau_int"], ".2f"))
-            if reweighted:
-                row.append(measured(reweighted[name]))
-            rows.append(tuple(row))
-    return rows
+    reweighted = summary.get("reweighted") or {}
+    rows = [("observable", "value", "tau_int", "reweighted")]
+    for name, entry in summary["observables"].items():
+        if isinstance(entry, dict):
+            tau_int = number(entry["tau_int"], ".2f")
+            rows.append((name, measured(entry), tau_int, measured(reweighted.get(name))))
+    columns = True, True, summary["kind"] != "weighted", bool(reweighted)
+    return [tuple(compress(row, columns)) for row in rows]
 
 
-def vectors(summary: dict[str, Any]) -> list[tuple[str, ...]]:
-    """A row for each observable that is a vector."""
-    found = summary["observables"].items()
-    return [
-        (name, in_brief([measured(one) for one in values]))
-        for name, values in found
-        if isinstance(values, list)
-    ]
-
-
-def of_what(summary: dict[str, Any]) -> str:
-    """What the rows of an ensemble are."""
+def contents(summary: dict[str, Any]) -> str:
+    """What the rows of an ensemble are, and how many."""
     n, replicas = summary["n_samples"], summary["replicas"]
     if summary["kind"] == "weighted":
         return f"{n} weighted configurations"
@@ -89,9 +77,14 @@ def of_what(summary: dict[str, Any]) -> str:
     return f"{n} {rows} of {replicas} chains" if replicas > 1 else f"{n} {rows}"
 
 
-def against(estimate: dict[str, float], exact: float) -> str:
+def pull(estimate: Mapping[str, Any] | None, exact: float) -> float:
+    """How many errors a value is from the exact one; NaN where there is no value or no error."""
+    if not estimate or estimate["value"] is None:
+        return math.nan
+    return (estimate["value"] - exact) / (estimate["error"] or math.nan)
+
+
+def against(estimate: Mapping[str, Any], exact: float) -> str:
     """A value with its error and how many errors it is from the exact one."""
-    pull = (estimate["value"] - exact) / (estimate["error"] or math.nan)
-    return f"{measured(estimate)}, exactly {exact}" + (
-        f": {pull:+.1f} sigma" if math.isfinite(pull) else ""
-    )
+    sigma = number(pull(estimate, exact), "+.1f")
+    return f"{measured(estimate)}, exactly {exact}" + (f": {sigma} sigma" if sigma else "")

@@ -1,6 +1,8 @@
 """Numbers with errors as one reads them."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 
 def with_error(value: float, error: float) -> str:
@@ -9,21 +11,22 @@ def with_error(value: float, error: float) -> str:
         return f"{value:.6g}"
     error = float(f"{error:.1e}")  # 0.0996 is 0.10, and has a digit less
     digits = max(0, 1 - math.floor(math.log10(error)))
-    last = round(error * 10**digits) if digits else round(error)
     # an error of a digit or more before the point is written out: 382.3(1.2)
     if digits and error >= 1:
         return f"{value:.{digits}f}({error:.{digits}f})"
-    return f"{value:.{digits}f}({last})"
+    return f"{value:.{digits}f}({round(error * 10**digits)})"
 
 
-def measured(estimate: dict[str, float] | None) -> str:
-    """A value with its error; nothing for None."""
-    return with_error(estimate["value"], estimate["error"]) if estimate else ""
+def measured(estimate: Mapping[str, Any] | None) -> str:
+    """An entry of summary.json with its error; nothing where it or its value is missing."""
+    if not estimate or estimate["value"] is None:
+        return ""
+    return with_error(estimate["value"], estimate["error"] or 0)
 
 
 def number(value: float | None, spec: str) -> str:
-    """A number as it is to be written; nothing for None or NaN."""
-    return "" if value is None or math.isnan(value) else format(value, spec)
+    """A number as it is to be written; nothing for None, NaN and infinity."""
+    return "" if value is None or not math.isfinite(value) else format(value, spec)
 
 
 def fraction(value: float, error: float) -> str:
