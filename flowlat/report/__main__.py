@@ -5,9 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from flowlat.report.build import build, write
-from flowlat.report.page.text import as_text
-from flowlat.report.watch import watch
+from flowlat.report.build import build
+from flowlat.report.page.html import write
+from flowlat.report.page.terminal import as_text
+from flowlat.report.training.watch import watch
 from flowlat.runs.console import shorten
 from flowlat.utils.errors import USER_ERRORS
 

@@ -7,8 +7,8 @@ import pytest
 from flowlat.report import build, write
 from flowlat.report.page.blocks import Table
 from flowlat.report.sweep.groups import grouped
-from flowlat.report.sweep.race import race, reached
 from flowlat.report.sweep.study import curves, study
+from flowlat.report.sweep.time_to_target import reached, time_to_target
 from flowlat.runs.jobs import read_jobs
 from flowlat.utils.errors import ConfigError
 from tests.support.folders import write_multirun, write_training
@@ -95,7 +95,7 @@ def test_epochs_and_seconds_to_the_target(folder):
 
 
 def test_the_winner_of_each_dimension(folder):
-    rows = race(grouped(read_jobs(folder))).rows
+    rows = time_to_target(grouped(read_jobs(folder))).rows
     assert [(row[0].split()[0], *row[1:4], row[4], row[6]) for row in rows] == [
         ("2-d", "conv", "4", "4.0", "2 of 3", "first in seconds"),
         ("2-d", "combconv_k1", "1", "10.0", "3 of 3", "first in epochs"),

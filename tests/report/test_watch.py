@@ -9,7 +9,7 @@ import pytest
 
 from flowlat.report import watch
 from flowlat.report.__main__ import main
-from flowlat.report.watch import line
+from flowlat.report.training.watch import line
 from flowlat.runs.metrics import COLUMNS
 from flowlat.utils.errors import ConfigError
 from tests.support.folders import row, write_multirun, write_summary, write_training

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from flowlat.report.ensemble.overview import SUSPICIOUS
 from flowlat.report.page.blocks import Table
 from flowlat.runs.folders import Sampled
-from flowlat.utils.formatting import with_error
+from flowlat.utils.formatting import number, with_error
 
 #: value and error by name; element t of a vector goes by ``name(t)``
 Values = dict[str, tuple[float, float]]
@@ -21,19 +21,17 @@ class Column(NamedTuple):
 
 
 class Comparison:
-    """The columns, and the pulls between them."""
+    """The columns, and the pulls between them.
+
+    ``numbers`` and ``vectors`` are the names, of elements t for the latter, that several have.
+    """
 
     def __init__(self, exact: Column, columns: list[Column], reference: Column):
         self.exact, self.columns, self.reference = exact, columns, reference
-        everything = [exact, *columns] if exact.values else columns
         names = dict.fromkeys(name for column in columns for name in column.values)
-        self.names = [n for n in names if sum(n in column.values for column in everything) > 1]
-
-    def numbers(self) -> list[str]:
-        return [name for name in self.names if "(" not in name]
-
-    def vectors(self) -> list[str]:
-        return [name for name in self.names if "(" in name]
+        shared = [n for n in names if sum(n in c.values for c in (exact, *columns)) > 1]
+        self.numbers = [name for name in shared if "(" not in name]
+        self.vectors = [name for name in shared if "(" in name]
 
     def pull(self, column: Column, name: str) -> float:
         """The difference over its error; NaN where there is nothing to compare with."""
@@ -48,32 +46,28 @@ class Comparison:
 
     def pulls(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
         """Label of the column -> name -> pull, of those that exist."""
-        found = {
-            column.label: {name: self.pull(column, name) for name in names}
-            for column in self.columns
+        pulls = {
+            c.label: {n: pull for n in names if math.isfinite(pull := self.pull(c, n))}
+            for c in self.columns
         }
-        return {
-            label: {name: pull for name, pull in values.items() if math.isfinite(pull)}
-            for label, values in found.items()
-            if any(map(math.isfinite, values.values()))
-        }
+        return {label: values for label, values in pulls.items() if values}
 
-    def render(self, names: Sequence[str], what: str) -> Table:
-        with_exact = any(name in self.exact.values for name in names)
-        head = [what, *(["exact"] if with_exact else [])]
+    def table(self, names: Sequence[str], what: str) -> Table:
+        """A row for each name, marked where a pull is suspicious; the exact values if any exist."""
+        known = any(name in self.exact.values for name in names)
+        head = [what, *["exact"] * known]
         for column in self.columns:
             head += [column.label, "pull"]
         rows, marked = [], set()
-        for number, name in enumerate(names):
-            row = [name]
-            if with_exact:
-                row.append(f"{self.exact.values[name][0]:.6g}" if name in self.exact.values else "")
+        for index, name in enumerate(names):
+            exact = self.exact.values.get(name, (None,))[0]
+            row = [name, *[number(exact, ".6g")] * known]
             for column in self.columns:
                 pull = self.pull(column, name)
                 row.append(with_error(*column.values[name]) if name in column.values else "")
-                row.append(f"{pull:+.2f}" if math.isfinite(pull) else "")
+                row.append(number(pull, "+.2f"))
                 if abs(pull) > SUSPICIOUS:
-                    marked.add(number)
+                    marked.add(index)
             rows.append(row)
         return Table(head, rows, "Lattice units.", frozenset(marked))
 
@@ -98,8 +92,7 @@ def columns_of(letter: str, run: Sampled) -> list[Column]:
 
 def with_errors(values: dict[str, Any]) -> Values:
     """Those summary entries that have a value and an error."""
-    pairs = flat(values).items()
-    return {name: pair for name, pair in pairs if all(map(math.isfinite, pair))}
+    return {name: v for name, v in flat(values).items() if all(map(math.isfinite, v))}
 
 
 def flat(values: Mapping[str, Any]) -> Values:
@@ -109,7 +102,7 @@ def flat(values: Mapping[str, Any]) -> Values:
         if isinstance(entry, dict | float):
             pairs[name] = pair(entry)
         else:
-            pairs |= {f"{name}({t})": pair(item) for t, item in enumerate(entry)}
+            pairs |= {f"{name}({t})": pair(element) for t, element in enumerate(entry)}
     return pairs
 
 

@@ -2,12 +2,11 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from pyerrors import Obs
 
 from flowlat.report.ensemble.overview import tau
-from flowlat.report.page.blocks import Block, Picture
-from flowlat.report.page.plots import BLUE, GREEN, GREY, ORANGE, finish, new_figure
+from flowlat.report.page.blocks import Picture
+from flowlat.report.page.plots import BLUE, GREEN, GREY, ORANGE, integer_ticks, new_figure, picture
 from flowlat.runs.folders import Sampled
 
 #: name of the observable -> how it is written
@@ -17,20 +16,20 @@ SHOWN = {"abs_magnetization": "|M|", "chi2": "$\\chi_2$"}
 WINDOWS = 100
 
 
-def chain(run: Sampled) -> list[Block]:
+def chain(run: Sampled) -> list[Picture]:
     """Pictures of acceptance and autocorrelation; none of what a weighted ensemble has not."""
-    blocks: list[Block] = []
+    pictures = []
     accepted, replicas = run.ensemble.accepted, run.ensemble.replicas
     if accepted is not None:
         # the last step may not be that of every replica
         whole = max(len(accepted) // replicas, 1) * replicas
-        blocks.append(_acceptance(accepted[:whole].reshape(-1, min(replicas, len(accepted)))))
-    found = run.summary["observables"]
+        pictures.append(_acceptance(accepted[:whole].reshape(-1, min(replicas, len(accepted)))))
+    entries = run.summary["observables"]
     # a chain that is too short or stuck has no tau_int, and a weighted ensemble is no chain
-    names = [name for name in SHOWN if name in found and found[name]["tau_int"] is not None]
+    names = [name for name in SHOWN if name in entries and entries[name]["tau_int"] is not None]
     if names:
-        blocks.append(_autocorrelation(run, names))
-    return blocks
+        pictures.append(_autocorrelation(run, names))
+    return pictures
 
 
 def _acceptance(steps: np.ndarray) -> Picture:
@@ -42,22 +41,15 @@ def _acceptance(steps: np.ndarray) -> Picture:
     left, right = figure.subplots(1, 2)
     left.stairs(rates, [0, *ends], baseline=None, color=BLUE)
     left.axhline(steps.mean(), color=ORANGE, ls="--", label=f"mean {steps.mean():.3f}")
-    left.set_ylim(0, 1.02)
-    left.set_xlabel("step of the chain")
-    left.set_ylabel("acceptance")
+    left.set(xlabel="step of the chain", ylabel="acceptance", ylim=(0, 1.02))
     lengths = np.bincount(rejection_runs(steps))[1:]
     right.bar(np.arange(1, len(lengths) + 1), lengths, color=GREEN)
-    right.set_yscale("log")
-    right.xaxis.set_major_locator(MaxNLocator(integer=True))
-    right.set_xlabel("rejections in a row")
-    right.set_ylabel("how often")
-    for axes in (left, right):
-        finish(axes)
-    return Picture(
-        "acceptance",
-        figure,
-        f"Acceptance in {len(windows)} windows of the run, and the lengths of its rejection runs.",
+    right.set(xlabel="rejections in a row", ylabel="how often", yscale="log")
+    integer_ticks(right)
+    caption = (
+        f"Acceptance in {len(windows)} windows of the run, and the lengths of its rejection runs."
     )
+    return picture("acceptance", figure, caption)
 
 
 def rejection_runs(steps: np.ndarray) -> np.ndarray:
@@ -65,8 +57,7 @@ def rejection_runs(steps: np.ndarray) -> np.ndarray:
     # an accepted step between the replicas, so that no run crosses from one to the next
     fence = np.ones((1, steps.shape[1]), dtype=bool)
     flags = np.concatenate([fence, steps, fence]).T.ravel()
-    stops = np.flatnonzero(flags)
-    lengths = np.diff(stops) - 1
+    lengths = np.diff(np.flatnonzero(flags)) - 1
     return lengths[lengths > 0]
 
 
@@ -74,16 +65,15 @@ def _autocorrelation(run: Sampled, names: list[str]) -> Picture:
     figure = new_figure(4.5 * len(names), 3.4)
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         _rho(axes, run.ensemble.obs(name), tau(run.summary["observables"][name]))
-        axes.set_title(f"{SHOWN[name]}", fontsize=11)
+        axes.set_title(SHOWN[name], fontsize=11)
         axes.set_xlabel("separation in the chain, steps")
         axes.set_ylabel("autocorrelation $\\rho$")
-        finish(axes)
         axes.legend(frameon=False, loc="center right")
     caption = (
         "Normalised autocorrelation function over all replicas; tau_int = 1/2 + its sum up to the "
         "window (dashed), where truncation and statistical error balance."
     )
-    return Picture("autocorrelation", figure, caption)
+    return picture("autocorrelation", figure, caption)
 
 
 def _rho(axes: Axes, obs: Obs, tau_int: str) -> None:
@@ -94,9 +84,8 @@ def _rho(axes: Axes, obs: Obs, tau_int: str) -> None:
     n = sum(obs.shape.values())
     error = [0.0, *(rho_error(rho, t, n) for t in range(1, shown))]
     axes.errorbar(range(shown), rho[:shown], error, color=BLUE, marker="o", ms=3, capsize=2)
-    axes.axvline(
-        window, color=ORANGE, ls="--", label=f"window {window}\n$\\tau_\\mathrm{{int}}$ = {tau_int}"
-    )
+    label = f"window {window}\n$\\tau_\\mathrm{{int}}$ = {tau_int}"
+    axes.axvline(window, color=ORANGE, ls="--", label=label)
     axes.axhline(0, color=GREY, lw=0.8)
 
 

@@ -1,17 +1,26 @@
 """The two-point function with its fit, and the plateau of the effective mass."""
 
 import math
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.ticker import MaxNLocator
 
 from flowlat.analysis.cosh_fit import CoshFit, Plateau
 from flowlat.analysis.estimates import chain_estimate, weighted_estimate
 from flowlat.analysis.gamma_method import Estimate
 from flowlat.report.page.blocks import Block, Picture, Table, Text
-from flowlat.report.page.plots import BLUE, GREEN, ORANGE, finish, new_figure, points
+from flowlat.report.page.plots import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    integer_ticks,
+    new_figure,
+    picture,
+    plot_points,
+)
 from flowlat.runs.folders import Sampled
 from flowlat.utils.formatting import with_error
 
@@ -30,7 +39,8 @@ class Decay:
         self.period = run.ensemble.shape[-1]
         two_point = run.ensemble.observables()[name]
         self.values, self.errors = vector(run, name)
-        self.masses = estimate(run, Plateau(two_point, self.period), name)
+        masses = estimate(run, Plateau(two_point, self.period), name)
+        self.masses: Vector = columns([mass[:2] for mass in masses])
         # the first eighth of the period belongs to the excited states
         times = [t for t in range(max(1, self.period // 8), len(self.values)) if self.errors[t] > 0]
         self.times = torch.tensor(times)
@@ -41,8 +51,8 @@ class Decay:
         c, sigma = (torch.from_numpy(v)[self.times] for v in (self.values, self.errors))
         self.fit = CoshFit(two_point, self.times, sigma, self.period)
         self.amplitude, self.mass = estimate(run, self.fit, name)
-        found = torch.tensor([self.amplitude.value, self.mass.value], dtype=torch.float64)
-        self.chi2 = self.fit.chi2(found, c).item()
+        best = torch.tensor([self.amplitude.value, self.mass.value], dtype=torch.float64)
+        self.chi2 = self.fit.chi2(best, c).item()
 
     @property
     def fitted(self) -> bool:
@@ -53,7 +63,8 @@ class Decay:
         mass = torch.tensor(self.mass.value, dtype=torch.float64)
         return self.amplitude.value * self.fit.shape(mass, torch.from_numpy(times))[0].numpy()
 
-    def words(self) -> str:
+    def sentence(self) -> str:
+        """The pole mass and the quality of the fit, in a sentence."""
         of = "C(t)" if self.name == "two_point" else "C(t) - <|M|>^2 (the ensemble is ordered)"
         if not self.fitted:
             return f"The cosh fit of {of} found no mass."
@@ -79,8 +90,10 @@ def estimate(run: Sampled, observable: Any, name: str) -> list[Estimate]:
 
 def vector(run: Sampled, name: str) -> Vector:
     """Values and errors of a vector in the summary, NaN where there is none."""
-    entries = run.summary["observables"][name]
-    pairs = [(e["value"], e["error"]) for e in entries]
+    return columns([(e["value"], e["error"]) for e in run.summary["observables"][name]])
+
+
+def columns(pairs: Sequence[tuple[float, float]]) -> Vector:
     values, errors = np.array(pairs, dtype=float).T
     return values, errors
 
@@ -95,65 +108,57 @@ def correlator(run: Sampled) -> list[Block]:
     binder = summary["binder"]["value"] if "binder" in summary else 0.0
     ordered = binder > ORDERED and "two_point_connected" in measured
     decay = Decay(run, "two_point_connected" if ordered else "two_point")
-    columns = {"C(t)": vector(run, "two_point")}
+    functions = {"C(t)": vector(run, "two_point")}
     if ordered:
-        columns["C(t) - <|M|>^2"] = decay.values, decay.errors
-    masses = np.array([estimate[:2] for estimate in decay.masses]).T
+        functions["C(t) - <|M|>^2"] = decay.values, decay.errors
     return [
-        _two_point(columns, decay),
-        _effective_mass(masses, decay),
-        Text(decay.words()),
-        _table({**columns, "effective mass": (masses[0], masses[1])}),
+        _two_point(functions, decay),
+        _effective_mass(decay),
+        Text(decay.sentence()),
+        _table({**functions, "effective mass": decay.masses}),
     ]
 
 
-def _two_point(columns: dict[str, Vector], decay: Decay) -> Picture:
+def _two_point(functions: dict[str, Vector], decay: Decay) -> Picture:
     figure = new_figure(6.5, 3.8)
     axes = figure.subplots()
-    styles = zip(columns.items(), ((BLUE, "o"), (GREEN, "s")), strict=False)
+    styles = zip(functions.items(), ((BLUE, "o"), (GREEN, "s")), strict=False)
     for (label, (values, errors)), (colour, marker) in styles:
         drawn = np.where(values > 0, values, np.nan)  # the axis is logarithmic
-        points(axes, np.arange(len(values)), drawn, errors, colour, marker, label)
+        plot_points(axes, np.arange(len(values)), drawn, errors, label, color=colour, marker=marker)
     if decay.fitted:
         times = np.linspace(float(decay.times.min()), float(decay.times.max()), 200)
         axes.plot(times, decay.curve(times), color=ORANGE, label="cosh fit")
-    axes.set_yscale("log")
-    axes.set_xlabel("t, lattice units")
-    axes.set_ylabel("two-point function, lattice units")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    finish(axes)
+    axes.set(xlabel="t, lattice units", ylabel="two-point function, lattice units", yscale="log")
+    integer_ticks(axes)
     caption = (
         "Zero-momentum two-point function, t up to half the period, and the fit of "
         f"A (exp(-m t) + exp(-m (T - t))), T = {decay.period}."
     )
-    return Picture("two_point", figure, caption)
+    return picture("two_point", figure, caption)
 
 
-def _effective_mass(masses: np.ndarray, decay: Decay) -> Picture:
+def _effective_mass(decay: Decay) -> Picture:
     figure = new_figure(6.5, 3.4)
     axes = figure.subplots()
-    t = np.arange(len(masses[0])) + 0.5
-    points(axes, t, masses[0], masses[1], BLUE, "o", "effective mass")
+    masses, errors = decay.masses
+    t = np.arange(len(masses)) + 0.5
+    plot_points(axes, t, masses, errors, "effective mass", color=BLUE, marker="o")
     if decay.fitted:
         m, error = decay.mass[:2]
         ends = float(decay.times.min()), float(decay.times.max())
         axes.fill_between(ends, m - error, m + error, color=ORANGE, alpha=0.4, lw=0)
         axes.plot(ends, (m, m), color=ORANGE, label="cosh fit")
+    axes.set(xlabel="t, lattice units", ylabel="m, inverse lattice units")
     axes.set_xlim(0, decay.period / 2)
-    axes.set_xlabel("t, lattice units")
-    axes.set_ylabel("m, inverse lattice units")
-    finish(axes)
     caption = (
         "Effective mass of the periodic form between t and t + 1, drawn half-way. Points with no "
         "solution are left out."
     )
-    return Picture("effective_mass", figure, caption)
+    return picture("effective_mass", figure, caption)
 
 
-def _table(columns: dict[str, Vector]) -> Table:
-    length = max(len(values) for values, _ in columns.values())
-    rows = [
-        [str(t), *(with_error(v[t], e[t]) if t < len(v) else "" for v, e in columns.values())]
-        for t in range(length)
-    ]
-    return Table(["t", *columns], rows, "Lattice units.")
+def _table(vectors: dict[str, Vector]) -> Table:
+    texts = [[with_error(*pair) for pair in zip(*v, strict=True)] for v in vectors.values()]
+    rows = [[str(t), *row] for t, row in enumerate(zip_longest(*texts, fillvalue=""))]
+    return Table(["t", *vectors], rows, "Lattice units.")

@@ -1,16 +1,17 @@
-"""What a sampling run found, in tables: quality, observables, warnings, provenance, config."""
+"""What a sampling run measured, in tables: quality, observables, warnings, provenance, config."""
 
 import json
 import math
+from itertools import compress
 from typing import Any
 
-import numpy as np
-
-from flowlat.analysis.exact import Known
+from flowlat.analysis.exact import Known, known
 from flowlat.ensemble.summary import LOPSIDED
-from flowlat.report.page.blocks import Block, Listing, Table, Text
+from flowlat.lattice import Lattice
+from flowlat.report.page.blocks import Block, Table, Text
 from flowlat.runs.folders import Sampled
-from flowlat.utils.formatting import with_error
+from flowlat.runs.results import pull
+from flowlat.utils.formatting import measured, number, with_error
 
 #: a pull beyond this is worth a second look
 SUSPICIOUS = 3.5
@@ -33,110 +34,92 @@ FIGURES = {
 }
 
 
+def exact_values(run: Sampled) -> Known:
+    """What is known exactly of the run's theory; nothing of an action of a user's own."""
+    if not run.ensemble.config["action"]["_target_"].startswith("flowlat.actions."):
+        return {}
+    return known(run.ensemble.theory(), Lattice(run.ensemble.shape))
+
+
 def overview(run: Sampled) -> list[Block]:
     """The figures of quality, with the Schwinger-Dyson pull, and what is wrong with them."""
     summary = run.summary
-    rows = [[label, shown(summary[key])] for key, label in FIGURES.items() if key in summary]
-    identity = as_pair(summary.get("schwinger_dyson"))
-    if identity:
-        pull = (identity[0] - 1) / identity[1]
-        rows.append(["<phi dS/dphi>, exactly 1", f"{with_error(*identity)}, pull {pull:+.2f}"])
-    blocks: list[Block] = [Text(text, warning=True) for text in warnings(summary)]
-    return [*blocks, Table(["", ""], rows)]
+    rows = [[label, cell(summary[key])] for key, label in FIGURES.items() if key in summary]
+    identity = summary.get("schwinger_dyson")
+    difference = pull(identity, 1)
+    if math.isfinite(difference):
+        rows.append(["<phi dS/dphi>, exactly 1", f"{measured(identity)}, pull {difference:+.2f}"])
+    return [*(Text(text, warning=True) for text in warnings(summary)), Table(["", ""], rows)]
 
 
 def warnings(summary: dict[str, Any]) -> list[str]:
     """What makes an ensemble unfit for publication, in sentences."""
-    found = []
+    sentences = []
     balance = summary.get("sign_balance")
     if balance is not None and abs(balance) > LOPSIDED:
-        found.append(
+        sentences.append(
             f"<sign M> = {balance:.2f}, and the action is even: the ensemble sits in one of two "
             "modes. log Z is short by up to log 2 = 0.693, and <M> is not zero."
         )
-    identity = as_pair(summary.get("schwinger_dyson"))
-    if identity and abs(identity[0] - 1) > SUSPICIOUS * identity[1]:
-        found.append(
+    if abs(pull(summary.get("schwinger_dyson"), 1)) > SUSPICIOUS:
+        sentences.append(
             "<phi dS/dphi> is not 1 within its error: this ensemble is not one of exp(-S), or its "
             "errors are too small."
         )
-    bare = [name for name, e in summary["observables"].items() if not has_error(e)]
+    bare = [
+        name
+        for name, entry in summary["observables"].items()
+        if all(e["error"] is None for e in (entry if isinstance(entry, list) else [entry]))
+    ]
     if bare:
-        found.append(f"No error could be given for {', '.join(bare)}: too few or stuck.")
-    return found
+        sentences.append(f"No error could be given for {', '.join(bare)}: too few or stuck.")
+    return sentences
 
 
-def observables(run: Sampled, exact: Known) -> list[Block]:
+def observables(run: Sampled) -> list[Block]:
     """Every number with its error and tau_int; reweighted and exact values where there are any."""
-    chain = run.summary["observables"]
-    reweighted = run.summary.get("reweighted") or {}
-    head = ["observable", "value", *(["reweighted"] if reweighted else []), "tau_int"]
-    head += ["exact", "pull"] if len(exact) > 2 else []
+    exact, reweighted = exact_values(run), run.summary.get("reweighted") or {}
+    columns = True, True, bool(reweighted), True, len(exact) > 2, len(exact) > 2
+    head = "observable", "value", "reweighted", "tau_int", "exact", "pull"
     rows = []
-    for name, entry in chain.items():
+    for name, entry in run.summary["observables"].items():
         if isinstance(entry, list):
             continue
-        row = [name, number(entry), *([number(reweighted.get(name))] if reweighted else [])]
-        row.append(tau(entry))
-        if len(exact) > 2:
-            row += exact_cells(entry, exact.get(name))
-        rows.append(row)
+        value = exact.get(name)
+        truth = value if isinstance(value, float) else math.nan
+        weighted = measured(reweighted.get(name)) or "-"
+        difference = number(pull(entry, truth), "+.2f")
+        row = name, cell(entry), weighted, tau(entry), number(truth, ".6g"), difference
+        rows.append(list(compress(row, columns)))
     caption = (
         "Lattice units. tau_int = 1/2 + sum of rho(t), in steps of the chain: white noise has 0.5."
     )
-    return [Table(head, rows, caption)]
-
-
-def exact_cells(entry: dict[str, Any], value: float | np.ndarray | None) -> list[str]:
-    pair = as_pair(entry)
-    if value is None or not isinstance(value, float):
-        return ["", ""]
-    return [f"{value:.6g}", f"{(pair[0] - value) / pair[1]:+.2f}" if pair else ""]
+    return [Table(list(compress(head, columns)), rows, caption)]
 
 
 def origin(run: Sampled) -> list[Block]:
     """Provenance and the whole config."""
     ensemble = run.ensemble
-    rows = [
-        [key, str(value)] for key, value in json.loads(ensemble.attribute("provenance")).items()
-    ]
-    rows += [["seed", str(ensemble.attribute("seed"))], ["folder", str(run.path)]]
+    values = json.loads(ensemble.attribute("provenance"))
+    values |= {"seed": ensemble.attribute("seed"), "folder": run.path}
     return [
-        Table(["", ""], rows),
-        Listing("config", json.dumps(ensemble.config, indent=2)),
+        Table(["", ""], [[key, str(value)] for key, value in values.items()]),
+        Text(json.dumps(ensemble.config, indent=2), title="config"),
     ]
-
-
-def has_error(entry: Any) -> bool:
-    entries = entry if isinstance(entry, list) else [entry]
-    return any(e["error"] is not None for e in entries)
-
-
-def as_pair(entry: Any) -> tuple[float, float] | None:
-    """Value and error of a summary's entry, if it has both."""
-    if not isinstance(entry, dict) or entry.get("value") is None or not entry.get("error"):
-        return None
-    return entry["value"], entry["error"]
-
-
-def number(entry: dict[str, Any] | None) -> str:
-    if not entry or entry["value"] is None:
-        return "-"
-    error = entry["error"]
-    return with_error(entry["value"], math.nan if error is None else error)
 
 
 def tau(entry: dict[str, Any]) -> str:
-    if entry.get("tau_int") is None:
-        return "-"
+    """tau_int with its error, a dash where there is none."""
     error = entry.get("tau_int_error")
-    return with_error(entry["tau_int"], error) if error else f"{entry['tau_int']:.2f}"
+    if error:
+        return with_error(entry["tau_int"], error)
+    return number(entry.get("tau_int"), ".2f") or "-"
 
 
-def shown(value: Any) -> str:
-    """A figure of the summary as a cell."""
+def cell(value: Any) -> str:
+    """An entry of the summary as it stands in a table, a dash where there is nothing."""
     if isinstance(value, dict):
-        return number(value)
+        return measured(value) or "-"
     if isinstance(value, float):
         return f"{value:.4g}"
     return "-" if value is None else str(value)

@@ -2,26 +2,24 @@
 
 import numpy as np
 
-from flowlat.report.page.blocks import Block, Picture
-from flowlat.report.page.plots import BLUE, GREY, finish, histogram_of_weights, new_figure
+from flowlat.report.page.blocks import Picture
+from flowlat.report.page.plots import BLUE, GREY, new_figure, picture, plot_log_weights
 from flowlat.runs.folders import Sampled
 
 
-def weights(run: Sampled) -> list[Block]:
+def weights(run: Sampled) -> list[Picture]:
     """A picture of the log weights; nothing for a Markov chain, which has none."""
     log_weight = run.ensemble.log_weight
     if log_weight is None:
         return []
     figure = new_figure(9, 3.4)
     left, right = figure.subplots(1, 2)
-    histogram_of_weights(left, log_weight)
+    plot_log_weights(left, log_weight)
     weight = np.sort(np.exp(log_weight - log_weight.max()))[::-1]
     fraction = np.arange(1, len(weight) + 1) / len(weight)
     right.plot(fraction, weight.cumsum() / weight.sum(), color=BLUE, label="these weights")
     right.plot([0, 1], [0, 1], color=GREY, ls="--", label="all equal")
     right.set_xlabel("fraction of the configurations, heaviest first")
     right.set_ylabel("share of the total weight")
-    for axes in (left, right):
-        finish(axes)
     caption = "Distribution of the log weights, and the share of the total that the heaviest hold."
-    return [Picture("log_weight", figure, caption)]
+    return [picture("log_weight", figure, caption)]

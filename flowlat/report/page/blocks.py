@@ -7,10 +7,12 @@ from matplotlib.figure import Figure
 
 
 class Text(NamedTuple):
-    """A paragraph; a ``warning`` stands out."""
+    """A paragraph; a ``warning`` stands out. A long text, in a fixed font, is folded away under its
+    ``title``."""
 
     text: str
     warning: bool = False
+    title: str = ""
 
 
 class Table(NamedTuple):
@@ -30,21 +32,14 @@ class Picture(NamedTuple):
     caption: str
 
 
-class Listing(NamedTuple):
-    """A long text in a fixed font, folded away under its title."""
-
-    title: str
-    text: str
-
-
-Block = Text | Table | Picture | Listing
+Block = Text | Table | Picture
 
 
 class Section(NamedTuple):
     """Blocks under a heading."""
 
     title: str
-    blocks: list[Block]
+    blocks: Sequence[Block]
 
 
 class Page(NamedTuple):
@@ -52,4 +47,4 @@ class Page(NamedTuple):
 
     title: str
     subtitle: str
-    sections: list[Section]
+    sections: Sequence[Section]

@@ -1,6 +1,7 @@
 """The jobs of a multirun by what they have in common."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from flowlat.runs.folders import Trained
@@ -22,10 +23,9 @@ def grouped(jobs: Sequence[Job]) -> list[Group]:
     keys = {k for k in varying(jobs) if k.split(".")[0] not in ("seed", "lattice", "action")}
     groups: dict[tuple[str, str], Group] = {}
     for job in jobs:
-        if job.run is None or not any(row["acceptance"] for row in job.run.rows):
-            continue
-        key = theory(job.run), job.label(keys)
-        groups.setdefault(key, Group(*key, [])).runs.append(job.run)
+        if job.run is not None and any(row["acceptance"] for row in job.run.rows):
+            key = theory(job.run), job.label(keys)
+            groups.setdefault(key, Group(*key, [])).runs.append(job.run)
     return list(groups.values())
 
 
@@ -39,7 +39,6 @@ def theory(run: Trained) -> str:
 
 
 def by_theory(groups: Sequence[Group]) -> dict[str, list[Group]]:
-    found: dict[str, list[Group]] = {}
-    for group in groups:
-        found.setdefault(group.theory, []).append(group)
-    return dict(sorted(found.items()))
+    """The groups of each theory, the theories by name."""
+    ordered = sorted(groups, key=lambda group: group.theory)
+    return {name: list(part) for name, part in groupby(ordered, lambda group: group.theory)}

@@ -8,15 +8,15 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from flowlat.report.page.blocks import Block, Picture, Section, Table, Text
-from flowlat.report.page.plots import COLOURS, finish, new_figure, series
+from flowlat.report.page.plots import COLOURS, new_figure, picture, series, style
 from flowlat.report.sweep.groups import Group, by_theory, grouped
-from flowlat.report.sweep.race import TARGET, race
+from flowlat.report.sweep.time_to_target import TARGET, time_to_target
 from flowlat.runs.folders import Trained
 from flowlat.runs.jobs import Job, read_jobs, varying
 from flowlat.utils.errors import ConfigError
 
-#: columns of metrics.csv -> the words for them
-AGAINST = {"epoch": "epoch", "seconds": "seconds"}
+#: columns of metrics.csv that are drawn, with their words, and against which
+AGAINST = ("epoch", "seconds")
 SHOWN = {"acceptance": "acceptance", "ess": "ESS"}
 
 
@@ -32,7 +32,7 @@ def study(folder: Path) -> list[Section]:
     groups = grouped(jobs)
     blocks: list[Block] = unfinished(jobs)
     if groups:
-        blocks += [race(groups), *(curves(groups, against) for against in AGAINST)]
+        blocks += [time_to_target(groups), *(curves(groups, against) for against in AGAINST)]
     return [Section(f"Study {folder}", blocks)]
 
 
@@ -57,19 +57,15 @@ def curves(groups: Sequence[Group], against: str) -> Picture:
             for group in members:
                 _band(axes, group, key, against, labels.index(group.label))
             axes.set_title(name, fontsize=10)
-            axes.set_xlabel(AGAINST[against])
-            axes.set_ylabel(SHOWN[key])
-            axes.set_ylim(0, 1)
+            axes.set(xlabel=against, ylabel=SHOWN[key], ylim=(0, 1))
             axes.set_xlim(left=0)
-            finish(axes)
         row[0].axhline(TARGET, color="black", lw=0.8, ls=":")
-        row[0].get_legend().remove()
         row[1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     caption = (
-        f"Acceptance and ESS against {AGAINST[against]}: the median over the seeds, and the band "
+        f"Acceptance and ESS against {against}: the median over the seeds, and the band "
         "from the lowest to the highest of them; a cross where a run broke off."
     )
-    return Picture(f"study_{against}", figure, caption)
+    return picture(f"study_{against}", figure, caption)
 
 
 def _band(axes: Axes, group: Group, key: str, against: str, number: int) -> None:
@@ -77,15 +73,13 @@ def _band(axes: Axes, group: Group, key: str, against: str, number: int) -> None
     tables = [dict(zip(*series(run.rows, key, "epoch"), strict=True)) for run in group.runs]
     epochs = sorted({epoch for table in tables for epoch in table})
     values = [[table[epoch] for table in tables if epoch in table] for epoch in epochs]
+    lowest, middle, highest = ([f(v) for v in values] for f in (min, median, max))
     at = pace(group.runs) if against == "seconds" else {epoch: epoch + 1 for epoch in epochs}
     x = [at[epoch] for epoch in epochs]
-    colour = COLOURS[number % len(COLOURS)]
-    style = "-" if number < len(COLOURS) else "--"
-    middle = [median(v) for v in values]
-    axes.plot(x, middle, color=colour, ls=style, lw=1.4, marker=".", ms=3, label=group.label)
-    axes.fill_between(
-        x, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.2, lw=0
-    )
+    colour, ls = style(number)["color"], "-" if number < len(COLOURS) else "--"
+    label = group.label if key == "ess" else None  # one legend a row
+    axes.plot(x, middle, color=colour, ls=ls, lw=1.4, marker=".", ms=3, label=label)
+    axes.fill_between(x, lowest, highest, color=colour, alpha=0.2, lw=0)
     for run, table in zip(group.runs, tables, strict=True):
         if run.summary is None:
             axes.plot(at[max(table)], table[max(table)], "x", color=colour)

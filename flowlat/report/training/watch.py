@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
+from operator import eq
 from pathlib import Path
 
 from flowlat.runs.cli import ERROR_FILE
@@ -53,26 +54,25 @@ def jobs(folder: Path) -> list[Path]:
 
 def events(run: Path) -> list[dict[str, str] | str]:
     """The epochs of a training until now, and why it failed, if it did."""
-    found: list[dict[str, str] | str] = [*epochs(run)]
     error = run / ERROR_FILE
-    if error.exists():
-        found.append("failed: " + error.read_text().partition("\n")[0])
-    return found
+    failed = ["failed: " + error.read_text().partition("\n")[0]] if error.exists() else []
+    return [*epochs(run), *failed]
 
 
 def common(before: Sequence[object], now: Sequence[object]) -> int:
     """How many first elements are the same."""
-    return sum(takewhile(bool, (a == b for a, b in zip(before, now, strict=False))))
+    return len(list(takewhile(bool, map(eq, before, now))))
 
 
 def finished(folder: Path) -> bool:
     """Whether there is an error, or a summary that is not of an earlier leg of the run."""
     if (folder / ERROR_FILE).exists():
         return True
-    summary, metrics = folder / "summary.json", folder / "metrics.csv"
-    return (
-        summary.exists() and metrics.exists() and summary.stat().st_mtime >= metrics.stat().st_mtime
-    )
+    files = folder / "metrics.csv", folder / "summary.json"
+    if not all(file.exists() for file in files):
+        return False
+    metrics, summary = (file.stat().st_mtime for file in files)
+    return summary >= metrics
 
 
 def line(row: dict[str, str], total: int | str) -> str:

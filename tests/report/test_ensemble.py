@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from flowlat.report import build, write
 from flowlat.report.build import ensemble
-from flowlat.report.page.blocks import Listing, Page, Section, Table, Text
+from flowlat.report.page.blocks import Page, Section, Table, Text
 from flowlat.report.page.html import render
 from flowlat.runs.folders import read_run
 from flowlat.sampling import draw as module
@@ -135,7 +135,9 @@ def test_a_run_too_short_for_errors(drawn):
 
 
 def test_text_is_escaped():
-    section = Section("<h>", [Text("<a>"), Table(["<b>"], [["<c>"]], "<d>"), Listing("<e>", "<f>")])
+    section = Section(
+        "<h>", [Text("<a>"), Table(["<b>"], [["<c>"]], "<d>"), Text("<f>", title="<e>")]
+    )
     text = render(Page("<title>&", "<g>", [section]), {})
     for letter in "abcdefg":
         assert f"<{letter}>" not in text

@@ -1,5 +1,5 @@
-from flowlat.report.page.blocks import Listing, Section, Table, Text
-from flowlat.report.page.text import as_text
+from flowlat.report.page.blocks import Section, Table, Text
+from flowlat.report.page.terminal import as_text
 
 
 def test_tables_and_warnings_are_shown_and_nothing_else():
@@ -11,7 +11,7 @@ def test_tables_and_warnings_are_shown_and_nothing_else():
             Table(["run", "epochs"], [["k = 1", "12"], ["conv", "-"]], "Caption.", frozenset([0])),
         ],
     )
-    second = Section("Origin", [Table(["", ""], [["torch", "2"]]), Listing("config", "{}")])
+    second = Section("Origin", [Table(["", ""], [["torch", "2"]]), Text("{}", title="config")])
     assert as_text([first, second]) == (
         "One job did not finish.\n\n"
         "Caption.\n    run    epochs\n  * k = 1  12\n    conv   -\n\n"

@@ -6,7 +6,7 @@ import pytest
 
 from flowlat.report import build, write
 from flowlat.report.compare.columns import Column, Comparison, columns_of, flat, with_errors
-from flowlat.report.compare.compare import comparison
+from flowlat.report.compare.comparison import comparison
 from flowlat.report.page.blocks import Table
 from flowlat.runs.folders import read_run
 from flowlat.sampling import draw as module
@@ -40,7 +40,7 @@ def test_pulls():
     hmc = Column("A", {"a": (1.2, 0.1), "b": (5.0, 0.3), "c": (0.0, 1.0)})
     flow = Column("B", {"a": (0.9, 0.05), "b": (6.0, 0.4), "d": (0.0, 1.0)})
     both = Comparison(exact, [hmc, flow], hmc)
-    assert both.names == ["a", "b"]
+    assert both.numbers == ["a", "b"]
     assert both.pull(hmc, "a") == pytest.approx(2.0)  # from the exact value
     assert both.pull(flow, "a") == pytest.approx(-2.0)
     assert both.pull(flow, "b") == pytest.approx(2.0)  # from HMC, errors in quadrature
@@ -53,7 +53,7 @@ def test_pulls():
 def test_a_large_pull_stands_out():
     hmc, flow = Column("A", {"a": (1.0, 0.1), "b": (1.0, 0.1)}), Column("B", {"a": (2.0, 0.1)})
     flow.values["b"] = (1.1, 0.1)
-    table = Comparison(Column("exact", {}), [hmc, flow], hmc).render(["a", "b"], "observable")
+    table = Comparison(Column("exact", {}), [hmc, flow], hmc).table(["a", "b"], "observable")
     assert table.marked == {0}
     assert table.rows[0][-1] == "+7.07"
 

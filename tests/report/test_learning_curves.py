@@ -3,7 +3,7 @@
 import pytest
 
 from flowlat.report import build, write
-from flowlat.report.training import figures
+from flowlat.report.training.learning_curves import reached
 from flowlat.runs.folders import read_run
 from flowlat.utils.errors import ConfigError
 from tests.support.folders import write_training
@@ -31,7 +31,7 @@ def test_several_trainings_are_drawn_over_each_other(tmp_path):
 
 def test_an_unfinished_training_shows_its_best_epoch(tmp_path):
     folder = write_training(tmp_path / "a", [0.1, 0, 0.7, 0.5], finished=False)
-    (row,) = figures([read_run(folder)]).rows
+    (row,) = reached([read_run(folder)]).rows
     assert row[1:3] == ["4", "400"]
     assert row[4:6] == ["0.6300", "0.7000"]
     assert row[7] == "not finished: its best epoch"
@@ -41,7 +41,7 @@ def test_a_row_that_was_being_written_is_left_out(tmp_path):
     folder = write_training(tmp_path / "a", [0.1], finished=False)
     with (folder / "metrics.csv").open("a") as file:
         file.write("1,200,-4.5,0.3")
-    (row,) = figures([read_run(folder)]).rows
+    (row,) = reached([read_run(folder)]).rows
     assert row[1:3] == ["1", "100"]
 
 

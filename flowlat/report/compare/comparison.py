@@ -1,0 +1,61 @@
+"""Several ensembles of one theory side by side, with pulls against a reference."""
+
+from collections.abc import Sequence
+
+from flowlat.ensemble.reference import differences, theory_of
+from flowlat.report.compare.columns import Column, Comparison, columns_of, flat, label
+from flowlat.report.compare.pictures import histograms, pulls, ratios
+from flowlat.report.ensemble.overview import exact_values
+from flowlat.report.page.blocks import Block, Section, Table, Text
+from flowlat.runs.folders import Sampled
+from flowlat.utils.errors import EnsembleError
+
+
+def comparison(runs: Sequence[Sampled]) -> list[Section]:
+    """Tables and pictures of several ensembles.
+
+    Raises:
+        EnsembleError: they are of different theories or lattices.
+    """
+    require_same_theory(runs)
+    lettered = {chr(ord("A") + i): run for i, run in enumerate(runs)}
+    exact = Column("exact", flat(exact_values(runs[0])))
+    columns = [column for pair in lettered.items() for column in columns_of(*pair)]
+    # HMC needs no flow to be right: it is what the others are held against
+    chains = (letter for letter, run in lettered.items() if run.ensemble.kind == "chain")
+    first = next(chains, "A")
+    reference = next(column for column in columns if column.label.startswith(first))
+    compared = Comparison(exact, columns, reference)
+    legend = [
+        [letter, run.summary.get("sampler", ""), str(run.ensemble.n), str(run.path)]
+        for letter, run in lettered.items()
+    ]
+    rule = (
+        "A pull is the difference from the exact value, where there is one, else from "
+        f"{reference.label} (or the first that has one), over the error of that difference. The "
+        "numbers of one run are correlated, and so are its chain and its reweighted values."
+    )
+    tables: list[Block] = [Text(rule), compared.table(compared.numbers, "observable")]
+    if compared.vectors:
+        tables.append(compared.table(compared.vectors, "at t"))
+    pictures = [pulls(compared.pulls(compared.numbers))]
+    if any(name.startswith("two_point(") for name in compared.vectors):
+        pictures.append(ratios(exact, columns, reference))
+    pictures += histograms({label(*pair): pair[1] for pair in lettered.items()})
+    return [
+        Section("Runs", [Table(["", "sampler", "configurations", "folder"], legend)]),
+        Section("Side by side", tables),
+        Section("Pictures", pictures),
+    ]
+
+
+def require_same_theory(runs: Sequence[Sampled]) -> None:
+    """Raise EnsembleError, naming the first difference in lattice or action."""
+    first, *others = runs
+    for run in others:
+        a, b = theory_of(first.ensemble.config), theory_of(run.ensemble.config)
+        for key, (value, other) in differences(a, b).items():
+            raise EnsembleError(
+                f"runs {first.path} and {run.path} cannot be compared: "
+                f"{key}={other} against {value}"
+            )

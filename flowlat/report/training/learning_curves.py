@@ -1,0 +1,75 @@
+"""Trainings: loss, log Z, ESS and acceptance against the step and against the time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flowlat.report.page.blocks import Picture, Section, Table
+from flowlat.report.page.plots import new_figure, picture, plot_loss, series, style
+from flowlat.runs.folders import Trained
+from flowlat.utils.errors import ConfigError
+from flowlat.utils.formatting import measured, number
+
+AXES = {"step": "training step", "seconds": "seconds"}
+
+
+def training(runs: Sequence[Trained]) -> list[Section]:
+    """Tables and pictures of one training, or of several over each other.
+
+    Raises:
+        ConfigError: a run that has not finished an epoch.
+    """
+    for run in runs:
+        if not run.rows:
+            raise ConfigError(f"RUN={run.path}: metrics.csv has no epoch yet")
+    return [Section("Training", [reached(runs), *(learning(runs, against) for against in AXES)])]
+
+
+def reached(runs: Sequence[Trained]) -> Table:
+    """What each run reached."""
+    head = ["run", "epochs", "steps", "seconds", "ESS", "acceptance", "log Z", ""]
+    rows = []
+    for run in runs:
+        last, final = run.rows[-1], run.summary or best(run)
+        seconds = run.summary["seconds"] if run.summary else float(last["seconds"])
+        log_z = {"value": final.get("log_z"), "error": final.get("log_z_err")}
+        rows.append(
+            [
+                str(run.path),
+                str(int(last["epoch"]) + 1),
+                last["step"],
+                f"{seconds:.0f}",
+                number(final.get("ess"), ".4f") or "-",
+                number(final.get("acceptance"), ".4f") or "-",
+                measured(log_z) or "-",
+                "" if run.summary else "not finished: its best epoch",
+            ]
+        )
+    return Table(head, rows, "Measured on fresh samples of the best checkpoint.")
+
+
+def best(run: Trained) -> Mapping[str, Any]:
+    """The epoch of the highest ESS, empty before the first evaluation."""
+    evaluated = [{k: float(v or "nan") for k, v in row.items()} for row in run.rows if row["ess"]]
+    return max(evaluated, key=lambda row: row["ess"], default={})
+
+
+def learning(runs: Sequence[Trained], against: str) -> Picture:
+    """Loss with -log Z, acceptance and ESS against a column of metrics.csv."""
+    figure = new_figure(12, 3.6)
+    loss, ess, acceptance = figure.subplots(1, 3)
+    limits = []
+    for index, run in enumerate(runs):
+        colour = style(index)["color"]
+        name = "" if len(runs) == 1 else run.path.name or str(run.path)
+        limits.append(plot_loss(loss, run.rows, against, name, colour, ms=3))
+        for axes, key in ((ess, "ess"), (acceptance, "acceptance")):
+            axes.plot(*series(run.rows, key, against), color=colour, marker=".", ms=3)
+    lowest, highest = zip(*limits, strict=True)
+    loss.set_ylim(min(lowest), max(highest))
+    for axes, label in ((ess, "ESS"), (acceptance, "acceptance")):
+        axes.set(ylim=(0, 1), ylabel=label)
+    for axes in figure.axes:
+        axes.set_xlabel(AXES[against])
+    more = "" if len(runs) == 1 else " Dashed: -log Z."
+    caption = f"Loss, ESS and acceptance of the Metropolis chain against {AXES[against]}.{more}"
+    return picture(f"learning_{against}", figure, caption)
