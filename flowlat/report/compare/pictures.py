@@ -8,22 +8,14 @@ from flowlat.report.compare.columns import Column
 from flowlat.report.ensemble.history import magnetization_histograms
 from flowlat.report.ensemble.overview import SUSPICIOUS
 from flowlat.report.page.blocks import Picture
-from flowlat.report.page.plots import (
-    GREY,
-    integer_ticks,
-    new_figure,
-    picture,
-    plot_points,
-    style,
-)
+from flowlat.report.page.plots import GREY, integer_ticks, picture, plot_points, style, subplots
 from flowlat.runs.folders import Sampled
 
 
 def pulls(columns: Mapping[str, Mapping[str, float]]) -> Picture:
     """One row an observable, one marker a column; ``columns``: label -> name -> pull."""
     names = list(dict.fromkeys(name for values in columns.values() for name in values))
-    figure = new_figure(7.5, 1.2 + 0.3 * max(len(names), 3))
-    axes = figure.subplots()
+    figure, axes = subplots(7.5, 1.2 + 0.3 * max(len(names), 3))
     axes.axvspan(-1, 1, color=GREY, alpha=0.25, lw=0)
     axes.axvspan(-2, 2, color=GREY, alpha=0.15, lw=0)
     height = 0.5 / max(len(columns) - 1, 1)
@@ -45,8 +37,7 @@ def ratios(exact: Column, columns: Sequence[Column], reference: Column) -> Pictu
     """C(t) of every column over that of the reference, or over the exact one."""
     known = "two_point(0)" in exact.values
     base, label = (exact, "the exact one") if known else (reference, reference.label)
-    figure = new_figure(7.5, 3.6)
-    axes = figure.subplots()
+    figure, axes = subplots(7.5, 3.6)
     for number, column in enumerate(columns):
         if column is base:
             continue
@@ -71,8 +62,7 @@ def histograms(runs: Mapping[str, Sampled]) -> list[Picture]:
     runs = {label: run for label, run in runs.items() if "magnetization" in run.ensemble.measured}
     if not runs:
         return []
-    figure = new_figure(7.5, 3.6)
-    axes = figure.subplots()
+    figure, axes = subplots(7.5, 3.6)
     densities = magnetization_histograms(list(runs.values()), bins=61)
     for number, (label, (density, edges)) in enumerate(zip(runs, densities, strict=True)):
         axes.stairs(density, edges, color=style(number)["color"], lw=1.4, label=label)

@@ -6,7 +6,7 @@ from pyerrors import Obs
 
 from flowlat.report.ensemble.overview import tau
 from flowlat.report.page.blocks import Picture
-from flowlat.report.page.plots import BLUE, GREEN, GREY, ORANGE, integer_ticks, new_figure, picture
+from flowlat.report.page.plots import BLUE, GREEN, GREY, ORANGE, integer_ticks, picture, subplots
 from flowlat.runs.folders import Sampled
 
 #: name of the observable -> how it is written
@@ -37,8 +37,7 @@ def _acceptance(steps: np.ndarray) -> Picture:
     windows = np.array_split(steps, min(WINDOWS, len(steps)))
     rates = [window.mean() for window in windows]
     ends = np.cumsum([len(window) for window in windows])
-    figure = new_figure(9, 3.4)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = subplots(9, 3.4, columns=2)
     left.stairs(rates, [0, *ends], baseline=None, color=BLUE)
     left.axhline(steps.mean(), color=ORANGE, ls="--", label=f"mean {steps.mean():.3f}")
     left.set(xlabel="step of the chain", ylabel="acceptance", ylim=(0, 1.02))
@@ -62,8 +61,8 @@ def rejection_runs(steps: np.ndarray) -> np.ndarray:
 
 
 def _autocorrelation(run: Sampled, names: list[str]) -> Picture:
-    figure = new_figure(4.5 * len(names), 3.4)
-    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+    figure, panels = subplots(4.5 * len(names), 3.4, columns=len(names), squeeze=False)
+    for axes, name in zip(panels[0], names, strict=True):
         _rho(axes, run.ensemble.obs(name), tau(run.summary["observables"][name]))
         axes.set_title(SHOWN[name], fontsize=11)
         axes.set_xlabel("separation in the chain, steps")

@@ -1,7 +1,6 @@
 """The two-point function with its fit, and the plateau of the effective mass."""
 
 import math
-from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -17,38 +16,36 @@ from flowlat.report.page.plots import (
     GREEN,
     ORANGE,
     integer_ticks,
-    new_figure,
     picture,
     plot_points,
+    subplots,
 )
 from flowlat.runs.folders import Sampled
 from flowlat.utils.formatting import with_error
-
-#: values and errors
-Vector = tuple[np.ndarray, np.ndarray]
 
 #: a Binder cumulant above this is nearer to +-v (2/3) than to a Gaussian M (0)
 ORDERED = 0.5
 
 
 class Decay:
-    """A two-point function with errors, its effective masses, and its cosh fit (A and m)."""
+    """A two-point function, its effective masses, values and errors ``(2, n)`` of each, and its
+    cosh fit (A and m)."""
 
     def __init__(self, run: Sampled, name: str):
         self.name = name
         self.period = run.ensemble.shape[-1]
         two_point = run.ensemble.observables()[name]
-        self.values, self.errors = vector(run, name)
+        self.two_point = values, errors = vector(run, name)
         masses = estimate(run, Plateau(two_point, self.period), name)
-        self.masses: Vector = columns([mass[:2] for mass in masses])
+        self.masses = np.array([mass[:2] for mass in masses]).T
         # the first eighth of the period belongs to the excited states
-        times = [t for t in range(max(1, self.period // 8), len(self.values)) if self.errors[t] > 0]
+        times = [t for t in range(max(1, self.period // 8), len(values)) if errors[t] > 0]
         self.times = torch.tensor(times)
         self.amplitude = self.mass = Estimate(math.nan, math.nan, math.nan)
         self.chi2, self.dof = math.nan, len(times) - 2
         if self.dof < 0:
             return
-        c, sigma = (torch.from_numpy(v)[self.times] for v in (self.values, self.errors))
+        c, sigma = (torch.from_numpy(v)[self.times] for v in (values, errors))
         self.fit = CoshFit(two_point, self.times, sigma, self.period)
         self.amplitude, self.mass = estimate(run, self.fit, name)
         best = torch.tensor([self.amplitude.value, self.mass.value], dtype=torch.float64)
@@ -79,23 +76,19 @@ class Decay:
 
 def estimate(run: Sampled, observable: Any, name: str) -> list[Estimate]:
     """A vector observable with errors, from what the run measured under ``name``."""
-    ensemble, log_weight = run.ensemble, run.ensemble.log_weight
-    if ensemble.kind == "weighted" and log_weight is not None:
-        values, population = ensemble.read(f"measured/{name}"), ensemble.population
-        found = weighted_estimate(observable, values, log_weight, population, name)
+    series, log_weight = run.series(name), run.ensemble.log_weight
+    if run.ensemble.kind == "weighted" and log_weight is not None:
+        population = run.ensemble.population
+        estimates = weighted_estimate(observable, series[0], log_weight, population, name)
     else:
-        found = chain_estimate(observable, ensemble.chains(name), name)
-    return found if isinstance(found, list) else [found]
+        estimates = chain_estimate(observable, series, name)
+    return estimates if isinstance(estimates, list) else [estimates]
 
 
-def vector(run: Sampled, name: str) -> Vector:
-    """Values and errors of a vector in the summary, NaN where there is none."""
-    return columns([(e["value"], e["error"]) for e in run.summary["observables"][name]])
-
-
-def columns(pairs: Sequence[tuple[float, float]]) -> Vector:
-    values, errors = np.array(pairs, dtype=float).T
-    return values, errors
+def vector(run: Sampled, name: str) -> np.ndarray:
+    """Values and errors of a vector in the summary ``(2, n)``, NaN where there is none."""
+    entries = run.summary["observables"][name]
+    return np.array([(entry["value"], entry["error"]) for entry in entries], dtype=float).T
 
 
 def correlator(run: Sampled) -> list[Block]:
@@ -110,7 +103,7 @@ def correlator(run: Sampled) -> list[Block]:
     decay = Decay(run, "two_point_connected" if ordered else "two_point")
     functions = {"C(t)": vector(run, "two_point")}
     if ordered:
-        functions["C(t) - <|M|>^2"] = decay.values, decay.errors
+        functions["C(t) - <|M|>^2"] = decay.two_point
     return [
         _two_point(functions, decay),
         _effective_mass(decay),
@@ -119,9 +112,8 @@ def correlator(run: Sampled) -> list[Block]:
     ]
 
 
-def _two_point(functions: dict[str, Vector], decay: Decay) -> Picture:
-    figure = new_figure(6.5, 3.8)
-    axes = figure.subplots()
+def _two_point(functions: dict[str, np.ndarray], decay: Decay) -> Picture:
+    figure, axes = subplots(6.5, 3.8)
     styles = zip(functions.items(), ((BLUE, "o"), (GREEN, "s")), strict=False)
     for (label, (values, errors)), (colour, marker) in styles:
         drawn = np.where(values > 0, values, np.nan)  # the axis is logarithmic
@@ -139,8 +131,7 @@ def _two_point(functions: dict[str, Vector], decay: Decay) -> Picture:
 
 
 def _effective_mass(decay: Decay) -> Picture:
-    figure = new_figure(6.5, 3.4)
-    axes = figure.subplots()
+    figure, axes = subplots(6.5, 3.4)
     masses, errors = decay.masses
     t = np.arange(len(masses)) + 0.5
     plot_points(axes, t, masses, errors, "effective mass", color=BLUE, marker="o")
@@ -158,7 +149,7 @@ def _effective_mass(decay: Decay) -> Picture:
     return picture("effective_mass", figure, caption)
 
 
-def _table(vectors: dict[str, Vector]) -> Table:
-    texts = [[with_error(*pair) for pair in zip(*v, strict=True)] for v in vectors.values()]
+def _table(vectors: dict[str, np.ndarray]) -> Table:
+    texts = [[with_error(*pair) for pair in vector.T] for vector in vectors.values()]
     rows = [[str(t), *row] for t, row in enumerate(zip_longest(*texts, fillvalue=""))]
     return Table(["t", *vectors], rows, "Lattice units.")

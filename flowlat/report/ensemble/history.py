@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from flowlat.report.page.blocks import Block, Picture, Text
-from flowlat.report.page.plots import BLUE, GREY, ORANGE, new_figure, picture
+from flowlat.report.page.plots import BLUE, GREY, ORANGE, picture, subplots
 from flowlat.runs.folders import Sampled
 
 #: name of the observable -> its axis
@@ -34,8 +34,8 @@ def history(run: Sampled) -> list[Block]:
 
 def _histories(run: Sampled, names: list[str]) -> Picture:
     chain = run.ensemble.kind != "weighted"
-    figure = new_figure(10, 2.6 * len(names))
-    panels = figure.subplots(len(names), 2, squeeze=False, sharex=True)
+    n = len(names)
+    figure, panels = subplots(10, 2.6 * n, n, 2, squeeze=False, sharex=True)
     for (left, right), name in zip(panels, names, strict=True):
         _plot_thinned(left, run.series(name)[0], ls="none", marker=".", ms=2, color=GREY)
         left.set_ylabel(f"{SHOWN[name]}, lattice units")
@@ -78,8 +78,7 @@ def _plot_thinned(axes: Axes, values: np.ndarray, **options: Any) -> None:
 
 def _histogram(run: Sampled) -> Picture:
     ((density, edges),) = magnetization_histograms([run], bins=81)
-    figure = new_figure(6.5, 3.6)
-    axes = figure.subplots()
+    figure, axes = subplots(6.5, 3.6)
     axes.stairs(density, edges, fill=True, color=BLUE, alpha=0.6, label="M")
     axes.stairs(density[::-1], edges, color=ORANGE, ls="--", lw=1.2, label="-M")
     axes.set(xlabel="M, lattice units", ylabel="density")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from flowlat.report.page.blocks import Picture
-from flowlat.report.page.plots import BLUE, GREY, new_figure, picture, plot_log_weights
+from flowlat.report.page.plots import BLUE, GREY, picture, plot_log_weights, subplots
 from flowlat.runs.folders import Sampled
 
 
@@ -12,8 +12,7 @@ def weights(run: Sampled) -> list[Picture]:
     log_weight = run.ensemble.log_weight
     if log_weight is None:
         return []
-    figure = new_figure(9, 3.4)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = subplots(9, 3.4, columns=2)
     plot_log_weights(left, log_weight)
     weight = np.sort(np.exp(log_weight - log_weight.max()))[::-1]
     fraction = np.arange(1, len(weight) + 1) / len(weight)

@@ -23,8 +23,7 @@ Rows = Sequence[Mapping[str, str]]
 
 def plot_training(rows: Rows, path: Path) -> None:
     """Loss, and ESS with acceptance, against the step; from the rows of metrics.csv."""
-    figure = new_figure(9, 3.4)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = subplots(9, 3.4, columns=2)
     left.set_ylim(*plot_loss(left, rows))
     curves = {"ess": BLUE, "acceptance": ORANGE, "forward_ess": GREEN}
     for name, color in curves.items():
@@ -36,19 +35,16 @@ def plot_training(rows: Rows, path: Path) -> None:
     finish(figure).savefig(path, dpi=120)
 
 
-def plot_ensemble(
-    magnetization: np.ndarray, log_weight: np.ndarray | None, path: Path, shown: int = 2000
-) -> None:
-    """The chain: history and histogram of M; and the distribution of the log weights.
+def plot_ensemble(magnetization: np.ndarray, log_weight: np.ndarray | None, path: Path) -> None:
+    """The chain: the start of its history and histogram of M; the distribution of the log weights.
 
     Args:
         magnetization: M along the chain, ``(n,)``.
         log_weight: of the proposals, ``(n,)``; None where there are none.
-        shown: steps of the history to draw.
     """
-    figure = new_figure(12 if log_weight is not None else 8, 3.4)
-    history, modes, *weights = figure.subplots(1, 2 if log_weight is None else 3)
-    history.plot(magnetization[:shown], color=BLUE, lw=0.5)
+    panels = 2 if log_weight is None else 3
+    figure, (history, modes, *weights) = subplots(4 * panels, 3.4, columns=panels)
+    history.plot(magnetization[:2000], color=BLUE, lw=0.5)
     history.set(xlabel="step of the chain", ylabel="M, lattice units")
     modes.hist(magnetization, bins=80, density=True, color=BLUE)
     modes.set(xlabel="M, lattice units", ylabel="density")
@@ -87,9 +83,12 @@ def plot_points(
     axes.errorbar(x, values, errors, ms=4, ls="none", capsize=2, label=label, **options)
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """A figure of so many inches, outside pyplot: nothing global is touched."""
-    return Figure(figsize=(width, height), layout="constrained")
+def subplots(
+    width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
+) -> tuple[Figure, Any]:
+    """A figure of so many inches, and its panels; outside pyplot: nothing global is touched."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def style(number: int) -> dict[str, Any]:

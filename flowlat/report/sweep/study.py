@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from flowlat.report.page.blocks import Block, Picture, Section, Table, Text
-from flowlat.report.page.plots import COLOURS, new_figure, picture, series, style
+from flowlat.report.page.plots import COLOURS, picture, series, style, subplots
 from flowlat.report.sweep.groups import Group, by_theory, grouped
 from flowlat.report.sweep.time_to_target import TARGET, time_to_target
 from flowlat.runs.folders import Trained
@@ -50,8 +50,8 @@ def curves(groups: Sequence[Group], against: str) -> Picture:
     """Acceptance and ESS of each group, a row of panels a theory."""
     theories = by_theory(groups)
     labels = list(dict.fromkeys(group.label for group in groups))
-    figure = new_figure(12, 0.6 + 3.1 * len(theories))
-    panels = figure.subplots(len(theories), len(SHOWN), squeeze=False)
+    height = 0.6 + 3.1 * len(theories)
+    figure, panels = subplots(12, height, len(theories), len(SHOWN), squeeze=False)
     for (name, members), row in zip(theories.items(), panels, strict=True):
         for axes, key in zip(row, SHOWN, strict=True):
             for group in members:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowlat.report.page.blocks import Picture, Section, Table
-from flowlat.report.page.plots import new_figure, picture, plot_loss, series, style
+from flowlat.report.page.plots import picture, plot_loss, series, style, subplots
 from flowlat.runs.folders import Trained
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.formatting import measured, number
@@ -55,8 +55,7 @@ def best(run: Trained) -> Mapping[str, Any]:
 
 def learning(runs: Sequence[Trained], against: str) -> Picture:
     """Loss with -log Z, acceptance and ESS against a column of metrics.csv."""
-    figure = new_figure(12, 3.6)
-    loss, ess, acceptance = figure.subplots(1, 3)
+    figure, (loss, ess, acceptance) = subplots(12, 3.6, columns=3)
     limits = []
     for index, run in enumerate(runs):
         colour = style(index)["color"]
