@@ -52,8 +52,12 @@ def folder(tmp_path):
 
 def test_groups_differ_in_their_seed_alone(folder):
     groups = grouped(read_jobs(folder))
-    found = {(g.theory.split(",")[0], g.label): len(g.runs) for g in groups}
-    assert found == {
+    sizes = {
+        (theory.split(",")[0], label): len(runs)
+        for theory, group in groups.items()
+        for label, runs in group.items()
+    }
+    assert sizes == {
         ("2-d 4x4", "conv"): 3,
         ("2-d 4x4", "combconv_k1"): 3,
         ("3-d 4x4x4", "conv"): 3,
@@ -61,15 +65,18 @@ def test_groups_differ_in_their_seed_alone(folder):
     }
 
 
+def labels(sweep):
+    """Those of the one theory of a multirun."""
+    (group,) = grouped(read_jobs(sweep)).values()
+    return list(group)
+
+
 def test_a_label_has_what_varies(tmp_path):
     sweep = write_multirun(tmp_path, "arch=conv", "arch.kernel_size=3,5", "optimizer.lr=1e-3")
     for number, size in enumerate((3, 5)):
         overrides = ("arch=conv", f"arch.kernel_size={size}", "optimizer.lr=0.001")
         write_training(sweep / str(number), [0.2], overrides=overrides, number=number)
-    assert [g.label for g in grouped(read_jobs(sweep))] == [
-        "arch.kernel_size=3",
-        "arch.kernel_size=5",
-    ]
+    assert labels(sweep) == ["arch.kernel_size=3", "arch.kernel_size=5"]
 
 
 def test_a_group_is_named_by_its_option_and_a_flag_by_its_key(tmp_path):
@@ -77,21 +84,20 @@ def test_a_group_is_named_by_its_option_and_a_flag_by_its_key(tmp_path):
     for number, arch in enumerate(("conv", "spline")):
         overrides = (f"arch={arch}", "symmetrize=true", "~arch.block")
         write_training(sweep / str(number), [0.2], overrides=overrides, number=number)
-    assert [g.label for g in grouped(read_jobs(sweep))] == ["conv", "spline"]
+    assert labels(sweep) == ["conv", "spline"]
     alone = write_multirun(tmp_path / "alone", "symmetrize=true,false", "~arch.block")
     for number, flag in enumerate(("true", "false")):
         overrides = (f"symmetrize={flag}", "~arch.block")
         write_training(alone / str(number), [0.2], overrides=overrides, number=number)
-    labels = [g.label for g in grouped(read_jobs(alone))]
-    assert labels == ["symmetrize=True", "symmetrize=False"]
+    assert labels(alone) == ["symmetrize=True", "symmetrize=False"]
 
 
 def test_epochs_and_seconds_to_the_target(folder):
-    conv, k1 = grouped(read_jobs(folder))[:2]
+    conv, k1 = next(iter(grouped(read_jobs(folder)).values())).values()
     # seeds at epochs 4, 3 and never: the median is 4, of as many seconds
-    assert reached(conv.runs) == (4, 4.0, 2, 0.8)
-    assert reached(k1.runs) == (1, 10.0, 3, 0.73)
-    assert reached(conv.runs[2:])[:2] == (math.inf, math.inf)
+    assert reached(conv) == (4, 4.0, 2, 0.8)
+    assert reached(k1) == (1, 10.0, 3, 0.73)
+    assert reached(conv[2:])[:2] == (math.inf, math.inf)
 
 
 def test_the_winner_of_each_dimension(folder):

@@ -1,32 +1,25 @@
 """The jobs of a multirun by what they have in common."""
 
 from collections.abc import Sequence
-from itertools import groupby
-from typing import NamedTuple
 
 from flowlat.runs.folders import Trained
 from flowlat.runs.jobs import Job, varying
 from flowlat.utils.errors import ConfigError
 
-
-class Group(NamedTuple):
-    """The jobs that differ in nothing but their seed; ``theory`` is their lattice and action."""
-
-    theory: str
-    label: str
-    runs: list[Trained]
+#: theory -> label -> the runs that differ in nothing but their seed
+Groups = dict[str, dict[str, list[Trained]]]
 
 
-def grouped(jobs: Sequence[Job]) -> list[Group]:
+def grouped(jobs: Sequence[Job]) -> Groups:
     """The jobs with an epoch, by theory and by those overrides, other than the seed, that vary."""
     # what defines the theory is in its name
     keys = {k for k in varying(jobs) if k.split(".")[0] not in ("seed", "lattice", "action")}
-    groups: dict[tuple[str, str], Group] = {}
+    groups: Groups = {}
     for job in jobs:
         if job.run is not None and any(row["acceptance"] for row in job.run.rows):
-            key = theory(job.run), job.label(keys)
-            groups.setdefault(key, Group(*key, [])).runs.append(job.run)
-    return list(groups.values())
+            runs = groups.setdefault(theory(job.run), {}).setdefault(job.label(keys), [])
+            runs.append(job.run)
+    return dict(sorted(groups.items()))
 
 
 def theory(run: Trained) -> str:
@@ -36,9 +29,3 @@ def theory(run: Trained) -> str:
     shape = run.config["lattice"]["shape"]
     action = " ".join(f"{k}={v}" for k, v in run.config["action"].items() if k != "_target_")
     return f"{len(shape)}-d {'x'.join(map(str, shape))}, {action}"
-
-
-def by_theory(groups: Sequence[Group]) -> dict[str, list[Group]]:
-    """The groups of each theory, the theories by name."""
-    ordered = sorted(groups, key=lambda group: group.theory)
-    return {name: list(part) for name, part in groupby(ordered, lambda group: group.theory)}

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from flowlat.report.page.blocks import Block, Picture, Section, Table, Text
 from flowlat.report.page.plots import COLOURS, picture, series, style, subplots
-from flowlat.report.sweep.groups import Group, by_theory, grouped
+from flowlat.report.sweep.groups import Groups, grouped
 from flowlat.report.sweep.time_to_target import TARGET, time_to_target
 from flowlat.runs.folders import Trained
 from flowlat.runs.jobs import Job, read_jobs, varying
@@ -46,16 +46,17 @@ def unfinished(jobs: Sequence[Job]) -> list[Block]:
     return [Text(text, warning=True), Table(["job", "overrides", "status"], rows)]
 
 
-def curves(groups: Sequence[Group], against: str) -> Picture:
+def curves(groups: Groups, against: str) -> Picture:
     """Acceptance and ESS of each group, a row of panels a theory."""
-    theories = by_theory(groups)
-    labels = list(dict.fromkeys(group.label for group in groups))
-    height = 0.6 + 3.1 * len(theories)
-    figure, panels = subplots(12, height, len(theories), len(SHOWN), squeeze=False)
-    for (name, members), row in zip(theories.items(), panels, strict=True):
+    labels = dict.fromkeys(label for group in groups.values() for label in group)
+    numbers = {label: number for number, label in enumerate(labels)}
+    height = 0.6 + 3.1 * len(groups)
+    figure, panels = subplots(12, height, len(groups), len(SHOWN), squeeze=False)
+    for (name, group), row in zip(groups.items(), panels, strict=True):
         for axes, key in zip(row, SHOWN, strict=True):
-            for group in members:
-                _band(axes, group, key, against, labels.index(group.label))
+            for label, runs in group.items():
+                legend = label if key == "ess" else ""  # one a row
+                _band(axes, runs, key, against, numbers[label], legend)
             axes.set_title(name, fontsize=10)
             axes.set(xlabel=against, ylabel=SHOWN[key], ylim=(0, 1))
             axes.set_xlim(left=0)
@@ -68,19 +69,20 @@ def curves(groups: Sequence[Group], against: str) -> Picture:
     return picture(f"study_{against}", figure, caption)
 
 
-def _band(axes: Axes, group: Group, key: str, against: str, number: int) -> None:
+def _band(
+    axes: Axes, runs: Sequence[Trained], key: str, against: str, number: int, label: str
+) -> None:
     """Median, lowest and highest over the seeds that came so far; a cross where one broke off."""
-    tables = [dict(zip(*series(run.rows, key, "epoch"), strict=True)) for run in group.runs]
+    tables = [dict(zip(*series(run.rows, key, "epoch"), strict=True)) for run in runs]
     epochs = sorted({epoch for table in tables for epoch in table})
     values = [[table[epoch] for table in tables if epoch in table] for epoch in epochs]
     lowest, middle, highest = ([f(v) for v in values] for f in (min, median, max))
-    at = pace(group.runs) if against == "seconds" else {epoch: epoch + 1 for epoch in epochs}
+    at = pace(runs) if against == "seconds" else {epoch: epoch + 1 for epoch in epochs}
     x = [at[epoch] for epoch in epochs]
     colour, ls = style(number)["color"], "-" if number < len(COLOURS) else "--"
-    label = group.label if key == "ess" else None  # one legend a row
     axes.plot(x, middle, color=colour, ls=ls, lw=1.4, marker=".", ms=3, label=label)
     axes.fill_between(x, lowest, highest, color=colour, alpha=0.2, lw=0)
-    for run, table in zip(group.runs, tables, strict=True):
+    for run, table in zip(runs, tables, strict=True):
         if run.summary is None:
             axes.plot(at[max(table)], table[max(table)], "x", color=colour)
 

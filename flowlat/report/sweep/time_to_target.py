@@ -10,7 +10,7 @@ import numpy as np
 
 from flowlat.report.page.blocks import Table
 from flowlat.report.page.plots import series
-from flowlat.report.sweep.groups import Group, by_theory
+from flowlat.report.sweep.groups import Groups
 from flowlat.runs.folders import Trained
 from flowlat.utils.formatting import number
 
@@ -28,21 +28,21 @@ class Reached(NamedTuple):
     best: float
 
 
-def time_to_target(groups: Sequence[Group]) -> Table:
+def time_to_target(groups: Groups) -> Table:
     """Epochs and seconds to the target, and who was first in each theory."""
     rows: list[list[str]] = []
     marked = set()
-    for theory, members in by_theory(groups).items():
-        times = [reached(group.runs) for group in members]
-        firsts = {what: min(times, key=attrgetter(what)) for what in ("epochs", "seconds")}
-        for group, time in zip(members, times, strict=True):
+    for theory, group in groups.items():
+        times = {label: reached(runs) for label, runs in group.items()}
+        firsts = {w: min(times.values(), key=attrgetter(w)) for w in ("epochs", "seconds")}
+        for label, time in times.items():
             won = [what for what, first in firsts.items() if first is time]
             won = [what for what in won if math.isfinite(getattr(time, what))]
             if won:
                 marked.add(len(rows))
-            row = [theory, group.label]
+            row = [theory, label]
             row += [number(time.epochs, ".0f") or "-", number(time.seconds, ".1f") or "-"]
-            row += [f"{time.seeds} of {len(group.runs)}", f"{time.best:.3f}"]
+            row += [f"{time.seeds} of {len(group[label])}", f"{time.best:.3f}"]
             rows.append([*row, f"first in {' and '.join(won)}" if won else ""])
     head = ["theory", "runs", "epochs", "seconds", "seeds there", "highest acceptance", ""]
     caption = (

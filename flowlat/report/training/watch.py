@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from operator import eq
 from pathlib import Path
@@ -68,11 +69,11 @@ def finished(folder: Path) -> bool:
     """Whether there is an error, or a summary that is not of an earlier leg of the run."""
     if (folder / ERROR_FILE).exists():
         return True
-    files = folder / "metrics.csv", folder / "summary.json"
-    if not all(file.exists() for file in files):
-        return False
-    metrics, summary = (file.stat().st_mtime for file in files)
-    return summary >= metrics
+    with suppress(FileNotFoundError):
+        files = folder / "metrics.csv", folder / "summary.json"
+        metrics, summary = (file.stat().st_mtime for file in files)
+        return summary >= metrics
+    return False
 
 
 def line(row: dict[str, str], total: int | str) -> str:
