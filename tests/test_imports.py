@@ -8,9 +8,26 @@ import flowlat
 PACKAGE = Path(flowlat.__file__).parent
 
 ROOMS = [
-    *("utils", "lattice", "kernels", "actions", "priors", "nets", "observables", "bijections"),
-    *("archs", "flows", "config", "samplers", "objectives", "analysis", "ensemble", "runs"),
-    *("report", "training", "sampling", "validate"),
+    "utils",
+    "lattice",
+    "kernels",
+    "actions",
+    "priors",
+    "nets",
+    "observables",
+    "analysis",
+    "bijections",
+    "archs",
+    "flows",
+    "config",
+    "samplers",
+    "objectives",
+    "ensemble",
+    "runs",
+    "report",
+    "training",
+    "sampling",
+    "validate",
 ]
 #: what lies loose in the root: what one imports, and commands (python -m flowlat.NAME)
 LOOSE = {"__init__.py", "forward_ess.py"}

@@ -1,22 +1,11 @@
-"""What importance weights say of a flow: ESS, log Z, acceptance. All in float64."""
+"""What importance weights say of a flow: ESS and log Z. All in float64."""
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from flowlat.analysis.gamma_method import Estimate, gamma_method
-from flowlat.samplers.metropolis import independence_chain
-
-
-class Quality(NamedTuple):
-    """The four figures every report shows."""
-
-    ess: float
-    acceptance: float
-    log_z: float
-    log_z_err: float
 
 
 def ess(log_w: Tensor) -> float:
@@ -88,18 +77,3 @@ def checked(log_w: Tensor) -> Tensor:
 def along_chains(series: Tensor, replicas: int, name: str) -> Estimate:
     """The Gamma method for rows that are dealt out to the replicas in turn."""
     return gamma_method([series[r::replicas].numpy() for r in range(replicas)], name)
-
-
-def acceptance(accepted: Tensor) -> float:
-    """The fraction of proposals taken; the first starts the chain and is not a decision."""
-    return accepted[1:].double().mean().item() if len(accepted) > 1 else math.nan
-
-
-def quality(log_w: Tensor, generator: torch.Generator | None = None) -> Quality:
-    """ESS, log Z and the acceptance rate of a Metropolis-Hastings chain over these proposals.
-
-    Raises:
-        ValueError: a log weight that is NaN or +inf.
-    """
-    _, accepted = independence_chain(log_w, generator)
-    return Quality(ess(log_w), acceptance(accepted), *log_z(log_w))

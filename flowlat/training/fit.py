@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from lightning.pytorch import Trainer
 
-from flowlat.analysis.importance import forward_quality, quality
+from flowlat.analysis.importance import forward_quality
 from flowlat.config.build import build_action, instantiate
 from flowlat.config.checkpoint import load_flow
 from flowlat.ensemble.reference import Reference
@@ -23,6 +23,7 @@ from flowlat.training.build import build_data, build_module, build_trainer, chec
 from flowlat.training.callbacks import Best, Evaluation
 from flowlat.training.loggers import finish_wandb
 from flowlat.training.memory import advising
+from flowlat.training.metrics import quality
 from flowlat.training.resume import find_start
 from flowlat.training.state import require_state
 from flowlat.utils.errors import DivergedError, Interrupted, WriteError

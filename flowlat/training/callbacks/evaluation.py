@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from flowlat.analysis.importance import forward_quality, quality
+from flowlat.analysis.importance import forward_quality
 from flowlat.ensemble.reference import Reference, read_reference
 from flowlat.flows.proposals import proposals
 from flowlat.training.loggers import Wandb
-from flowlat.training.metrics import LogWeights
+from flowlat.training.metrics import LogWeights, quality
 from flowlat.utils.errors import DivergedError
 from flowlat.utils.limits import NUMBERS, require_at_most
 from flowlat.utils.rng import Stream, generator
