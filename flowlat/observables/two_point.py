@@ -1,4 +1,4 @@
-"""The zero-momentum two-point function."""
+"""The zero-momentum two-point function, and its connected part."""
 
 import torch
 from torch import Tensor
@@ -33,9 +33,24 @@ class TwoPoint(Observable):
         self.all_axes = all_axes
 
     def measure(self, configurations: Configurations) -> Tensor:
-        return fold(correlator(configurations, self.all_axes))
+        half = configurations.shape[-1] // 2 + 1
+        return correlator(configurations, self.all_axes)[:, :half]
 
 
-def fold(full: Tensor) -> Tensor:
-    """The independent half, t = 0 .. T//2, of a correlator over t = 0 .. T-1 (the last axis)."""
-    return full[..., : full.shape[-1] // 2 + 1]
+class TwoPointConnected(TwoPoint):
+    """C(t) - <|M|>^2, t = 0 .. T//2.
+
+    |M| as in chi_c, which this sums to: the sum over t = 0 .. T-1 is T chi_c / V. (<M> is zero on a
+    finite lattice, even where the field is ordered.)
+
+    Measured: C(t), t = 0 .. T//2, and |M|.
+    """
+
+    symbol = "C(t) - <|M|>^2"
+
+    def measure(self, configurations: Configurations) -> Tensor:
+        two_point = super().measure(configurations)
+        return torch.cat([two_point, configurations.mean_field.abs()[:, None]], 1)
+
+    def derive(self, means: Tensor) -> Tensor:
+        return means[:-1] - means[-1] ** 2

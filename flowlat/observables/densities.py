@@ -1,8 +1,18 @@
-"""The action per site in its two parts."""
+"""Averages over the sites: of the action, its two parts, and the square of the field."""
 
 from torch import Tensor
 
+from flowlat.lattice import sum_sites
 from flowlat.observables.base import Configurations, Observable
+
+
+class ActionDensity(Observable):
+    """<S> / V."""
+
+    symbol = "<S>/V"
+
+    def measure(self, configurations: Configurations) -> Tensor:
+        return configurations.action / configurations.volume
 
 
 class KineticDensity(Observable):
@@ -21,3 +31,12 @@ class PotentialDensity(Observable):
 
     def measure(self, configurations: Configurations) -> Tensor:
         return (configurations.action - configurations.kinetic) / configurations.volume
+
+
+class Phi2(Observable):
+    """<phi^2> = <(1/V) sum_x phi(x)^2>."""
+
+    symbol = "<phi^2>"
+
+    def measure(self, configurations: Configurations) -> Tensor:
+        return sum_sites(configurations.phi**2) / configurations.volume
