@@ -1,6 +1,5 @@
 """Observables with their errors, from chains and from weighted ensembles."""
 
-import logging
 import math
 from collections.abc import Sequence
 
@@ -8,17 +7,9 @@ import numpy as np
 import torch
 
 from flowlat.analysis.gamma_method import Estimate, gamma_methods
-from flowlat.analysis.jackknife import (
-    block_starts,
-    check_bias,
-    jackknife,
-    leave_one_out,
-    normalised,
-    ratio,
-)
+from flowlat.analysis.importance import normalised
+from flowlat.analysis.jackknife import block_starts, check_bias, jackknife, leave_one_out, ratio
 from flowlat.observables import Observable
-
-log = logging.getLogger(__name__)
 
 
 def chain_estimate(

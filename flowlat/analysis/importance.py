@@ -1,11 +1,41 @@
-"""What importance weights say of a flow: ESS and log Z. All in float64."""
+"""What importance weights are worth: ESS, and log Z with its errors. All in float64."""
 
+import logging
 import math
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from flowlat.analysis.gamma_method import Estimate, gamma_method
+from flowlat.analysis.gamma_method import FEWEST, Estimate, gamma_method
+from flowlat.analysis.jackknife import block_starts, check_bias, jackknife, leave_one_out, ratio
+
+log = logging.getLogger(__name__)
+
+#: an error from fewer blocks than this is itself uncertain by 1/4 and more
+FEWEST_BLOCKS = 10
+
+
+class LogZ(NamedTuple):
+    """log Z, its error, and by how much the value lies too high (the bias is not taken out)."""
+
+    value: float
+    error: float
+    bias: float
+
+
+def normalised(log_weight: np.ndarray, name: str = "log_weight") -> tuple[np.ndarray, float]:
+    """Weights of maximum 1, and the log of the factor taken out.
+
+    Raises:
+        ValueError: a log weight is NaN or +infinity, or all weights are zero.
+    """
+    log_weight = np.asarray(log_weight, dtype=float)
+    scale = log_weight.max()
+    if not np.isfinite(scale):  # the maximum of anything and NaN is NaN
+        raise ValueError(f"{name}: log weights of maximum {scale}")
+    return np.exp(log_weight - scale), float(scale)
 
 
 def ess(log_w: Tensor) -> float:
@@ -15,12 +45,42 @@ def ess(log_w: Tensor) -> float:
     return math.exp(log_ratio.item()) / log_w.numel()
 
 
+def log_mean(log_w: Tensor) -> Tensor:
+    """log((1/N) sum w), ``()``: of independent samples of a flow, an estimate of log Z."""
+    return torch.logsumexp(log_w.double(), 0) - math.log(len(log_w))
+
+
 def log_z(log_w: Tensor) -> tuple[float, float]:
-    """log Z = log mean w, with the delta-method error sqrt((1/ESS - 1) / (N - 1))."""
-    n = log_w.numel()
-    value = torch.logsumexp(log_w.double(), 0).item() - math.log(n)
+    """log Z of independent rows, with the delta-method error sqrt((1/ESS - 1) / (N - 1))."""
+    n = len(log_w)
     relative_variance = max(1 / ess(log_w) - 1, 0.0)
-    return value, math.sqrt(relative_variance / (n - 1)) if n > 1 else math.nan
+    error = math.sqrt(relative_variance / (n - 1)) if n > 1 else math.nan
+    return log_mean(log_w).item(), error
+
+
+def log_z_estimate(log_weight: np.ndarray, population: int) -> LogZ:
+    """log Z of rows of which ``population`` each are related, with a jackknife's error and bias.
+
+    The blocks are those of ``weighted_estimate``. A warning says where no error of these weights
+    can be trusted: fewer than 10 populations or 50 effective samples.
+
+    Raises:
+        ValueError: a log weight is NaN or +infinity, or all weights are zero.
+    """
+    weight, scale = normalised(log_weight, "log_z")
+    starts = block_starts(len(weight), population)
+    columns = np.column_stack([np.ones_like(weight), weight])
+    with np.errstate(divide="ignore"):  # all the weight in one block: no error
+        others = np.log([ratio(sums) for sums in leave_one_out(columns, starts)])[:, 0]
+    value = np.log(weight.mean())
+    error, bias = jackknife(value, others)
+    effective = ess(torch.as_tensor(log_weight)) * len(weight)
+    if len(starts) < FEWEST_BLOCKS:
+        log.warning("%d population(s) of weighted configurations are few for errors", len(starts))
+    elif effective < FEWEST:
+        log.warning("errors from %.3g effective samples mean little", effective)
+    check_bias(error, bias, "log_z")
+    return LogZ(float(value + scale), float(error), float(bias))
 
 
 def forward_ess(log_w: Tensor, replicas: int) -> Estimate:
@@ -39,13 +99,12 @@ def forward_ess(log_w: Tensor, replicas: int) -> Estimate:
     Raises:
         ValueError: a log weight that is NaN or -inf.
     """
-    n, log_w = len(log_w), checked(log_w)
-    log_mean = torch.logsumexp(log_w, 0) - math.log(n)
-    log_mean_inverse = torch.logsumexp(-log_w, 0) - math.log(n)
-    value = (-log_mean - log_mean_inverse).exp().item()
+    log_w = checked(log_w)
+    mean, mean_inverse = log_mean(log_w), log_mean(-log_w)
+    value = (-mean - mean_inverse).exp().item()
     if not value:  # a configuration out of the flow's reach
         return Estimate(0.0, math.nan, math.nan)
-    relative = (log_w - log_mean).exp() + (-log_w - log_mean_inverse).exp()
+    relative = (log_w - mean).exp() + (-log_w - mean_inverse).exp()
     return along_chains(value * (3 - relative), replicas, "forward ESS")
 
 
@@ -55,7 +114,7 @@ def forward_log_z(log_w: Tensor, replicas: int) -> Estimate:
     Arguments and errors as for :func:`forward_ess`.
     """
     inverse = -checked(log_w)
-    value = math.log(len(log_w)) - torch.logsumexp(inverse, 0)
+    value = -log_mean(inverse)
     estimate = along_chains(1 - (inverse + value).exp(), replicas, "forward log Z")
     return estimate._replace(value=value.item())
 

@@ -9,8 +9,7 @@ import torch
 
 from flowlat.analysis.estimates import chain_estimate, weighted_estimate
 from flowlat.analysis.gamma_method import Estimate
-from flowlat.analysis.importance import ess
-from flowlat.analysis.jackknife import log_z_estimate
+from flowlat.analysis.importance import ess, log_z_estimate, normalised
 from flowlat.ensemble.reader import Ensemble
 from flowlat.observables import Observable
 
@@ -83,7 +82,7 @@ def sign_balance(ensemble: Ensemble) -> float:
     """<sign M>, along the chain or weighted."""
     sign = np.sign(ensemble.read("measured/magnetization"))
     if ensemble.kind == "weighted" and ensemble.log_weight is not None:
-        weight = np.exp(ensemble.log_weight - ensemble.log_weight.max())
+        weight, _ = normalised(ensemble.log_weight)
         return float((weight * sign).sum() / weight.sum())
     return float(sign[ensemble.chain_index()].mean())
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from omegaconf import OmegaConf
 
+from flowlat.analysis.importance import normalised
 from flowlat.ensemble import Ensemble, open_ensemble
 from flowlat.runs.metrics import read_metrics
 from flowlat.utils.errors import ConfigError
@@ -31,7 +32,7 @@ class Sampled(NamedTuple):
         log_weight = self.ensemble.log_weight
         if self.ensemble.kind != "weighted" or log_weight is None:
             return None
-        weight = np.exp(log_weight - log_weight.max())
+        weight, _ = normalised(log_weight)
         return weight / weight.sum()
 
 

@@ -8,8 +8,8 @@ from scipy import signal, stats
 from flowlat.actions import Free, Phi4
 from flowlat.analysis.estimates import chain_estimate, weighted_estimate
 from flowlat.analysis.gamma_method import gamma_method
-from flowlat.analysis.importance import ess, log_z
-from flowlat.analysis.jackknife import block_starts, log_z_estimate
+from flowlat.analysis.importance import ess, log_z, log_z_estimate
+from flowlat.analysis.jackknife import block_starts
 from flowlat.lattice import Lattice
 from flowlat.observables import Configurations, EffectiveMass, Observable, Phi2, TwoPoint
 from tests.support.truth import chain, chain_two_point

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from flowlat.analysis.importance import normalised
 from flowlat.report.page.blocks import Picture
 from flowlat.report.page.plots import BLUE, GREY, picture, plot_log_weights, subplots
 from flowlat.runs.folders import Sampled
@@ -14,7 +15,7 @@ def weights(run: Sampled) -> list[Picture]:
         return []
     figure, (left, right) = subplots(9, 3.4, columns=2)
     plot_log_weights(left, log_weight)
-    weight = np.sort(np.exp(log_weight - log_weight.max()))[::-1]
+    weight = np.sort(normalised(log_weight)[0])[::-1]
     fraction = np.arange(1, len(weight) + 1) / len(weight)
     right.plot(fraction, weight.cumsum() / weight.sum(), color=BLUE, label="these weights")
     right.plot([0, 1], [0, 1], color=GREY, ls="--", label="all equal")
