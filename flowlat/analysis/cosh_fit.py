@@ -40,14 +40,14 @@ class CoshFit(Observable):
 
     def derive(self, means: Tensor) -> Tensor:
         c = self.two_point.derive(means)[self.times]
-        found = self._minimum(c.detach())
+        fit = self._minimum(c.detach())
         # one Newton step more: no change of the value, and the gradient of the implicit function
-        return found - self._newton(found, c)
+        return fit - self._newton(fit, c)
 
-    def chi2(self, found: Tensor, c: Tensor) -> Tensor:
+    def chi2(self, fit: Tensor, c: Tensor) -> Tensor:
         """sum_t (C(t) - fit)^2 / sigma^2."""
-        b = self.shape(found[1])[0]
-        return (self.weight * (c - found[0] * b) ** 2).sum()
+        b = self.shape(fit[1])[0]
+        return (self.weight * (c - fit[0] * b) ** 2).sum()
 
     def shape(self, mass: Tensor, times: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """exp(-m t) + exp(-m (T - t)) and its first two derivatives in m."""
@@ -64,11 +64,11 @@ class CoshFit(Observable):
         amplitude = (self.weight * c * b).sum(1) / (self.weight * b * b).sum(1)
         chi2 = (self.weight * (c - amplitude[:, None] * b) ** 2).sum(1)
         best = torch.argmin(chi2)
-        found = torch.stack([amplitude[best], masses[best]])
+        fit = torch.stack([amplitude[best], masses[best]])
         for _ in range(NEWTON_STEPS):
-            found = found - self._newton(found, c)
-        inside = (found[1] > LOWEST) & (found[1] < HIGHEST) & (found[0] > 0)
-        return torch.where(inside, found, torch.nan)
+            fit = fit - self._newton(fit, c)
+        inside = (fit[1] > LOWEST) & (fit[1] < HIGHEST) & (fit[0] > 0)
+        return torch.where(inside, fit, torch.nan)
 
     def _newton(self, x: Tensor, c: Tensor) -> Tensor:
         # solve_ex: NaN or infinity, and no exception, where the Hessian is singular
