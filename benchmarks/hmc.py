@@ -88,8 +88,10 @@ def batched(shape: tuple[int, ...], replicas: int) -> Callable[[], None]:
     )
     generator = torch.Generator().manual_seed(0)
     state = sampler.start(generator)
-    state["step_size"] = torch.tensor(STEP_SIZE, dtype=torch.float64)
-    state["n_leapfrog"] = torch.tensor(N_LEAPFROG)
+    state = state._replace(
+        step_size=torch.tensor(STEP_SIZE, dtype=torch.float64),
+        n_leapfrog=torch.tensor(N_LEAPFROG),
+    )
 
     def call() -> None:
         nonlocal state

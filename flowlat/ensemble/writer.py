@@ -28,7 +28,6 @@ from torch import Tensor
 from flowlat.ensemble.hdf5 import create_dataset, creating, reading, set_attribute
 from flowlat.ensemble.layout import columns_of, require_part
 from flowlat.ensemble.reader import FORMAT, Ensemble, open_ensemble
-from flowlat.samplers.base import State
 from flowlat.utils.archive import require_whole
 from flowlat.utils.errors import ConfigError, EnsembleError
 from flowlat.utils.files import replacing
@@ -50,7 +49,9 @@ class Store:
         blank: what the state after a block has to look like.
     """
 
-    def __init__(self, folder: Path, record: dict[str, Any], kind: str, rows: int, blank: State):
+    def __init__(
+        self, folder: Path, record: dict[str, Any], kind: str, rows: int, blank: dict[str, Tensor]
+    ):
         self.folder, self.path, self.parts = folder, folder / "ensemble.h5", folder / "parts"
         self.rows = rows
         self.record = record

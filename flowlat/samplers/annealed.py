@@ -1,21 +1,20 @@
 """Annealed importance sampling and sequential Monte Carlo, from a Gaussian or from a flow."""
 
-from typing import Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from flowlat.actions import Action
+from flowlat.analysis.importance import ess, log_mean
 from flowlat.flows.flow import Flow
 from flowlat.lattice import Lattice, batch_fastest
-from flowlat.samplers.base import Block, IndependentSampler, Kind, State
-from flowlat.samplers.checks import require_count, require_probability
-from flowlat.samplers.density import Density
-from flowlat.samplers.flow_density import FlowDensity
-from flowlat.samplers.integrators import pick_integrator
+from flowlat.samplers.base import Block, IndependentSampler, Kind
+from flowlat.samplers.density import Density, FlowDensity
+from flowlat.samplers.integrators import INTEGRATORS, IntegratorName
 from flowlat.samplers.mean_field import MeanField
 from flowlat.samplers.momenta import Momenta
-from flowlat.samplers.resampling import effective_fraction, log_mean, systematic
 from flowlat.samplers.trajectory import (
     adapted,
     first_step_size,
@@ -23,7 +22,7 @@ from flowlat.samplers.trajectory import (
     propose,
     select,
 )
-from flowlat.utils.limits import BATCH, require_at_most
+from flowlat.utils.limits import Count, Probability
 
 #: particles of the pilot population, and moves it makes at the start of the path to tune itself
 PILOT, WARM_UP = 64, 50
@@ -35,6 +34,19 @@ class Particles(NamedTuple):
     phi: Tensor
     start: Tensor
     action: Tensor
+
+
+class AnnealedState(NamedTuple):
+    """The schedule, tuned once: step_size ``(n_steps,)`` of the moves along the path.
+
+    Of the populations so far: their number, resamplings in all, and accepted, the sum of the mean
+    acceptance probabilities of their moves.
+    """
+
+    step_size: Tensor
+    populations: Tensor
+    resamplings: Tensor
+    accepted: Tensor
 
 
 class Annealed(IndependentSampler):
@@ -62,9 +74,6 @@ class Annealed(IndependentSampler):
         n_leapfrog: integrator steps a move.
         target_acceptance: of the moves, what step sizes are tuned to.
         resample_below: ESS in (0, 1]; None: never, all rows are independent.
-
-    Raises:
-        ValueError: a number out of range, an unknown integrator.
     """
 
     kind: Kind = "weighted"
@@ -74,31 +83,25 @@ class Annealed(IndependentSampler):
         lattice: Lattice,
         action: Action,
         flow: Flow | None = None,
-        population: int = 256,
-        n_steps: int = 1000,
-        n_leapfrog: int = 2,
-        integrator: Literal["leapfrog", "minimum_norm"] = "minimum_norm",
-        target_acceptance: float = 0.85,
-        resample_below: float | None = None,
+        population: Count = 256,
+        n_steps: Count = 1000,
+        n_leapfrog: Count = 2,
+        integrator: IntegratorName = "minimum_norm",
+        target_acceptance: Probability = 0.85,
+        resample_below: Annotated[float, Field(gt=0, le=1)] | None = None,
     ):
-        require_count(population=population, n_steps=n_steps, n_leapfrog=n_leapfrog)
-        asked = f"population={population}"
-        require_at_most(BATCH, "numbers in a block", population * lattice.volume, asked)
-        require_probability(target_acceptance=target_acceptance)
-        if resample_below is not None and not 0 < resample_below <= 1:
-            raise ValueError(f"resample_below={resample_below}: must be in (0, 1]")
         self.lattice = lattice
         self.action = action
         self.density: Density = MeanField(lattice, action) if flow is None else FlowDensity(flow)
         self.rows = population
         self.n_steps = n_steps
         self.n_leapfrog = n_leapfrog
-        self.integrator = pick_integrator(integrator)
+        self.integrator = INTEGRATORS[integrator]
         self.target_acceptance = target_acceptance
         self.resample_below = resample_below
         self.momenta = Momenta(lattice)
 
-    def start(self, generator: torch.Generator) -> State:
+    def start(self, generator: torch.Generator) -> AnnealedState:
         particles = self._draw(min(PILOT, self.rows), generator)
         step_size = first_step_size(self.lattice)
         schedule = []
@@ -108,24 +111,25 @@ class Annealed(IndependentSampler):
             step_size = adapted(step_size, acceptance, self.target_acceptance)
             if i >= 0:
                 schedule.append(step_size)
-        return {**self.blank(), "step_size": torch.tensor(schedule, dtype=torch.float64)}
+        step_sizes = torch.tensor(schedule, dtype=torch.float64)
+        return self.initial_state()._replace(step_size=step_sizes)
 
-    def blank(self) -> State:
-        return {
-            "step_size": torch.zeros(self.n_steps, dtype=torch.float64),
-            "populations": torch.tensor(0),
-            "resamplings": torch.tensor(0),
-            "accepted": torch.tensor(0.0, dtype=torch.float64),
-        }
+    def initial_state(self) -> AnnealedState:
+        return AnnealedState(
+            step_size=torch.zeros(self.n_steps, dtype=torch.float64),
+            populations=torch.tensor(0),
+            resamplings=torch.tensor(0),
+            accepted=torch.tensor(0.0, dtype=torch.float64),
+        )
 
-    def draw(self, state: State, generator: torch.Generator) -> tuple[Block, Tensor]:
+    def draw(self, state: AnnealedState, generator: torch.Generator) -> tuple[Block, Tensor]:
         particles = self._draw(self.rows, generator)
         log_w = torch.zeros_like(particles.action)
-        common, accepted, resamplings = 0.0, 0.0, 0
-        for i, step_size in enumerate(state["step_size"].tolist()):
+        common, accepted, resamplings = torch.zeros_like(log_w[0]), 0.0, 0
+        for i, step_size in enumerate(state.step_size.tolist()):
             log_w = log_w + (particles.start - particles.action) / self.n_steps
-            if self.resample_below and effective_fraction(log_w) < self.resample_below:
-                common += log_mean(log_w)
+            if self.resample_below and ess(log_w) < self.resample_below:
+                common = common + log_mean(log_w)
                 parents = systematic(log_w, generator)
                 particles = Particles(*(column[parents] for column in particles))
                 log_w = torch.zeros_like(log_w)
@@ -136,23 +140,26 @@ class Annealed(IndependentSampler):
         block = Block(particles.phi.contiguous(), particles.action, log_weight=log_w + common)
         return block, torch.tensor([resamplings, accepted], dtype=torch.float64)
 
-    def join(self, state: State, log_weight: Tensor, notes: Tensor) -> tuple[State, None]:
-        resamplings, accepted = notes
-        after = {
-            "populations": state["populations"] + 1,
-            "resamplings": state["resamplings"] + resamplings.long(),
-            "accepted": state["accepted"] + accepted,
-        }
-        return {**state, **after}, None
+    def join(
+        self, state: AnnealedState, log_weight: Tensor, auxiliary: Tensor
+    ) -> tuple[AnnealedState, None]:
+        resamplings, accepted = auxiliary
+        after = AnnealedState(
+            step_size=state.step_size,
+            populations=state.populations + 1,
+            resamplings=state.resamplings + resamplings.long(),
+            accepted=state.accepted + accepted,
+        )
+        return after, None
 
-    def info(self, state: State) -> dict[str, float]:
+    def info(self, state: AnnealedState) -> dict[str, float]:
         """Acceptance of the moves; step size at the end of the path; resamplings a population."""
-        populations = max(1, int(state["populations"]))
+        populations = max(1, int(state.populations))
         return {
-            "step_size": float(state["step_size"][-1]),
+            "step_size": float(state.step_size[-1]),
             "n_leapfrog": self.n_leapfrog,
-            "acceptance": float(state["accepted"]) / populations,
-            "resamplings": int(state["resamplings"]) / populations,
+            "acceptance": float(state.accepted) / populations,
+            "resamplings": int(state.resamplings) / populations,
         }
 
     def _draw(self, n: int, generator: torch.Generator) -> Particles:
@@ -176,3 +183,17 @@ class Annealed(IndependentSampler):
         accepted, probability = metropolis_test(-change, generator)
         columns = (select(accepted, n, o) for n, o in zip(new, old, strict=True))
         return Particles(*columns), probability.mean().item()
+
+
+def systematic(log_w: Tensor, generator: torch.Generator) -> Tensor:
+    """Indices ``(n,)`` of the survivors: particle i is taken n w_i / sum w times, on average.
+
+    And never off that by one or more: the points (u + j) / n, with one uniform u, are looked up in
+    the distribution function of the weights. Kitagawa, J. Comput. Graph. Stat. 5 (1996) 1.
+    """
+    n = len(log_w)
+    edges = torch.softmax(log_w, 0).cumsum(0)
+    u = torch.rand((), generator=generator, dtype=log_w.dtype, device=log_w.device)
+    points = (u + torch.arange(n, dtype=log_w.dtype, device=log_w.device)) / n
+    # the last edge is 1 but for rounding
+    return torch.searchsorted(edges, points, right=True).clamp(max=n - 1)

@@ -1,13 +1,14 @@
 """The contract of a sampler: blocks of configurations, one after another."""
 
 from abc import ABC, abstractmethod
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-#: what a sampler goes on from; plain tensors, so that it can be written to a file
-State = dict[str, Tensor]
+#: what a sampler goes on from: a NamedTuple of tensors of its own, whose ``_asdict()`` can be
+#: written to a file, and ``type(sampler.initial_state())(**tensors)`` made from it again
+State: TypeAlias = Any
 
 #: what the rows of an ensemble are:
 #: "proposals" of an independence chain, with log weights and accept flags;
@@ -49,12 +50,35 @@ class Sampler(ABC):
         """The next block, and the state after it."""
 
     @abstractmethod
-    def blank(self) -> State:
-        """The names, shapes and types of a state, and the least values of its integers."""
+    def initial_state(self) -> State:
+        """A state before anything is computed: its names, shapes and types, its counts at their
+        least."""
 
     def info(self, state: State) -> dict[str, float]:
         """What a summary says of the sampler beyond its config, such as a tuned step size."""
         return {}
+
+
+class MarkovChain(Sampler):
+    """A sampler whose block is ``block`` rows, one after another, of all replicas together.
+
+    Its states have fields phi ``(replicas, *shape)`` and action ``(replicas,)``.
+    """
+
+    kind: Kind = "chain"
+    block: int
+
+    @abstractmethod
+    def advance(self, state: State, generator: torch.Generator) -> tuple[State, Tensor]:
+        """From a row to the next: (state, moved ``(replicas,)``)."""
+
+    def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
+        columns = []
+        for _ in range(self.block):
+            state, moved = self.advance(state, generator)
+            columns.append((state.phi, state.action, moved))
+        phi, action, accepted = (torch.cat(column) for column in zip(*columns, strict=True))
+        return state, Block(phi.contiguous(), action, accepted=accepted)
 
 
 class IndependentSampler(Sampler):
@@ -71,11 +95,13 @@ class IndependentSampler(Sampler):
         """
 
     @abstractmethod
-    def join(self, state: State, log_weight: Tensor, notes: Tensor) -> tuple[State, Tensor | None]:
-        """The state after the block with these weights and notes, and its ``accepted``."""
+    def join(
+        self, state: State, log_weight: Tensor, auxiliary: Tensor
+    ) -> tuple[State, Tensor | None]:
+        """The state after the block that was drawn with these, and its ``accepted``."""
 
     def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
-        block, notes = self.draw(state, generator)
+        block, auxiliary = self.draw(state, generator)
         assert block.log_weight is not None
-        state, accepted = self.join(state, block.log_weight, notes)
+        state, accepted = self.join(state, block.log_weight, auxiliary)
         return state, block._replace(accepted=accepted)

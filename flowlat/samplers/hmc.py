@@ -1,17 +1,15 @@
 """Hybrid Monte Carlo, many chains at once."""
 
 import math
-from collections.abc import Callable
-from typing import Literal
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.lattice import Lattice, batch_fastest
-from flowlat.samplers.base import Block, Kind, Sampler, State
-from flowlat.samplers.checks import require_count, require_positive, require_probability
-from flowlat.samplers.integrators import pick_integrator
+from flowlat.samplers.base import MarkovChain
+from flowlat.samplers.integrators import INTEGRATORS, IntegratorName
 from flowlat.samplers.mean_field import MeanField, random_signs
 from flowlat.samplers.momenta import Momenta
 from flowlat.samplers.trajectory import (
@@ -22,13 +20,29 @@ from flowlat.samplers.trajectory import (
     random_length,
     select,
 )
-from flowlat.utils.limits import BATCH, require_at_most
+from flowlat.utils.limits import Count, Positive, Probability
 
 #: a trajectory of more steps means that no step size is accepted
 MAX_STEPS = 10_000
 
 
-class HMC(Sampler):
+class HMCState(NamedTuple):
+    """Where the chains stand, and the step that was tuned for them.
+
+    phi ``(replicas, *shape)`` and action S[phi] ``(replicas,)`` in float64; step_size and
+    n_leapfrog of a trajectory, on average; trajectories since the start, and accepted, the sum of
+    their mean acceptance probabilities.
+    """
+
+    phi: Tensor
+    action: Tensor
+    step_size: Tensor
+    n_leapfrog: Tensor
+    trajectories: Tensor
+    accepted: Tensor
+
+
+class HMC(MarkovChain):
     """phi and momenta pi with exp(-S - K): fresh pi, Hamilton's equations, a Metropolis test.
 
     A trajectory is accepted with probability min(1, exp(-change of S + K)); that is exact for any
@@ -54,38 +68,31 @@ class HMC(Sampler):
         thin: trajectories between two configurations.
 
     Raises:
-        ValueError: a number out of range, an unknown integrator.
+        ValueError: in ``start``, no step size reaches the acceptance.
     """
-
-    kind: Kind = "chain"
 
     def __init__(
         self,
         lattice: Lattice,
         action: Action,
-        replicas: int = 64,
-        integrator: Literal["leapfrog", "minimum_norm"] = "minimum_norm",
-        trajectory_length: float = 2.0,
+        replicas: Count = 64,
+        integrator: IntegratorName = "minimum_norm",
+        trajectory_length: Positive = 2.0,
         randomize_length: bool = True,
-        fourier_acceleration: float | None = None,
+        fourier_acceleration: Positive | None = None,
         sign_flip: bool = True,
-        thermalization: int = 1000,
-        target_acceptance: float = 0.85,
-        block: int = 16,
-        thin: int = 1,
+        thermalization: Count = 1000,
+        target_acceptance: Probability = 0.85,
+        block: Count = 16,
+        thin: Count = 1,
     ):
-        require_count(replicas=replicas, thermalization=thermalization, block=block, thin=thin)
-        asked = f"replicas={replicas}, block={block}"
-        require_at_most(BATCH, "numbers in a block", replicas * block * lattice.volume, asked)
-        require_positive(trajectory_length=trajectory_length)
-        require_probability(target_acceptance=target_acceptance)
         self.lattice = lattice
         self.action = action
         self.replicas = replicas
         self.rows = replicas * block
         self.block = block
         self.thin = thin
-        self.integrator = pick_integrator(integrator)
+        self.integrator = INTEGRATORS[integrator]
         self.trajectory_length = trajectory_length
         self.randomize_length = randomize_length
         self.flip = sign_flip and action.even
@@ -93,7 +100,7 @@ class HMC(Sampler):
         self.target_acceptance = target_acceptance
         self.momenta = Momenta(lattice, fourier_acceleration)
 
-    def start(self, generator: torch.Generator) -> State:
+    def start(self, generator: torch.Generator) -> HMCState:
         phi, _ = MeanField(self.lattice, self.action).sample(self.replicas, generator)
         action = self.action(phi)
         step_size = first_step_size(self.lattice)
@@ -110,55 +117,47 @@ class HMC(Sampler):
             if i >= self.thermalization // 2:
                 tuned.append(math.log(step_size))
         n_leapfrog = self._n_leapfrog(math.exp(sum(tuned) / len(tuned)))
-        return {
-            **self.blank(),
-            "phi": phi,
-            "action": action,
-            "step_size": torch.tensor(self.trajectory_length / n_leapfrog, dtype=torch.float64),
-            "n_leapfrog": torch.tensor(n_leapfrog),
-        }
+        step_size = self.trajectory_length / n_leapfrog
+        return self.initial_state()._replace(
+            phi=phi,
+            action=action,
+            step_size=torch.tensor(step_size, dtype=torch.float64),
+            n_leapfrog=torch.tensor(n_leapfrog),
+        )
 
-    def blank(self) -> State:
+    def initial_state(self) -> HMCState:
         zero = torch.tensor(0.0, dtype=torch.float64)
-        return {
-            "phi": zero.expand(self.replicas, *self.lattice.shape),
-            "action": zero.expand(self.replicas),
-            "step_size": zero,
-            "n_leapfrog": torch.tensor(1),
-            "trajectories": torch.tensor(0),
-            "accepted": zero,
-        }
+        return HMCState(
+            phi=zero.expand(self.replicas, *self.lattice.shape),
+            action=zero.expand(self.replicas),
+            step_size=zero,
+            n_leapfrog=torch.tensor(1),
+            trajectories=torch.tensor(0),
+            accepted=zero,
+        )
 
-    def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
-        return collect(self.advance, state, generator, self.block)
-
-    def advance(self, state: State, generator: torch.Generator) -> tuple[State, Tensor]:
-        """From a row to the next, ``thin`` trajectories: (state, moved ``(replicas,)``)."""
+    def advance(self, state: HMCState, generator: torch.Generator) -> tuple[HMCState, Tensor]:
         moved = torch.zeros(self.replicas, dtype=torch.bool, device=generator.device)
+        step_size, n_leapfrog = float(state.step_size), int(state.n_leapfrog)
         for _ in range(self.thin):
             phi, action, accepted, probability = self._move(
-                state["phi"],
-                state["action"],
-                float(state["step_size"]),
-                int(state["n_leapfrog"]),
-                generator,
+                state.phi, state.action, step_size, n_leapfrog, generator
             )
             moved |= accepted
-            state = {
-                **state,
-                "phi": phi,
-                "action": action,
-                "trajectories": state["trajectories"] + 1,
-                "accepted": state["accepted"] + probability.mean().item(),
-            }
+            state = state._replace(
+                phi=phi,
+                action=action,
+                trajectories=state.trajectories + 1,
+                accepted=state.accepted + probability.mean().item(),
+            )
         return state, moved
 
-    def info(self, state: State) -> dict[str, float]:
+    def info(self, state: HMCState) -> dict[str, float]:
         """The tuned step, and the mean acceptance since."""
         return {
-            "step_size": float(state["step_size"]),
-            "n_leapfrog": int(state["n_leapfrog"]),
-            "acceptance": float(state["accepted"]) / max(1, int(state["trajectories"])),
+            "step_size": float(state.step_size),
+            "n_leapfrog": int(state.n_leapfrog),
+            "acceptance": float(state.accepted) / max(1, int(state.trajectories)),
         }
 
     def _n_leapfrog(self, step_size: float) -> int:
@@ -186,18 +185,3 @@ class HMC(Sampler):
         if self.flip:
             phi *= random_signs(phi, generator)
         return phi, select(accepted, new_action, action), accepted, probability
-
-
-def collect(
-    advance: Callable[[State, torch.Generator], tuple[State, Tensor]],
-    state: State,
-    generator: torch.Generator,
-    rows: int,
-) -> tuple[State, Block]:
-    """A block of so many rows of every replica, each of them reached by ``advance``."""
-    columns = []
-    for _ in range(rows):
-        state, moved = advance(state, generator)
-        columns.append((state["phi"], state["action"], moved))
-    phi, action, accepted = (torch.cat(column) for column in zip(*columns, strict=True))
-    return state, Block(phi.contiguous(), action, accepted=accepted)

@@ -1,20 +1,35 @@
 """Proposals of a flow and Hybrid Monte Carlo in one chain."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.flows.flow import Flow
-from flowlat.samplers.base import Block, Kind, Sampler, State
-from flowlat.samplers.checks import require_count
-from flowlat.samplers.flow_density import FlowDensity
-from flowlat.samplers.hmc import HMC, collect
+from flowlat.samplers.base import MarkovChain
+from flowlat.samplers.density import FlowDensity
+from flowlat.samplers.hmc import HMC, HMCState
 from flowlat.samplers.trajectory import metropolis_test, select
+from flowlat.utils.limits import Count
 
 
-class Hybrid(Sampler):
+class HybridState(NamedTuple):
+    """The fields of ``HMCState``; then proposals of the flow in every replica, and flow_accepted,
+    the sum of their mean acceptance probabilities."""
+
+    phi: Tensor
+    action: Tensor
+    step_size: Tensor
+    n_leapfrog: Tensor
+    trajectories: Tensor
+    accepted: Tensor
+    proposals: Tensor
+    flow_accepted: Tensor
+
+
+class Hybrid(MarkovChain):
     """For each row ``n_proposals`` proposals of a flow, then ``hmc.thin`` trajectories of HMC.
 
     A proposal phi' ~ q is accepted with probability min(1, w'/w), log w = -S - log q, with q of
@@ -26,52 +41,44 @@ class Hybrid(Sampler):
         flow: its precision is that of log q.
         hmc: makes an ``HMC`` of lattice and action; replicas, thermalisation and blocks are its.
         n_proposals: of the flow in every replica, each with a test of its own.
-
-    Raises:
-        ValueError: n_proposals below 1.
     """
 
-    kind: Kind = "chain"
-
-    def __init__(self, flow: Flow, action: Action, hmc: Callable[..., HMC], n_proposals: int = 1):
-        require_count(n_proposals=n_proposals)
+    def __init__(self, flow: Flow, action: Action, hmc: Callable[..., HMC], n_proposals: Count = 1):
         self.action = action
         self.density = FlowDensity(flow)
         self.hmc = hmc(lattice=flow.lattice, action=action)
         self.n_proposals = n_proposals
         self.replicas = self.hmc.replicas
         self.rows = self.hmc.rows
+        self.block = self.hmc.block
 
-    def start(self, generator: torch.Generator) -> State:
-        return {**self.blank(), **self.hmc.start(generator)}
+    def start(self, generator: torch.Generator) -> HybridState:
+        return self.initial_state()._replace(**self.hmc.start(generator)._asdict())
 
-    def blank(self) -> State:
+    def initial_state(self) -> HybridState:
         none = torch.tensor(0.0, dtype=torch.float64)
-        return {**self.hmc.blank(), "proposals": torch.tensor(0), "flow_accepted": none}
+        return HybridState(*self.hmc.initial_state(), torch.tensor(0), none)
 
-    def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
-        return collect(self.advance, state, generator, self.hmc.block)
-
-    def advance(self, state: State, generator: torch.Generator) -> tuple[State, Tensor]:
-        """From a row to the next: (state, moved ``(replicas,)``)."""
+    def advance(self, state: HybridState, generator: torch.Generator) -> tuple[HybridState, Tensor]:
         state, replaced = self._propose(state, generator)
-        state, moved = self.hmc.advance(state, generator)
-        return state, replaced | moved
+        after, moved = self.hmc.advance(of_hmc(state), generator)
+        return state._replace(**after._asdict()), replaced | moved
 
-    def info(self, state: State) -> dict[str, float]:
+    def info(self, state: HybridState) -> dict[str, float]:
         """As of HMC, with the acceptance of either update."""
-        info = self.hmc.info(state)
+        info = self.hmc.info(of_hmc(state))
         return {
-            "flow_acceptance": float(state["flow_accepted"]) / max(1, int(state["proposals"])),
+            "flow_acceptance": float(state.flow_accepted) / max(1, int(state.proposals)),
             "hmc_acceptance": info.pop("acceptance"),
             **info,
         }
 
-    def _propose(self, state: State, generator: torch.Generator) -> tuple[State, Tensor]:
-        phi, action = state["phi"], state["action"]
+    def _propose(
+        self, state: HybridState, generator: torch.Generator
+    ) -> tuple[HybridState, Tensor]:
+        phi, action, accepted_sum = state.phi, state.action, state.flow_accepted
         log_w = self.density(phi) - action
         replaced = torch.zeros(self.replicas, dtype=torch.bool, device=phi.device)
-        accepted_sum = state["flow_accepted"]
         for _ in range(self.n_proposals):
             new, log_q = self.density.sample(self.replicas, generator)
             new_action = self.action(new)
@@ -82,10 +89,11 @@ class Hybrid(Sampler):
             log_w = select(accepted, new_log_w, log_w)
             replaced |= accepted
             accepted_sum = accepted_sum + probability.mean().item()
-        after = {
-            "phi": phi,
-            "action": action,
-            "proposals": state["proposals"] + self.n_proposals,
-            "flow_accepted": accepted_sum,
-        }
-        return {**state, **after}, replaced
+        proposals = state.proposals + self.n_proposals
+        after = {"phi": phi, "action": action, "proposals": proposals}
+        return state._replace(**after, flow_accepted=accepted_sum), replaced
+
+
+def of_hmc(state: HybridState) -> HMCState:
+    """The part of a state that HMC goes on from."""
+    return HMCState(*state[: len(HMCState._fields)])

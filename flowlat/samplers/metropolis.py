@@ -1,12 +1,21 @@
 """Independence Metropolis-Hastings over proposals of a flow."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.flows.flow import Flow
-from flowlat.samplers.base import Block, IndependentSampler, Kind, State
-from flowlat.utils.limits import BATCH, require_at_most
+from flowlat.samplers.base import Block, IndependentSampler, Kind
+from flowlat.utils.limits import Count
+
+
+class MetropolisState(NamedTuple):
+    """log_weight ``(replicas,)`` of where the chains stand; ``started``: whether they do."""
+
+    log_weight: Tensor
+    started: Tensor
 
 
 class Metropolis(IndependentSampler):
@@ -25,36 +34,32 @@ class Metropolis(IndependentSampler):
 
     kind: Kind = "proposals"
 
-    def __init__(self, flow: Flow, batch_size: int, action: Action, replicas: int = 1):
-        if replicas < 1:
-            raise ValueError(f"replicas={replicas}: must be at least 1")
-        if batch_size < 1 or batch_size % replicas:
+    def __init__(self, flow: Flow, batch_size: Count, action: Action, replicas: Count = 1):
+        if batch_size % replicas:
             raise ValueError(f"batch_size={batch_size}: must be a multiple of replicas={replicas}")
-        asked = f"batch_size={batch_size}"
-        require_at_most(BATCH, "numbers in a block", batch_size * flow.lattice.volume, asked)
         self.flow = flow
         self.action = action
         self.rows = batch_size
         self.replicas = replicas
 
-    def start(self, generator: torch.Generator) -> State:
-        return self.blank()
+    def start(self, generator: torch.Generator) -> MetropolisState:
+        return self.initial_state()
 
-    def blank(self) -> State:
-        return {
-            "log_weight": torch.full((self.replicas,), -torch.inf, dtype=torch.float64),
-            "started": torch.tensor(False),
-        }
+    def initial_state(self) -> MetropolisState:
+        none = torch.full((self.replicas,), -torch.inf, dtype=torch.float64)
+        return MetropolisState(none, started=torch.tensor(False))
 
-    def draw(self, state: State, generator: torch.Generator) -> tuple[Block, Tensor]:
+    def draw(self, state: MetropolisState, generator: torch.Generator) -> tuple[Block, Tensor]:
         phi, log_q = self.flow.sample(self.rows, generator)
         action = self.action(phi.double())
         return Block(phi, action, -action - log_q.double()), uniform(self.rows, generator)
 
-    def join(self, state: State, log_weight: Tensor, notes: Tensor) -> tuple[State, Tensor]:
-        current = state["log_weight"] if state["started"] else None
-        accepted, current = decide(log_weight, current, self.replicas, notes)
-        return {"log_weight": current, "started": torch.tensor(True)}, accepted
+    def join(
+        self, state: MetropolisState, log_weight: Tensor, auxiliary: Tensor
+    ) -> tuple[MetropolisState, Tensor]:
+        current = state.log_weight if state.started else None
+        accepted, current = decide(log_weight, current, self.replicas, auxiliary)
+        return MetropolisState(current, torch.tensor(True)), accepted
 
 
 def independence_chain(

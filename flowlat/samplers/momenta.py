@@ -5,7 +5,6 @@ from torch import Tensor
 
 from flowlat.lattice import Lattice, batch_fastest, sum_sites
 from flowlat.lattice.fourier import filter_modes
-from flowlat.samplers.checks import require_positive
 
 
 class Momenta:
@@ -20,16 +19,12 @@ class Momenta:
     where they have sqrt(2 (khat^2 + mass2)) at M = 1: the step size is no longer held down by the
     short waves while the long ones crawl. In an interacting theory take mass2 = 1/xi^2.
     Duane, Kennedy, Pendleton, Roweth (1987); Batrouni et al., Phys. Rev. D 32 (1985) 2736.
-
-    Raises:
-        ValueError: mass2 is not positive and finite.
     """
 
     def __init__(self, lattice: Lattice, mass2: float | None = None):
         self.shape = lattice.shape
         self.masses = None
         if mass2 is not None:
-            require_positive(fourier_acceleration=mass2)
             self.masses = 2 * (lattice.khat2(half=True) + mass2)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:

@@ -105,7 +105,7 @@ def open_store(folder: Path, theory: Theory, sampler: Sampler, n: int) -> Store:
     """The blocks that are in the folder already: none, unless the run is to be resumed."""
     record = {key: value for key, value in theory.config.items() if key not in FREE}
     record["ckpt_path.sha256"] = theory.checkpoint_sha256
-    store = Store(folder, record, sampler.kind, sampler.rows, sampler.blank())
+    store = Store(folder, record, sampler.kind, sampler.rows, sampler.initial_state()._asdict())
     if theory.config["resume"]:
         store.resume()
         store.require_at_most(n)
@@ -128,17 +128,18 @@ def advance(
     Raises:
         ValueError: the sampler cannot go on, or what it drew cannot be used.
     """
-    state = store.state(device)
     clock = time.monotonic()
     # disable=None: no bar where the output is no terminal
     with tqdm(total=blocks * sampler.rows, unit="sample", disable=None) as bar:
-        if not store.n_blocks:
+        if store.n_blocks:
+            state = type(sampler.initial_state())(**store.state(device))
+        else:
             state = sampler.start(generator(seed, Stream.START, device=device))
         bar.update(store.n_blocks * sampler.rows)
         draws = draw_blocks(state, range(store.n_blocks, blocks))
         for state, rows in draws:
             before, clock = clock, time.monotonic()
-            store.append(rows, state, clock - before)
+            store.append(rows, state._asdict(), clock - before)
             bar.update(sampler.rows)
     return state
 

@@ -42,7 +42,7 @@ def drafts(
     free = context.SimpleQueue()
     for device in devices:
         free.put(str(device))
-    plain = {name: value.cpu().numpy() for name, value in state.items()}
+    plain = {name: value.cpu().numpy() for name, value in state._asdict().items()}
     pool = ProcessPoolExecutor(len(devices), context, _start, (config, plain, free))
     waiting: deque[Future[Draft]] = deque()
     try:
@@ -88,7 +88,8 @@ def _start(config: dict[str, Any], plain: dict[str, np.ndarray], free: Any) -> N
     theory = build_theory(config, device)
     sampler, observables = build_sampler(theory), build_observables(config)
     assert isinstance(sampler, IndependentSampler)
-    state = {name: torch.from_numpy(value).to(device) for name, value in plain.items()}
+    tensors = {name: torch.from_numpy(value).to(device) for name, value in plain.items()}
+    state = type(sampler.initial_state())(**tensors)
 
     @torch.no_grad()
     def work(number: int) -> Draft:

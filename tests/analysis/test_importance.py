@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from flowlat.analysis.importance import ess, log_z
+from flowlat.analysis.importance import ess, log_mean, log_z
 
 
 def test_ess_and_log_z_are_their_definitions():
@@ -37,3 +37,10 @@ def test_log_z_of_one_sample_has_no_error():
     value, error = log_z(torch.tensor([2.5]))
     assert value == 2.5
     assert math.isnan(error)
+
+
+def test_ess_and_mean_by_hand():
+    w = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    # a constant that the weights have in common, as large as a lattice makes it
+    assert ess(w.log() - 1e4) == pytest.approx(36 / (3 * 14))
+    assert log_mean(w.log() - 1e4).item() == pytest.approx(math.log(2) - 1e4)

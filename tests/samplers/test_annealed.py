@@ -10,6 +10,7 @@ from flowlat.actions import Free, Phi4
 from flowlat.analysis.importance import ess, log_z
 from flowlat.lattice import Lattice
 from flowlat.samplers import Annealed
+from flowlat.samplers.annealed import systematic
 from tests.support.helpers import DIMENSIONS, SHAPES, moved_flow, overrides
 from tests.support.truth import chain
 
@@ -135,20 +136,20 @@ def test_the_tutorial_point_and_the_ordered_one():
 def test_a_block_is_a_function_of_state_and_generator():
     sampler = Annealed(Lattice([4, 4]), Phi4(-4.0, 8.0), population=16, n_steps=10)
     state = sampler.start(seeded(1))
-    kept = {name: value.clone() for name, value in state.items()}
+    before = [value.clone() for value in state]
     torch.manual_seed(1)
     first, one = sampler.step(state, seeded(2))
     torch.manual_seed(2)
     second, two = sampler.step(state, seeded(2))
     assert torch.equal(one.phi, two.phi)
     assert torch.equal(one.log_weight, two.log_weight)
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    assert all(torch.equal(state[name], kept[name]) for name in kept)
+    assert all(map(torch.equal, first, second))
+    assert all(map(torch.equal, state, before))
     assert len(one.phi) == sampler.rows == 16
     assert one.accepted is None
     torch.testing.assert_close(one.action, Phi4(-4.0, 8.0)(one.phi))
     # the schedule of step sizes is a constant of the run
-    assert torch.equal(first["step_size"], state["step_size"])
+    assert torch.equal(first.step_size, state.step_size)
 
 
 def test_the_flow_is_left_alone():
@@ -161,18 +162,23 @@ def test_the_flow_is_left_alone():
     assert all(p.requires_grad and p.grad is None for p in flow.parameters())
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "message"),
-    [
-        ("population", 0, "population=0: must be at least 1"),
-        ("n_steps", 0, "n_steps=0: must be at least 1"),
-        ("n_leapfrog", 0, "n_leapfrog=0: must be at least 1"),
-        ("target_acceptance", 0.0, "target_acceptance=0.0: must be between 0 and 1"),
-        ("resample_below", 0.0, r"resample_below=0.0: must be in \(0, 1\]"),
-        ("resample_below", 1.5, r"resample_below=1.5: must be in \(0, 1\]"),
-        ("integrator", "euler", "integrator=euler: must be one of"),
-    ],
-)
-def test_options_out_of_range(option, value, message):
-    with pytest.raises(ValueError, match=message):
-        Annealed(Lattice([4, 4]), Phi4(-4.0, 5.113), **{option: value})
+def test_every_particle_is_taken_its_share_of_times():
+    """floor or ceil of n w / sum w, and that on average (five sigma, p = 6e-7 a particle)."""
+    log_w = 2 * torch.randn(50, dtype=torch.float64)
+    share = 50 * torch.softmax(log_w, 0)
+    counts = torch.stack(
+        [
+            torch.bincount(systematic(log_w, torch.Generator().manual_seed(i)), minlength=50)
+            for i in range(2000)
+        ]
+    ).double()
+    assert ((counts - share).abs() < 1).all()
+    assert (counts.sum(1) == 50).all()
+    error = counts.std(0) / 2000**0.5
+    assert ((counts.mean(0) - share).abs() <= 5 * error + 1e-2).all()
+
+
+def test_a_particle_of_no_weight_dies():
+    log_w = torch.tensor([0.0, -torch.inf, 0.0, -torch.inf], dtype=torch.float64)
+    for seed in range(20):
+        assert systematic(log_w, torch.Generator().manual_seed(seed)).tolist() == [0, 0, 2, 2]

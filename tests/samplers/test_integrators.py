@@ -7,7 +7,7 @@ import torch
 
 from flowlat.actions import Phi4
 from flowlat.lattice import Lattice
-from flowlat.samplers.integrators import INTEGRATORS, pick_integrator
+from flowlat.samplers.integrators import INTEGRATORS
 from flowlat.samplers.momenta import Momenta
 from tests.support.helpers import SHAPES
 
@@ -83,8 +83,3 @@ def test_the_volume_is_kept(name, mass2):
     jacobian = (trajectory(point + shifts) - trajectory(point - shifts)) / (2 * h)
     assert torch.linalg.slogdet(jacobian).logabsdet.abs() < 1e-6
     assert (jacobian - torch.eye(12)).abs().max() > 0.1
-
-
-def test_an_unknown_integrator_is_refused():
-    with pytest.raises(ValueError, match="integrator=euler: must be one of leapfrog, minimum_norm"):
-        pick_integrator("euler")

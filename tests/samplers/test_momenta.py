@@ -58,9 +58,3 @@ def test_all_free_modes_have_one_frequency(shape):
     n_steps = 500
     new, _ = minimum_norm(phi, pi, action.force, momenta.velocity, math.pi / 2 / n_steps, n_steps)
     torch.testing.assert_close(new, momenta.velocity(pi), rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("mass2", [0.0, -1.0, math.inf, math.nan])
-def test_a_mass_that_is_none_is_refused(mass2):
-    with pytest.raises(ValueError, match=f"fourier_acceleration={mass2}: must be positive"):
-        Momenta(Lattice([4]), mass2)

@@ -50,14 +50,14 @@ def test_a_block_can_be_drawn_before_the_one_before(name):
     first = sampler.start(torch.Generator().manual_seed(1))
     state = first
     for number in range(3):
-        early, notes = sampler.draw(first, torch.Generator().manual_seed(number))
-        joined, accepted = sampler.join(state, early.log_weight, notes)
+        early, auxiliary = sampler.draw(first, torch.Generator().manual_seed(number))
+        joined, accepted = sampler.join(state, early.log_weight, auxiliary)
         state, block = sampler.step(state, torch.Generator().manual_seed(number))
         assert torch.equal(early.phi, block.phi)
         assert torch.equal(early.log_weight, block.log_weight)
         assert (accepted is None) == (name == "annealed")
         assert accepted is None or torch.equal(accepted, block.accepted)
-        assert all(torch.equal(joined[key], state[key]) for key in state)
+        assert all(map(torch.equal, joined, state))
 
 
 def test_samplers_and_devices_that_are_refused(tmp_path):

@@ -5,7 +5,7 @@ import math
 import os
 import signal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from flowlat.flows.flow import Flow
 from flowlat.lattice import Lattice
 from flowlat.objectives import reverse_kl
 from flowlat.observables import Configurations, Observable
-from flowlat.samplers.base import Block, Sampler, State
+from flowlat.samplers.base import Block, Sampler
 
 OBSERVABLES = "flowlat.observables"
 
@@ -50,6 +50,13 @@ def walk_config(**changes: Any) -> dict[str, Any]:
     return config
 
 
+class WalkState(NamedTuple):
+    """phi ``(replicas, *shape)`` of the last step; blocks so far."""
+
+    phi: Tensor
+    n_blocks: Tensor
+
+
 class Walk(Sampler):
     """phi' = phi / 2 + noise in every replica: a block depends on the state before it.
 
@@ -73,34 +80,34 @@ class Walk(Sampler):
         self.kind, self.replicas, self.rows = kind, replicas, replicas * steps
         self.fails_at = fails_at
 
-    def start(self, generator: torch.Generator) -> State:
-        return {**self.blank(), "phi": self._noise(generator)}
+    def start(self, generator: torch.Generator) -> WalkState:
+        return self.initial_state()._replace(phi=self._noise(generator))
 
-    def blank(self) -> State:
+    def initial_state(self) -> WalkState:
         shape = (self.replicas, *self.lattice.shape)
-        return {"phi": torch.zeros(shape, dtype=torch.float64), "n_blocks": torch.tensor(0)}
+        return WalkState(torch.zeros(shape, dtype=torch.float64), torch.tensor(0))
 
-    def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
-        if state["n_blocks"] == self.fails_at:
+    def step(self, state: WalkState, generator: torch.Generator) -> tuple[WalkState, Block]:
+        if state.n_blocks == self.fails_at:
             raise ValueError("the walk has lost its way")
-        phi, steps = state["phi"], []
+        phi, steps = state.phi, []
         for _ in range(self.rows // self.replicas):
             phi = phi / 2 + self._noise(generator)
             steps.append(phi)
         rows = torch.cat(steps)
         uniform = torch.rand(2, self.rows, generator=generator, dtype=torch.float64)
         accepted = uniform[1] < 0.7
-        if not state["n_blocks"]:
+        if not state.n_blocks:
             accepted[: self.replicas] = True
-        return {"phi": phi, "n_blocks": state["n_blocks"] + 1}, Block(
+        return WalkState(phi, state.n_blocks + 1), Block(
             rows,
             self.action(rows),
             None if self.kind == "chain" else uniform[0],
             None if self.kind == "weighted" else accepted,
         )
 
-    def info(self, state: State) -> dict[str, float]:
-        return {"n_blocks": state["n_blocks"].item()}
+    def info(self, state: WalkState) -> dict[str, float]:
+        return {"n_blocks": state.n_blocks.item()}
 
     def _noise(self, generator: torch.Generator) -> Tensor:
         shape = (self.replicas, *self.lattice.shape)
