@@ -84,9 +84,8 @@ def gradient(observable: Observable, means: np.ndarray) -> np.ndarray:
     Forward mode: backwards, one element that does not exist would make all gradients NaN.
     """
     point = torch.as_tensor(means, dtype=torch.float64)
-    units = torch.eye(point.numel(), dtype=torch.float64).reshape(-1, *point.shape)
-    columns = [torch.func.jvp(observable.derive, (point,), (unit,))[1] for unit in units]
-    return torch.stack(columns, -1).reshape(columns[0].numel(), len(units)).numpy()
+    jacobian = torch.func.jacfwd(observable.derive)(point)
+    return jacobian.reshape(-1, point.numel()).numpy()
 
 
 def shaped(estimates: list[Estimate], value: np.ndarray) -> Estimate | list[Estimate]:

@@ -12,14 +12,13 @@ from flowlat.flows.flow import Flow
 from flowlat.lattice import Lattice, batch_fastest
 from flowlat.samplers.base import Block, IndependentSampler, Kind
 from flowlat.samplers.density import Density, FlowDensity
-from flowlat.samplers.integrators import INTEGRATORS, IntegratorName
+from flowlat.samplers.integrators import IntegratorName
 from flowlat.samplers.mean_field import MeanField
-from flowlat.samplers.momenta import Momenta
 from flowlat.samplers.trajectory import (
+    Trajectory,
     adapted,
     first_step_size,
     metropolis_test,
-    propose,
     select,
 )
 from flowlat.utils.limits import Count, Probability
@@ -96,10 +95,9 @@ class Annealed(IndependentSampler):
         self.rows = population
         self.n_steps = n_steps
         self.n_leapfrog = n_leapfrog
-        self.integrator = INTEGRATORS[integrator]
         self.target_acceptance = target_acceptance
         self.resample_below = resample_below
-        self.momenta = Momenta(lattice)
+        self.trajectory = Trajectory(lattice, integrator)
 
     def start(self, generator: torch.Generator) -> AnnealedState:
         particles = self._draw(min(PILOT, self.rows), generator)
@@ -175,9 +173,7 @@ class Annealed(IndependentSampler):
         def force(phi: Tensor) -> Tensor:
             return self.density.force(phi).lerp_(self.action.force(phi), beta)
 
-        phi, kinetic = propose(
-            old.phi, force, self.integrator, self.momenta, step_size, self.n_leapfrog, generator
-        )
+        phi, kinetic = self.trajectory(old.phi, force, step_size, self.n_leapfrog, generator)
         new = Particles(phi, self.density(phi), self.action(phi))
         change = torch.lerp(new.start - old.start, new.action - old.action, beta) + kinetic
         accepted, probability = metropolis_test(-change, generator)

@@ -9,14 +9,13 @@ from torch import Tensor
 from flowlat.actions import Action
 from flowlat.lattice import Lattice, batch_fastest
 from flowlat.samplers.base import MarkovChain
-from flowlat.samplers.integrators import INTEGRATORS, IntegratorName
+from flowlat.samplers.integrators import IntegratorName
 from flowlat.samplers.mean_field import MeanField, random_signs
-from flowlat.samplers.momenta import Momenta
 from flowlat.samplers.trajectory import (
+    Trajectory,
     adapted,
     first_step_size,
     metropolis_test,
-    propose,
     random_length,
     select,
 )
@@ -92,13 +91,12 @@ class HMC(MarkovChain):
         self.rows = replicas * block
         self.block = block
         self.thin = thin
-        self.integrator = INTEGRATORS[integrator]
         self.trajectory_length = trajectory_length
         self.randomize_length = randomize_length
         self.flip = sign_flip and action.even
         self.thermalization = thermalization
         self.target_acceptance = target_acceptance
-        self.momenta = Momenta(lattice, fourier_acceleration)
+        self.trajectory = Trajectory(lattice, integrator, fourier_acceleration)
 
     def start(self, generator: torch.Generator) -> HMCState:
         phi, _ = MeanField(self.lattice, self.action).sample(self.replicas, generator)
@@ -176,9 +174,7 @@ class HMC(MarkovChain):
         if self.randomize_length:
             n_steps = random_length(n_steps, generator)
         phi = batch_fastest(phi)
-        new, kinetic = propose(
-            phi, self.action.force, self.integrator, self.momenta, step_size, n_steps, generator
-        )
+        new, kinetic = self.trajectory(phi, self.action.force, step_size, n_steps, generator)
         new_action = self.action(new)
         accepted, probability = metropolis_test(action - new_action - kinetic, generator)
         phi = select(accepted, new, phi)

@@ -1,18 +1,14 @@
 """The Gaussian around the mean field: where chains start, and annealing without a flow."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from flowlat.actions import Action, Free
-from flowlat.lattice import Lattice, sum_sites
-from flowlat.lattice.fourier import filter_modes
+from flowlat.lattice import Lattice, filter_modes, sum_sites
 from flowlat.samplers.density import Density
-
-Potential = Callable[[Tensor], Tensor]
 
 #: nodes of the quadrature of <V(v + sigma x)>: exact for polynomials up to degree 39
 NODES = 20

@@ -1,4 +1,4 @@
-"""The halves of a Hybrid Monte Carlo update, a proposal by dynamics and its accept test.
+"""The halves of a Hybrid Monte Carlo update: a proposal by dynamics and its accept test.
 
 Duane, Kennedy, Pendleton, Roweth, Phys. Lett. B 195 (1987) 216.
 """
@@ -8,27 +8,73 @@ import math
 import torch
 from torch import Tensor
 
-from flowlat.lattice import Lattice
-from flowlat.samplers.integrators import Derivative, Integrator
-from flowlat.samplers.momenta import Momenta
+from flowlat.lattice import Lattice, batch_fastest, filter_modes, sum_sites
+from flowlat.samplers.integrators import INTEGRATORS, Derivative, IntegratorName
 
 #: how far a step size moves towards its target in one update
 GAIN = 0.5
 
 
-def propose(
-    phi: Tensor,
-    force: Derivative,
-    integrator: Integrator,
-    momenta: Momenta,
-    step_size: float,
-    n_steps: int,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Fresh momenta and one trajectory: (phi' ``(batch, *shape)``, change of K ``(batch,)``)."""
-    pi = momenta.draw(len(phi), generator)
-    new, new_pi = integrator(phi, pi, force, momenta.velocity, step_size, n_steps)
-    return new, momenta.energy(new_pi) - momenta.energy(pi)
+class Momenta:
+    """Gaussian momenta with K(pi) = sum_x pi M^-1 pi / 2 and density proportional to exp(-K).
+
+    ``mass2`` None: M = 1. Otherwise M is diagonal in momentum space, K = sum_k |pi_k|^2 / (2 m_k)
+    with the unitary Fourier transform and
+
+        m_k = 2 (khat^2 + mass2),
+
+    the Hessian of the free action of that mass. All of its modes then oscillate with frequency 1,
+    where they have sqrt(2 (khat^2 + mass2)) at M = 1: the step size is no longer held down by the
+    short waves while the long ones crawl. In an interacting theory take mass2 = 1/xi^2.
+    Duane, Kennedy, Pendleton, Roweth (1987); Batrouni et al., Phys. Rev. D 32 (1985) 2736.
+    """
+
+    def __init__(self, lattice: Lattice, mass2: float | None = None):
+        self.shape = lattice.shape
+        self.masses = None
+        if mass2 is not None:
+            self.masses = 2 * (lattice.khat2(half=True) + mass2)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Momenta of n configurations, ``(n, *shape)`` in float64, on the generator's device."""
+        shape, device = (*self.shape, n), generator.device
+        noise = torch.randn(shape, generator=generator, device=device, dtype=torch.float64)
+        pi = noise.movedim(-1, 0)
+        if self.masses is not None:
+            pi = filter_modes(pi, self.masses.to(device).sqrt())
+        return batch_fastest(pi)
+
+    def velocity(self, pi: Tensor) -> Tensor:
+        """M^-1 pi."""
+        if self.masses is None:
+            return pi
+        return filter_modes(pi, 1 / self.masses.to(pi.device))
+
+    def energy(self, pi: Tensor) -> Tensor:
+        """K(pi), ``(n, *shape) -> (n,)``."""
+        return sum_sites(pi * self.velocity(pi)) / 2
+
+
+class Trajectory:
+    """A proposal by dynamics: fresh momenta, then Hamilton's equations."""
+
+    def __init__(self, lattice: Lattice, integrator: IntegratorName, mass2: float | None = None):
+        self.momenta = Momenta(lattice, mass2)
+        self.integrator = INTEGRATORS[integrator]
+
+    def __call__(
+        self,
+        phi: Tensor,
+        force: Derivative,
+        step_size: float,
+        n_steps: int,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor]:
+        """(phi' ``(batch, *shape)``, change of the kinetic energy ``(batch,)``)."""
+        momenta = self.momenta
+        pi = momenta.draw(len(phi), generator)
+        new, new_pi = self.integrator(phi, pi, force, momenta.velocity, step_size, n_steps)
+        return new, momenta.energy(new_pi) - momenta.energy(pi)
 
 
 def metropolis_test(log_ratio: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import torch
 from flowlat.actions import Free
 from flowlat.lattice import Lattice
 from flowlat.samplers.integrators import minimum_norm
-from flowlat.samplers.momenta import Momenta
+from flowlat.samplers.trajectory import Momenta
 from tests.support.helpers import SHAPES
 
 SHAPES_TOO = [*SHAPES.values(), [5], [3, 5], [1]]
