@@ -34,7 +34,7 @@ from benchmarks.report import save
 from flowlat import build_flow, compose
 from flowlat.actions import Phi4
 from flowlat.objectives import path_gradient
-from flowlat.runs.processes import in_processes
+from flowlat.runs.processes import spawn_ranks
 
 #: after which a case of long steps has had rounds enough
 SECONDS = 20.0
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     options = parser.parse_args(arguments)
     rows = []
     for case in CASES[: options.cases]:
-        found = in_processes(case.ranks, measure, case, options.rounds)
+        found = spawn_ranks(case.ranks, measure, case, options.rounds)
         rows.append({**asdict(case), "work": case.work, **found})
         print(rows[-1], flush=True)
     written = save("scaling", rows, markdown(rows), options.output)

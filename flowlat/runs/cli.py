@@ -17,7 +17,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from flowlat.runs.processes import rank, started_elsewhere
+from flowlat.runs.processes import external_launcher, rank
 from flowlat.utils.errors import USER_ERRORS, Interrupted
 
 Result = TypeVar("Result")
@@ -91,14 +91,14 @@ class RunFolder(Callback):
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        if started_elsewhere() and not any(
+        if external_launcher() and not any(
             override.startswith("hydra.run.dir=") for override in config.hydra.overrides.hydra
         ):
             refuse("hydra.run.dir: torchrun and srun need it, as one folder for all processes")
         self.probe("hydra.run.dir", config.hydra.run.dir)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        if started_elsewhere():
+        if external_launcher():
             refuse(
                 "-m within torchrun or srun: start the sweep without, trainer=ddp starts its own"
             )

@@ -3,8 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from flowlat.utils.errors import Interrupted
@@ -14,28 +13,25 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Signals:
-    """The first of ``SIGNALS`` that came. A second Ctrl-C ends at once; the first one is answered,
-    unless ``quiet``."""
+    """Within ``with``: the first of ``SIGNALS`` that came. A second Ctrl-C ends at once; the first
+    one is answered, unless ``quiet``."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
         self.received: signal.Signals | None = None
 
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """With the handlers of ``SIGNALS``; those before are put back."""
-        before = {number: signal.getsignal(number) for number in SIGNALS}
-        self.install()
-        try:
-            yield
-        finally:
-            _set(before)
+    def __enter__(self) -> "Signals":
+        self._former = self.install()
+        return self
 
-    def install(self) -> None:
-        """Take the handlers, of whoever has them now."""
-        _set(dict.fromkeys(SIGNALS, self._note))
+    def __exit__(self, *_: Any) -> None:
+        set_handlers(self._former)
 
-    def _note(self, number: int, _: Any) -> None:
+    def install(self) -> dict[int, Any]:
+        """Take the signals, from whoever has them now; the handlers until then."""
+        return set_handlers(dict.fromkeys(SIGNALS, self._handle))
+
+    def _handle(self, number: int, _: Any) -> None:
         if number == signal.SIGINT and self.received is not None:
             raise Interrupted("ended at once", number)
         self.received = self.received or signal.Signals(number)
@@ -43,7 +39,8 @@ class Signals:
             os.write(2, b"\nending after this step; Ctrl-C again ends at once\n")
 
 
-def _set(handlers: Mapping[signal.Signals, Any]) -> None:
-    if threading.current_thread() is threading.main_thread():  # which alone may
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+def set_handlers(handlers: Mapping[int, Any]) -> dict[int, Any]:
+    """Set the handlers of signals; the former ones. Only the main thread may: else nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.signal(number, handler) for number, handler in handlers.items()}

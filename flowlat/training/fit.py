@@ -56,7 +56,7 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     check_ensembles(config)
     evaluation = instantiate(config, "evaluation", seed=config["seed"])
     signals = Signals(quiet=rank() > 0)
-    with signals.taken():  # to the end: SLURM ends the job that it is told to requeue
+    with signals:  # to the end: SLURM ends the job that it is told to requeue
         try:
             trainer = train(config, folder, evaluation, signals)
             if not trainer.is_global_zero:

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from flowlat.config.build import instantiate
-from flowlat.runs.processes import UNUSED_SRUN, in_processes, rank, started_elsewhere
+from flowlat.runs.processes import UNUSED_SRUN, external_launcher, rank, spawn_ranks
 from flowlat.training.fit import fit, kept
 from flowlat.training.trainer import check_trainer
 from flowlat.utils.errors import ConfigError, RankError
@@ -32,7 +32,7 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     check_trainer(config["trainer"])
     with quiet():
         trainer = instantiate(config, "trainer", logger=False)
-    n, nodes, outside = trainer.num_devices, trainer.num_nodes, started_elsewhere()
+    n, nodes, outside = trainer.num_devices, trainer.num_nodes, external_launcher()
     if outside and outside.world_size() != n * nodes:
         raise ConfigError(
             f"trainer.devices={n}, trainer.num_nodes={nodes}: {outside.world_size()} processes "
@@ -52,7 +52,7 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     if outside or (n * nodes == 1 and not in_worker()):
         return fit_quietly(config, folder)
     try:
-        summary: dict[str, Any] = in_processes(n, fit_quietly, config, folder, log=logging_config())
+        summary: dict[str, Any] = spawn_ranks(n, fit_quietly, config, folder, log=logging_config())
     except RankError as error:
         raise RankError(f"{error}; {kept(folder)}") from error
     return summary

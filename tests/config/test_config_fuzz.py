@@ -156,7 +156,7 @@ def folder(tmp_path, monkeypatch):
         raise Reached
 
     monkeypatch.setattr(PriorDataModule, "on_after_batch_transfer", reached)
-    monkeypatch.setattr(launch, "in_processes", reached)
+    monkeypatch.setattr(launch, "spawn_ranks", reached)
     monkeypatch.setattr(drawing, "advance", reached)
     monkeypatch.setattr(fitting, "provenance", dict)
     monkeypatch.setattr(torch, "set_num_threads", int)

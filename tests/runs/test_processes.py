@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flowlat.runs.processes import in_processes, started_elsewhere
+from flowlat.runs.processes import external_launcher, spawn_ranks
 from flowlat.runs.signals import Signals
 from flowlat.utils.errors import ConfigError, DivergedError, Interrupted, RankError
 from flowlat.utils.files import replacing
@@ -30,7 +30,7 @@ def dies() -> None:
 
 def waits_for_a_signal() -> None:
     signals = Signals()
-    with signals.taken():
+    with signals:
         os.kill(os.getppid(), signal.SIGTERM)  # as a scheduler would, which knows the parent alone
         while signals.received is None:
             time.sleep(0.01)
@@ -58,7 +58,7 @@ def impatient(monkeypatch):
 def test_an_error_of_one_rank_ends_all(impatient):
     before = dict(os.environ)
     with pytest.raises(DivergedError, match="on rank 1"):
-        in_processes(2, fails_on_one, 1)
+        spawn_ranks(2, fails_on_one, 1)
     assert os.environ == before
 
 
@@ -68,7 +68,7 @@ def test_a_process_that_dies_is_named():
 
     def start() -> None:
         with pytest.raises(RankError) as caught:
-            in_processes(1, dies)
+            spawn_ranks(1, dies)
         found.append(str(caught.value))
 
     thread = threading.Thread(target=start)
@@ -80,7 +80,7 @@ def test_a_process_that_dies_is_named():
 def test_signals_reach_the_ranks():
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Interrupted, match="heard") as caught:
-        in_processes(1, waits_for_a_signal)
+        spawn_ranks(1, waits_for_a_signal)
     assert caught.value.number == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -88,8 +88,8 @@ def test_signals_reach_the_ranks():
 def test_ranks_end_with_a_parent_that_is_killed(tmp_path):
     pid = tmp_path / "pid"
     program = (
-        "import sys; from tests.runs.test_processes import in_processes, tells_and_sleeps;"
-        "in_processes(1, tells_and_sleeps, sys.argv[1])"
+        "import sys; from tests.runs.test_processes import spawn_ranks, tells_and_sleeps;"
+        "spawn_ranks(1, tells_and_sleeps, sys.argv[1])"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, pid], cwd=ROOT)
     while parent.poll() is None and not pid.exists():
@@ -103,22 +103,22 @@ def test_ranks_end_with_a_parent_that_is_killed(tmp_path):
 
 
 def test_who_started_this_process(monkeypatch):
-    assert started_elsewhere() is None
+    assert external_launcher() is None
     tasks = {"SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1", "SLURM_JOB_ID": "1234567"}
     for name, value in tasks.items():
         monkeypatch.setenv(name, value)
-    assert started_elsewhere() is None  # one task: it starts its own ranks
+    assert external_launcher() is None  # one task: it starts its own ranks
     for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"):
         monkeypatch.setenv(name, "4")
-    assert started_elsewhere().world_size() == 4
+    assert external_launcher().world_size() == 4
     monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
     with pytest.raises(ConfigError, match="--ntasks-per-node=4"):
-        started_elsewhere()
+        external_launcher()
 
 
 def test_an_srun_that_is_not_used_is_no_matter(tmp_path, monkeypatch, recwarn):
     """As on a login node, where a sweep is submitted."""
     (tmp_path / "srun").touch(mode=0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert started_elsewhere() is None
+    assert external_launcher() is None
     assert [str(warning.message) for warning in recwarn] == []

@@ -90,7 +90,7 @@ def test_a_signal_writes_a_checkpoint_and_ends(
 
 def test_a_second_ctrl_c_ends_at_once():
     signals = Signals()
-    with signals.taken():
+    with signals:
         signal.raise_signal(signal.SIGINT)
         assert signals.received == signal.SIGINT
         with pytest.raises(Exception, match="ended at once"):
@@ -136,7 +136,7 @@ def test_requeue_in_words(scontrol, tmp_path, monkeypatch):
 
 def test_only_one_of_several_ranks_answers_ctrl_c(capfd):
     for quiet in (False, True):
-        with Signals(quiet).taken():
+        with Signals(quiet):
             signal.raise_signal(signal.SIGINT)
     assert capfd.readouterr().err.count("ending after this step") == 1
 

@@ -18,7 +18,7 @@ from flowlat import compose
 from flowlat.config.build import instantiate
 from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
-from flowlat.runs.processes import environment, in_processes
+from flowlat.runs.processes import environment, spawn_ranks
 from flowlat.training.build import build_data, build_module
 from flowlat.training.launch import train
 from flowlat.utils.errors import ConfigError
@@ -73,7 +73,7 @@ def first_step(trainer_name: str) -> list[dict[str, np.ndarray]]:
 @pytest.mark.filterwarnings("ignore")
 def test_gradient_of_two_ranks_is_that_of_one():
     """In float64: the mean over both halves of a batch is the mean over the batch."""
-    alone, together = first_step("cpu"), in_processes(2, first_step, "ddp_cpu")
+    alone, together = first_step("cpu"), spawn_ranks(2, first_step, "ddp_cpu")
     for one, two in zip(alone, together, strict=True):
         assert np.linalg.norm(one["gradient"]) > 1e-3
         for name in one:
