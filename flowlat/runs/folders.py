@@ -1,6 +1,7 @@
 """The run folders a report is made of: a sampling, a training, or a multirun of trainings."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,23 +107,20 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def read_yaml(path: Path) -> Any:
     """Plain data, or None where there is no file. ConfigError if it is not YAML."""
-    if not path.exists():
-        return None
-    try:
-        # interpolations stay as they are written: they speak of Hydra's run
-        return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except Exception as error:  # a damaged file may fail in any way
-        raise ConfigError(f"{path}: not readable ({type(error).__name__})") from error
+    # interpolations stay as they are written: they speak of Hydra's run
+    return _read(path, lambda: OmegaConf.to_container(OmegaConf.load(path), resolve=False))
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """A summary, or None where there is no file. ConfigError if it is not JSON."""
-    if not path.exists():
-        return None
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ConfigError(f"{path}: not readable ({error})") from error
-    if not isinstance(content, dict):
+    content = _read(path, lambda: json.loads(path.read_text()))
+    if not isinstance(content, dict | None):
         raise ConfigError(f"{path}: not a summary")
     return content
+
+
+def _read(path: Path, load: Callable[[], Any]) -> Any:
+    try:
+        return load() if path.exists() else None
+    except Exception as error:  # a damaged file may fail in any way
+        raise ConfigError(f"{path}: not readable ({type(error).__name__})") from error

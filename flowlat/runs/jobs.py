@@ -90,16 +90,15 @@ def planned(folder: Path) -> list[dict[str, str]]:
     if not hydra["sweeper"]["_target_"].endswith(".BasicSweeper"):
         return []
     params = hydra["sweeper"].get("params") or {}
-    given = [*hydra["overrides"]["task"], *(f"{key}={value}" for key, value in params.items())]
-    parsed = OverridesParser.create().parse_overrides(given)
-    choices = [
-        list(override.sweep_string_iterator())
+    # in the order of the sweeper; what is typed is the last word
+    given = [*(f"{key}={value}" for key, value in params.items()), *hydra["overrides"]["task"]]
+    choices = {
+        override.get_key_element(): list(override.sweep_string_iterator())
         if override.is_sweep_override()
         else [override.get_value_element_as_str()]
-        for override in parsed
-    ]
-    keys = [override.get_key_element() for override in parsed]
-    return [dict(zip(keys, values, strict=True)) for values in product(*choices)]
+        for override in OverridesParser.create().parse_overrides(given)
+    }
+    return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
 
 
 def as_dict(overrides: list[str]) -> dict[str, str]:
