@@ -8,11 +8,11 @@ from flowlat.config.compose import refuse_theory, validate
 from flowlat.config.schemas import SampleConfig
 from flowlat.runs.cli import one_line_errors, run_dir
 from flowlat.runs.results import sample_report
-from flowlat.runs.sweep import ended
+from flowlat.runs.sweep import with_sweep_summary
 from flowlat.sampling.draw import draw
 
 
-@ended
+@with_sweep_summary
 @hydra.main(version_base="1.3", config_path="conf", config_name="sample")
 @one_line_errors
 def main(cfg: DictConfig) -> None:

@@ -7,11 +7,11 @@ from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
 from flowlat.runs.cli import one_line_errors, run_dir
 from flowlat.runs.results import fit_report
-from flowlat.runs.sweep import ended
+from flowlat.runs.sweep import with_sweep_summary
 from flowlat.training.launch import train
 
 
-@ended
+@with_sweep_summary
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @one_line_errors
 def main(cfg: DictConfig) -> float | None:

@@ -40,33 +40,31 @@ def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfi
     def wrapped(cfg: DictConfig) -> Result | None:
         (run_dir() / ERROR_FILE).unlink(missing_ok=True)
         logging.raiseExceptions = False  # of a log file on a full disk
+        multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+        error: Exception
         try:
             return task(cfg)
-        except (Interrupted, KeyboardInterrupt) as error:
-            stop = Interrupted("interrupted", signal.SIGINT)
-            if isinstance(error, Interrupted):
-                stop = error
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                note(stop)
-            elif rank() == 0:
-                print(stop, file=sys.stderr)
-                remove_if_unused(run_dir())
-            sys.exit(128 + stop.number)
-        except Exception as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                note(error)
-                return None  # a failed trial to a sweeper, which NaN is not to optuna's
-            if not isinstance(error, USER_ERRORS):
+        except KeyboardInterrupt:
+            error = Interrupted("interrupted", signal.SIGINT)
+        except Exception as caught:
+            if not multirun and not isinstance(caught, USER_ERRORS):
                 raise
-            if rank() == 0:
-                remove_if_unused(run_dir())
-            refuse(error)
+            error = caught
+        if multirun:
+            record_failure(error)
+        elif rank() == 0:
+            remove_if_unused(run_dir())
+        if isinstance(error, Interrupted):
+            exit_with(128 + error.number, "" if multirun else str(error))
+        if not multirun:
+            exit_with(2, f"error: {error}")
+        return None  # a failed trial to a sweeper, which NaN is not to optuna's
 
     return wrapped
 
 
-def note(error: Exception) -> None:
-    """Note why this job of a multirun failed, with the traceback if the user cannot mend it."""
+def record_failure(error: Exception) -> None:
+    """Say why this job of a multirun failed, with the traceback if the user cannot mend it."""
     if rank() == 0:
         known = isinstance(error, USER_ERRORS)
         line = " ".join(str(error if known else f"{type(error).__name__}: {error}").split())
@@ -76,14 +74,14 @@ def note(error: Exception) -> None:
             (run_dir() / ERROR_FILE).write_text("\n".join([line, *more]))
 
 
-def refuse(error: object) -> NoReturn:
-    """End the program with exit code 2 and, of several ranks that find the same, one line."""
-    if rank() == 0:
-        print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
+def exit_with(code: int, line: str) -> NoReturn:
+    """End the program with one line, of several ranks that find the same."""
+    if line and rank() == 0:
+        print(line, file=sys.stderr)
+    sys.exit(code)
 
 
-class RunFolder(Callback):
+class RunFolderCheck(Callback):
     """Ends the program with one line where the run folder cannot be written, before Hydra tries.
 
     So too where processes that torchrun or srun started would not agree on it: its default has the
@@ -94,23 +92,25 @@ class RunFolder(Callback):
         if external_launcher() and not any(
             override.startswith("hydra.run.dir=") for override in config.hydra.overrides.hydra
         ):
-            refuse("hydra.run.dir: torchrun and srun need it, as one folder for all processes")
-        self.probe("hydra.run.dir", config.hydra.run.dir)
+            how = "torchrun and srun need it, as one folder for all processes"
+            exit_with(2, f"error: hydra.run.dir: {how}")
+        require_writable("hydra.run.dir", config.hydra.run.dir)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         if external_launcher():
-            refuse(
-                "-m within torchrun or srun: start the sweep without, trainer=ddp starts its own"
-            )
-        self.probe("hydra.sweep.dir", config.hydra.sweep.dir)
+            how = "start the sweep without, trainer=ddp starts its own"
+            exit_with(2, f"error: -m within torchrun or srun: {how}")
+        require_writable("hydra.sweep.dir", config.hydra.sweep.dir)
 
-    def probe(self, key: str, folder: str) -> None:
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder) as file:
-                file.write(bytes(2**16))  # a full disk still has room for a name
-        except OSError as error:
-            refuse(f"{key}={folder}: {error.strerror}")
+
+def require_writable(key: str, folder: str) -> None:
+    """Make the folder; end the program unless it can be written."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(2**16))  # a full disk still has room for a name
+    except OSError as error:
+        exit_with(2, f"error: {key}={folder}: {error.strerror}")
 
 
 def run_dir() -> Path:

@@ -30,7 +30,7 @@ from flowlat.utils.errors import USER_ERRORS, ConfigError, Interrupted, RankErro
 from flowlat.utils.files import replacing
 
 #: a warning of Lightning: but a job of one task starts its ranks without, as a login node does
-UNUSED_SRUN = ".*`srun`.*"
+UNUSED_SRUN = ".*`srun`"
 #: seconds that the other ranks have to close their loggers once one of them has failed
 GRACE = 30.0
 

@@ -32,30 +32,29 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     check_trainer(config["trainer"])
     with quiet():
         trainer = instantiate(config, "trainer", logger=False)
-    n, nodes, outside = trainer.num_devices, trainer.num_nodes, external_launcher()
-    if outside and outside.world_size() != n * nodes:
+    n, nodes, launcher = trainer.num_devices, trainer.num_nodes, external_launcher()
+    if launcher and launcher.world_size() != n * nodes:
         raise ConfigError(
-            f"trainer.devices={n}, trainer.num_nodes={nodes}: {outside.world_size()} processes "
+            f"trainer.devices={n}, trainer.num_nodes={nodes}: {launcher.world_size()} processes "
             "were started, one for each device is right"
         )
-    if nodes > 1 and not outside:
+    if nodes > 1 and not launcher:
         raise ConfigError(f"trainer.num_nodes={nodes}: start it with torchrun or srun on each node")
-    if (
-        n * nodes > 1
-        and config["arch"].get("batch_norm")
-        and not config["trainer"].get("sync_batchnorm")
-    ):
+    batch_norm = config["arch"].get("batch_norm") and not config["trainer"].get("sync_batchnorm")
+    if n * nodes > 1 and batch_norm:
         raise ConfigError(
             "arch.batch_norm=True: on several devices it needs trainer.sync_batchnorm=true, which "
             "PyTorch has for GPUs only"
         )
-    if outside or (n * nodes == 1 and not in_worker()):
+    hydra = HydraConfig.get() if HydraConfig.initialized() else None
+    in_joblib = hydra is not None and "joblib" in hydra.launcher._target_
+    if launcher or (n * nodes == 1 and not in_joblib):
         return fit_quietly(config, folder)
+    log: Any = OmegaConf.to_container(hydra.job_logging, resolve=True) if hydra else None
     try:
-        summary: dict[str, Any] = spawn_ranks(n, fit_quietly, config, folder, log=logging_config())
+        return spawn_ranks(n, fit_quietly, config, folder, log=log)
     except RankError as error:
         raise RankError(f"{error}; {kept(folder)}") from error
-    return summary
 
 
 def fit_quietly(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -70,23 +69,10 @@ def fit_quietly(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without warnings that say nothing here."""
+    # Lightning's own use of PyTorch; figures that every rank has the same of; batches that are
+    # functions of their number
+    texts = ("LeafSpec", "all_gather", "sync_dist=True", "dataloader is not resumable")
     with warnings.catch_warnings():
-        # Lightning's own use of PyTorch; figures that every rank has the same of; batches that are
-        # functions of their number
-        for text in ("LeafSpec", "all_gather", "sync_dist=True", "dataloader is not resumable"):
-            warnings.filterwarnings("ignore", message=f".*{text}.*")
-        warnings.filterwarnings("ignore", message=UNUSED_SRUN)
+        for message in (*(f".*{text}" for text in texts), UNUSED_SRUN):
+            warnings.filterwarnings("ignore", message=message)
         yield
-
-
-def in_worker() -> bool:
-    """Whether this is a job of a sweep in a worker of joblib."""
-    return HydraConfig.initialized() and "joblib" in HydraConfig.get().launcher._target_
-
-
-def logging_config() -> dict[str, Any] | None:
-    """Hydra's, where this is one of its jobs."""
-    if not HydraConfig.initialized():
-        return None
-    found: Any = OmegaConf.to_container(HydraConfig.get().job_logging, resolve=True)
-    return found

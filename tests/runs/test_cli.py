@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from flowlat.runs.cli import RunFolder, remove_if_unused
+from flowlat.runs.cli import RunFolderCheck, remove_if_unused
 
 
 def test_only_an_unused_run_folder_is_removed(tmp_path):
@@ -15,7 +15,8 @@ def test_only_an_unused_run_folder_is_removed(tmp_path):
 
 def test_a_run_folder_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").touch()
-    for key, start in (("run", RunFolder().on_run_start), ("sweep", RunFolder().on_multirun_start)):
+    check = RunFolderCheck()
+    for key, start in (("run", check.on_run_start), ("sweep", check.on_multirun_start)):
         folder = f"{tmp_path}/file/{key}"
         config = SimpleNamespace(hydra=SimpleNamespace(**{key: SimpleNamespace(dir=folder)}))
         with pytest.raises(SystemExit) as stop:
