@@ -96,6 +96,8 @@ def spawn_ranks(
             setting = (find_free_network_port(), answers, log, task, arguments)
             context = torch.multiprocessing.spawn(_run_rank, setting, nprocs=n, join=False)
             processes += context.processes
+            for early in tuple(received):  # before they could be told
+                forward(early, None)
             try:
                 while not context.join(grace_period=GRACE):
                     pass
@@ -113,6 +115,8 @@ def spawn_ranks(
                 raise RankError(f"rank {failure.error_index} died, {cause}") from failure
             return pickle.loads(answers[0].read_bytes())
     finally:
+        for process in processes:
+            process.kill()
         set_handlers(former)
 
 

@@ -19,8 +19,6 @@ from flowlat.utils.formatting import number
 
 #: set, Hydra raises what launcher and sweeper raise; else it prints that and ends the program
 RAISE = "HYDRA_FULL_ERROR"
-#: exit codes above it are of a signal
-SIGNALLED = 128
 
 
 class SweepSummary(Callback):
@@ -55,7 +53,7 @@ def with_sweep_summary(main: Callable[[], None]) -> Callable[[], None]:
         try:
             main()
         except SystemExit as stop:
-            if SweepSummary.config and isinstance(stop.code, int) and stop.code > SIGNALLED:
+            if SweepSummary.config and isinstance(stop.code, int) and stop.code > 128:  # a signal
                 summarise(SweepSummary.config)
             raise
         except Exception as error:
