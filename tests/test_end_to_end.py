@@ -205,8 +205,8 @@ def test_ensemble_is_the_chain_of_the_flow(sampled, trained):
     summary = read_json(folder / "summary.json")
     checkpoint = trained[0] / "checkpoints" / "best_ess.ckpt"
     with open_ensemble(folder) as ensemble:
-        assert ensemble.phi.shape == (3000, 4, 4)
-        assert ensemble.phi.dtype == "float32"
+        assert ensemble.proposals.shape == (3000, 4, 4)
+        assert ensemble.proposals.dtype == "float32"
         assert ensemble.config["n_samples"] == 3000
         assert ensemble.config["flow"]["lattice"]["shape"] == [4, 4]
         assert ensemble.config["lattice"]["shape"] == [4, 4]
@@ -214,7 +214,7 @@ def test_ensemble_is_the_chain_of_the_flow(sampled, trained):
         assert json.loads(ensemble.attribute("provenance"))["torch"] == torch.__version__
         assert ensemble.attribute("seed") == 0
         assert len(ensemble.attribute("checkpoint_sha256")) == 64
-        phi, accepted = torch.from_numpy(ensemble.phi).double(), ensemble.accepted
+        phi, accepted = torch.from_numpy(ensemble.proposals).double(), ensemble.accepted
         action, log_weight = map(torch.from_numpy, (ensemble.action, ensemble.log_weight))
         theory = ensemble.theory()
         chain = torch.from_numpy(ensemble.configurations()).double()
@@ -240,8 +240,10 @@ def test_sampling_in_double_precision_without_configurations(trained, command, t
     done = command("sample.py", *names, "hydra.run.dir=sample")
     assert done.returncode == 0
     with h5py.File(tmp_path / "sample" / "ensemble.h5") as file:
-        assert set(file) == {"log_weight", "action", "accepted", "measured", "last_block"}
-        assert len(file["log_weight"]) == 20
+        assert set(file) == {
+            *("log_weight", "action", "accepted", "chain_index", "measured", "state")
+        }
+        assert file.attrs["n_samples"] == 20
     # too few for an error: null, and no number made up
     summary = read_json(tmp_path / "sample" / "summary.json")
     assert summary["observables"]["phi2"]["error"] is None
@@ -297,10 +299,12 @@ def test_every_sampler_is_reproducible_and_goes_on(sampler, flow, trained, comma
         assert len(a) >= 150
         for name, values in a.measured.items():
             assert values.tobytes() == b.measured[name].tobytes()
-        assert a.phi.tobytes() == b.phi.tobytes()
-        assert a.read("last_block").tobytes() == b.read("last_block").tobytes()
+        assert a.configurations().tobytes() == b.configurations().tobytes()
+        for name, values in a.state().items():
+            assert values.tobytes() == b.state()[name].tobytes()
+        fields = a.proposals if a.kind == "proposals" else a.configurations()
         torch.testing.assert_close(
-            torch.from_numpy(a.action), a.theory()(torch.from_numpy(a.phi).double())
+            torch.from_numpy(a.action), a.theory()(torch.from_numpy(fields).double())
         )
     for key in {"hmc": ("step_size", "n_leapfrog"), "annealed": ("ess", "log_z")}.get(sampler, ()):
         assert key in whole
@@ -311,7 +315,7 @@ def killed(folder: Path, *names: str) -> None:
     """A run that is killed a moment after its first block."""
     command = [sys.executable, str(ROOT / "sample.py"), "threads=1", *names]
     with subprocess.Popen(command, cwd=folder.parent, stderr=subprocess.PIPE) as process:
-        while process.poll() is None and not list((folder / "parts").glob("*.npz")):
+        while process.poll() is None and not list((folder / "parts").glob("*.h5")):
             time.sleep(0.001)
         time.sleep(random.uniform(0, 0.1))
         process.send_signal(signal.SIGKILL)
@@ -336,13 +340,9 @@ def test_kill_9_of_a_command(sampler, trained, command, tmp_path):
         h5py.File(tmp_path / "a" / "ensemble.h5") as a,
         h5py.File(tmp_path / "b" / "ensemble.h5") as b,
     ):
-        for name in (
-            "phi",
-            "action",
-            "accepted",
-            "last_block",
-            *map("measured/{}".format, a["measured"]),
-        ):
+        names = {*a, *map("measured/{}".format, a["measured"]), *map("state/{}".format, a["state"])}
+        assert {"action", "accepted", "chain_index", "measured/phi2"} < names
+        for name in names - {"measured", "state"}:
             assert a[name][...].tobytes() == b[name][...].tobytes(), name
 
 
@@ -370,7 +370,7 @@ def test_observables_of_the_users_own(command, tmp_path):
     assert done.returncode == 0, done.stderr
     summary = read_json(tmp_path / "a" / "summary.json")
     with open_ensemble(tmp_path / "a") as ensemble:
-        mean = ensemble.phi.reshape(150, -1).mean(1)
+        mean = ensemble.configurations().reshape(150, -1).mean(1)
     assert summary["observables"]["m4"]["value"] == pytest.approx((mean**4).mean())
 
 

@@ -27,10 +27,11 @@ CHECKSUM = h5py.h5z.FILTER_FLETCHER32
 LARGEST_ATTRIBUTE = 2**16
 
 
-class _Keeper(io.FileIO):
+class _CheckedFile(io.FileIO):
     """A file that keeps its first error and takes everything from then on.
 
-    HDF5 itself writes late, when a dataset is closed, where h5py prints an error and goes on.
+    HDF5 writes late, when a dataset is closed: there h5py prints an error and goes on, and the
+    process may crash when the file is closed.
     """
 
     error: OSError | None = None
@@ -60,7 +61,7 @@ def creating(path: Path) -> Iterator[h5py.File]:
     Raises:
         OSError: something could not be written, at the latest when the block ends.
     """
-    with _Keeper(path, "w+") as raw:
+    with _CheckedFile(path, "w+") as raw:
         try:
             with h5py.File(raw, "w", libver=("v110", "v110")) as file:
                 yield file
@@ -72,7 +73,7 @@ def creating(path: Path) -> Iterator[h5py.File]:
 def create_dataset(
     file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype
 ) -> h5py.Dataset:
-    """A dataset of known size to fill row by row, with checksums."""
+    """A dataset of known size, not a scalar, to fill row by row, with checksums."""
     a_row = int(np.prod(shape[1:])) * dtype.itemsize
     rows = min(shape[0], max(1, CHUNK // a_row))
     return file.create_dataset(name, shape, dtype, chunks=(rows, *shape[1:]), fletcher32=True)
@@ -88,10 +89,10 @@ def set_attribute(file: h5py.File, name: str, value: Any) -> None:
 
 def attribute(file: h5py.File, name: str) -> Any:
     """A scalar attribute: text, number or truth value. KeyError if it is missing."""
-    found = file.attrs.get_id(name)
-    if found.shape != () or found.dtype.kind not in "Siufb":
+    stored = file.attrs.get_id(name)
+    if stored.shape != () or stored.dtype.kind not in "Siufb":
         raise ValueError(f"attribute {name}: not a single text or number")
-    if found.dtype.itemsize > LARGEST_ATTRIBUTE:
+    if stored.dtype.itemsize > LARGEST_ATTRIBUTE:
         raise ValueError(f"attribute {name}: too long")
     value = file.attrs[name].item()
     return value.decode() if isinstance(value, bytes) else value
@@ -102,42 +103,39 @@ def dataset(file: h5py.File, name: str) -> h5py.Dataset:
 
     So nothing is allocated that the file does not have, and no other file is read.
     """
-    found = _linked(file, name)
-    if not isinstance(found, h5py.Dataset):
-        raise ValueError(f"{name}: not a dataset")
-    if found.is_virtual or found.external:
+    node = _in_file(file, name, h5py.Dataset)
+    if node.is_virtual or node.external:
         raise ValueError(f"{name}: data in another file")
-    size = min(found.id.get_storage_size(), os.path.getsize(file.filename))
+    size = min(node.id.get_storage_size(), os.path.getsize(file.filename))
     # a chunk is read whole, however little of it there is
-    largest = math.prod(found.chunks or ()) * found.dtype.itemsize
-    if max(found.nbytes, largest) > size:
-        raise ValueError(f"{name}: shape {found.shape}, but the data are not there")
-    filters = found.id.get_create_plist()
+    largest = math.prod(node.chunks or ()) * node.dtype.itemsize
+    if max(node.nbytes, largest) > size:
+        raise ValueError(f"{name}: shape {node.shape}, but the data are not there")
+    filters = node.id.get_create_plist()
     if any(filters.get_filter(i)[0] != CHECKSUM for i in range(filters.get_nfilters())):
         raise ValueError(f"{name}: compressed")
-    return found
+    return node
 
 
-def group(file: h5py.File, name: str) -> h5py.Group:
-    """A group that lies in this file. ValueError or KeyError otherwise."""
-    found = _linked(file, name)
-    if not isinstance(found, h5py.Group):
-        raise ValueError(f"{name}: not a group")
-    return found
+def datasets(file: h5py.File, name: str) -> dict[str, h5py.Dataset]:
+    """Every dataset of a group, checked as by ``dataset``. ValueError or KeyError otherwise."""
+    return {key: dataset(file, f"{name}/{key}") for key in _in_file(file, name, h5py.Group)}
 
 
-def _linked(file: h5py.File, name: str) -> Any:
+def _in_file(file: h5py.File, name: str, kind: type) -> Any:
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name}: a link to elsewhere")
-    return file[name]
+    if not isinstance(node := file[name], kind):
+        raise ValueError(f"{name}: not a {kind.__name__.lower()}")
+    return node
 
 
 @contextmanager
-def reading(path: Path, known: type[Exception] = EnsembleError) -> Iterator[None]:
-    """Any error in the block, but for ``known`` ones, becomes an EnsembleError in one line."""
+def reading(path: Path) -> Iterator[None]:
+    """Any error in the block becomes an EnsembleError in one line."""
     try:
         yield
-    except (EnsembleError, known):
+    except EnsembleError:
         raise
     except ConfigError as error:
         raise EnsembleError(f"{path}: {error}") from error

@@ -1,4 +1,33 @@
-"""What the parts of an ensemble file have to look like; checked before anything is read of them."""
+"""The ensemble file, ensemble.h5, and what it has to look like before anything is read of it.
+
+Datasets, one row a configuration, in the order in which they were drawn. The first ``n_samples``
+rows count; the rest make up the last block.
+
+    proposals       (n, *shape)    kind "proposals": every proposal, rejected ones included
+    configurations  (n, *shape)    the other kinds
+    action          (n,) float64   S of the row
+    log_weight      (n,) float64   log w = -S - log q; kinds "proposals" and "weighted"
+    accepted        (n,) bool      kinds "proposals" and "chain"
+    chain_index     (n,) int64     the row at which the chains stand after each step; same kinds
+    measured/NAME   (n,) or (n, k) float64, what each observable measures
+
+``proposals`` and ``configurations`` are there if they were to be saved (``save_configs``).
+
+Row i belongs to replica i mod ``replicas``. What the rows are, their ``kind``:
+
+    proposals   of an independence chain; a rejected one repeats the configuration before it in its
+                replica, so step i of the chains is row ``chain_index[i]``; the proposals with their
+                weights serve for reweighting as well
+    chain       the states of Markov chains; ``accepted`` says whether the step moved
+    weighted    no chain: they count as their weights say, and those of one ``population``
+                (consecutive rows) depend on each other
+
+Attributes: ``format``, ``kind``, ``n_samples``, ``replicas``, ``population`` (1 unless weighted),
+``config`` of the run (JSON; with lattice, action and the flow, if any), ``convention`` of the
+action, ``provenance`` (JSON), ``seed``, ``checkpoint_sha256`` (if any), ``seconds`` it took to
+draw. The datasets of the group ``state`` are the sampler's state after the last row, from which a
+longer run goes on.
+"""
 
 import json
 import re
@@ -8,14 +37,31 @@ import h5py
 import numpy as np
 
 from flowlat.config.renamed import with_new_names
-from flowlat.ensemble.hdf5 import dataset, group
+from flowlat.ensemble.hdf5 import dataset, datasets
+
+FORMAT = "flowlat ensemble 2"
+#: of flowlat 0.1.0: proposals and configurations are both called "phi", there is no chain_index,
+#: every row counts, and the state is packed in a way that is read no more
+FORMAT_0_1 = "flowlat ensemble 1"
 
 #: the columns that an ensemble of each kind has
 COLUMNS = {
-    "proposals": ("action", "log_weight", "accepted"),
-    "chain": ("action", "accepted"),
+    "proposals": ("action", "log_weight", "accepted", "chain_index"),
+    "chain": ("action", "accepted", "chain_index"),
     "weighted": ("action", "log_weight"),
 }
+#: the types of numbers that a column may have, if others than float64
+TYPES = {
+    "accepted": (np.dtype(bool),),
+    "chain_index": (np.dtype(np.int64),),
+    "proposals": (np.dtype(np.float64), np.dtype(np.float32)),
+    "configurations": (np.dtype(np.float64), np.dtype(np.float32)),
+}
+
+
+def fields_column(kind: str) -> str:
+    """The name of the column of fields ``(n, *shape)``."""
+    return "proposals" if kind == "proposals" else "configurations"
 
 
 def parse_config(text: str) -> dict[str, Any]:
@@ -32,53 +78,28 @@ def parse_config(text: str) -> dict[str, Any]:
     return config
 
 
-def require_columns(file: h5py.File, kind: str, n: int, shape: tuple[int, ...]) -> None:
-    """ValueError or KeyError unless every dataset has its shape and its type of numbers."""
-    expected: dict[str, tuple[int, ...]] = dict.fromkeys(COLUMNS[kind], (n,))
-    if "phi" in file.keys():  # noqa: SIM118  (`in file` follows links, into other files as well)
-        expected["phi"] = (n, *shape)
-    for name, its_shape in expected.items():
-        column = dataset(file, name)
-        if column.shape != its_shape or column.dtype not in types_of(name):
-            raise ValueError(f"{name}: not of shape {its_shape}, or not of its type")
-    dataset(file, "last_block")
-    for name in group(file, "measured"):
-        column = dataset(file, f"measured/{name}")
-        if column.shape[:1] != (n,) or column.ndim > 2 or column.dtype != np.float64:
-            raise ValueError(f"measured/{name}: not {n} rows of numbers")
+def open_columns(
+    file: h5py.File, kind: str, config: dict[str, Any], shape: tuple[int, ...], old: bool
+) -> dict[str, h5py.Dataset]:
+    """The columns that a run of this config writes; those of an old file by their new names.
 
-
-def columns_of(kind: str, record: dict[str, Any]) -> set[str]:
-    """The columns that a run of this config writes."""
-    measured = {f"measured/{name}" for name in record["observables"]}
-    return {*COLUMNS[kind], *measured, *(["phi"] if record["save_configs"] else [])}
-
-
-def require_part(
-    part: dict[str, np.ndarray], n: int, columns: set[str], state: dict[str, np.ndarray]
-) -> None:
-    """ValueError unless a block has n rows in its columns, and a state like this one after it."""
-    names = {f"rows/{name}" for name in columns} | {f"state/{name}" for name in state}
-    if part.keys() - {"seconds"} != names | {"record"}:
-        raise ValueError("not the columns of a block")
-    if not isinstance(json.loads(part["record"].tobytes()), dict):
-        raise ValueError("record: not a mapping")
-    for name in columns:
-        column = part[f"rows/{name}"]
-        if column.shape[:1] != (n,) or column.dtype not in types_of(name):
-            raise ValueError(f"rows/{name}: not {n} rows, or not of its type")
-        if not np.isfinite(column).all():
-            raise ValueError(f"rows/{name}: NaN or infinity")
-    for name, like in state.items():
-        value = part[f"state/{name}"]
-        if value.shape != like.shape or value.dtype != like.dtype:
-            raise ValueError(f"state/{name}: not of shape {like.shape}, or not of its type")
-        if np.isnan(value).any() or (value.dtype.kind == "i" and (value < like).any()):
-            raise ValueError(f"state/{name}: out of range")
-
-
-def types_of(name: str) -> tuple[Any, ...]:
-    """The types of numbers that a column may have."""
-    if name == "accepted":
-        return (np.dtype(bool),)
-    return (np.float64, np.float32) if name == "phi" else (np.float64,)
+    ValueError or KeyError unless each has its shape and its type of numbers.
+    """
+    names = [name for name in COLUMNS[kind] if not (old and name == "chain_index")]
+    columns = {name: dataset(file, name) for name in names}
+    measured = datasets(file, "measured")
+    if measured.keys() != set(config["observables"]):
+        raise ValueError("measured: not the observables of the config")
+    columns |= {f"measured/{name}": measured[name] for name in config["observables"]}
+    fields = fields_column(kind)
+    if config["save_configs"]:
+        columns[fields] = dataset(file, "phi" if old else fields)
+    n = len(columns["action"])
+    for name, column in columns.items():
+        row = column.shape[1:]
+        fits = row == shape if name == fields else len(row) <= name.startswith("measured/")
+        if column.shape[:1] != (n,) or not fits or column.dtype not in TYPES.get(name, (float,)):
+            raise ValueError(
+                f"{name}: {column.dtype} {column.shape}: not {n} rows as they should be"
+            )
+    return columns

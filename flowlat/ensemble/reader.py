@@ -1,30 +1,7 @@
-"""The ensemble file, ensemble.h5, and its reader.
-
-Datasets, one row a configuration, in the order in which they were drawn:
-
-    phi            (n, *shape)    the configurations, if they were to be saved
-    action         (n,) float64   S[phi]
-    log_weight     (n,) float64   log w = -S - log q; kinds "proposals" and "weighted"
-    accepted       (n,) bool      kinds "proposals" and "chain"
-    measured/NAME  (n,) or (n, k) float64, what each observable measures
-
-Row i belongs to replica i mod ``replicas``. What the rows are, their ``kind``:
-
-    proposals   of an independence chain; a rejected one repeats the configuration before it in its
-                replica, so step i of the chains is row ``chain_index()[i]``; the proposals with
-                their weights serve for reweighting as well
-    chain       the states of Markov chains; ``accepted`` says whether the step moved
-    weighted    no chain: they count as their weights say, and those of one ``population``
-                (consecutive rows) depend on each other
-
-Attributes: ``format``, ``kind``, ``replicas``, ``population`` (1 unless weighted), ``config`` of
-the run (JSON; with lattice, action and the flow, if any), ``convention`` of the action,
-``provenance`` (JSON), ``seed``, ``checkpoint_sha256`` (if any), ``seconds`` it took to draw,
-``blocks`` drawn, ``complete``. ``last_block`` is the last block as it was drawn, with the state
-after it (a numpy .npz), from which a longer run goes on.
-"""
+"""The reader of ensemble.h5; what is in the file: ``flowlat.ensemble.layout``."""
 
 import logging
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,8 +19,14 @@ from flowlat.config.build import build_action, instantiate_all
 from flowlat.config.schemas import SampleConfig
 from flowlat.config.trust import check_node
 from flowlat.config.validation import check
-from flowlat.ensemble.hdf5 import attribute, dataset, group, reading
-from flowlat.ensemble.layout import parse_config, require_columns
+from flowlat.ensemble.hdf5 import attribute, datasets, reading
+from flowlat.ensemble.layout import (
+    FORMAT,
+    FORMAT_0_1,
+    fields_column,
+    open_columns,
+    parse_config,
+)
 from flowlat.lattice import Lattice
 from flowlat.observables import Observable
 from flowlat.samplers import chain_index, longest_rejection_run
@@ -52,8 +35,6 @@ from flowlat.utils.files import replacing
 from flowlat.utils.limits import COUNT
 
 log = logging.getLogger(__name__)
-
-FORMAT = "flowlat ensemble 1"
 
 
 def open_ensemble(path: str | Path) -> "Ensemble":
@@ -76,40 +57,46 @@ def open_ensemble(path: str | Path) -> "Ensemble":
 
 
 class Ensemble:
-    """An ensemble file, open for reading; see the top of this module for what is in it.
+    """An ensemble file, open for reading; see ``flowlat.ensemble.layout`` for what is in it.
 
-    ``phi``, ``log_weight`` and ``accepted`` are None where the file has none. Every method raises
-    EnsembleError, in one line, on data that turn out to be damaged.
+    ``proposals``, ``log_weight`` and ``accepted`` are None where the file has none. Every method
+    raises EnsembleError, in one line, on data that turn out to be damaged.
     """
 
     def __init__(self, path: Path):
         self.path = path
         with reading(path):
-            self._file = h5py.File(path, "r", locking=False)  # nobody writes to it: see store.py
+            self._file = h5py.File(
+                path, "r", locking=False
+            )  # nobody writes to a file with its name
         try:
             with reading(path):
                 self._read_header()
-                require_columns(self._file, self.kind, self.n, self.shape)
         except EnsembleError:
             self.close()
             raise
 
     def _read_header(self) -> None:
-        if "format" not in self._file.attrs or self.attribute("format") != FORMAT:
+        self.format = self.attribute("format") if "format" in self._file.attrs else None
+        if self.format not in (FORMAT, FORMAT_0_1):
             raise EnsembleError(f"{self.path}: not an ensemble of flowlat ({FORMAT})")
+        old = self.format == FORMAT_0_1
         self.kind: str = self.attribute("kind")
         self.replicas = int(self.attribute("replicas"))
         self.population = int(self.attribute("population"))
         self.config: dict[str, Any] = parse_config(self.attribute("config"))
         self.convention: str = self.attribute("convention")
+        has_checkpoint = "checkpoint_sha256" in self._file.attrs
+        self.checkpoint_sha256 = self.attribute("checkpoint_sha256") if has_checkpoint else None
         self.shape = Lattice(self.config["lattice"]["shape"]).shape
-        self.n: int = dataset(self._file, "action").shape[0]
-        if not self.attribute("complete"):
-            raise ValueError("not complete")
-        sizes = (self.n, self.replicas, self.population)
-        # rows are made up to whole steps of all replicas
-        if min(sizes) < 1 or self.n % self.population or self.replicas > max(self.n, COUNT):
-            raise ValueError(f"rows, replicas and population are {sizes}")
+        self._columns = open_columns(self._file, self.kind, self.config, self.shape, old)
+        #: rows of the file, and those that count
+        self.n_rows = len(self._columns["action"])
+        self.n = self.n_rows if old else int(self.attribute("n_samples"))
+        sizes = (self.n, self.n_rows, self.replicas, self.population)
+        too_many = self.n > self.n_rows or self.replicas > max(self.n_rows, COUNT)
+        if min(sizes) < 1 or too_many or self.n % self.population:
+            raise ValueError(f"n_samples, rows, replicas and population are {sizes}")
 
     def __len__(self) -> int:
         return self.n
@@ -129,18 +116,31 @@ class Ensemble:
         with reading(self.path):
             return attribute(self._file, name)
 
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """A dataset by its name in the file, or some of its rows."""
+    def read(self, name: str) -> np.ndarray:
+        """A column by its name."""
+        return self._rows(name, 0, self.n)
+
+    def _rows(self, name: str, start: int, stop: int) -> np.ndarray:
         with reading(self.path):
-            values = self._file[name][start:stop]
+            values: np.ndarray = self._columns[name][start:stop]
             if not np.isfinite(values).all():
                 raise ValueError(f"{name}: NaN or infinity")
             return values
 
+    def blocks(self, rows: int, first: int = 0) -> Iterator[dict[str, np.ndarray]]:
+        """The columns of every so many rows, those of the last block that do not count, too."""
+        for start in range(first * rows, self.n_rows, rows):
+            yield {name: self._rows(name, start, start + rows) for name in self._columns}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The sampler's state after the last row; a scalar has a shape of (1,)."""
+        with reading(self.path):
+            return {name: tensor[...] for name, tensor in datasets(self._file, "state").items()}
+
     @property
-    def phi(self) -> np.ndarray | None:
-        """The rows ``(n, *shape)``, read anew each time."""
-        return self._optional("phi")
+    def proposals(self) -> np.ndarray | None:
+        """All proposals of an independence chain ``(n, *shape)``, read anew each time."""
+        return self._optional("proposals")
 
     @cached_property
     def action(self) -> np.ndarray:
@@ -157,19 +157,25 @@ class Ensemble:
     @cached_property
     def measured(self) -> dict[str, np.ndarray]:
         """What every observable measures on each row, ``(n,)`` or ``(n, k)``."""
-        return {name: self._measured(name) for name in self._names()}
+        return {name: self._measured(name) for name in self.config["observables"]}
 
     def chain_index(self) -> np.ndarray:
         """The row at which the chains stand after each step, ``(n,)`` int64."""
-        return self._index
+        return self._chain_index
 
     @cached_property
-    def _index(self) -> np.ndarray:
+    def _chain_index(self) -> np.ndarray:
         if self.kind == "weighted":
             raise EnsembleError(f"{self.path}: a weighted ensemble is no chain")
-        if self.kind == "chain":
-            return np.arange(self.n)
-        return chain_index(self._flags(), self.replicas)[: self.n].numpy()
+        here = np.arange(self.n)
+        if self.format == FORMAT_0_1:
+            if self.kind == "chain":
+                return here
+            return chain_index(self._flags(), self.replicas)[: self.n].numpy()
+        index = self.read("chain_index")
+        if (index < 0).any() or (index > here).any():
+            raise EnsembleError(f"{self.path}: chain_index: out of range")
+        return index
 
     def longest_rejection_run(self) -> int | None:
         """The most steps in a row in which a replica stood still; None for a weighted ensemble."""
@@ -194,10 +200,10 @@ class Ensemble:
 
     def configurations(self) -> np.ndarray:
         """The configurations of the chain, step by step; of a weighted ensemble, the rows."""
-        phi = self.phi
-        if phi is None:
+        fields = self._optional(fields_column(self.kind))
+        if fields is None:
             raise EnsembleError(f"{self.path}: has no configurations (save_configs=false)")
-        return phi if self.kind == "weighted" else phi[self.chain_index()]
+        return fields[self.chain_index()] if self.kind == "proposals" else fields
 
     def dataset(self) -> TensorDataset:
         """A torch Dataset of ``(phi,)``; of ``(phi, log_weight)`` for a weighted ensemble."""
@@ -237,8 +243,7 @@ class Ensemble:
         """
         nodes = {}
         with reading(self.path):
-            for name in self._names():
-                node = self.config["observables"][name]
+            for name, node in self.config["observables"].items():
                 try:
                     if not trust:
                         check_node(node, "flowlat.observables", Observable, f"observables.{name}")
@@ -248,20 +253,11 @@ class Ensemble:
             check({"observables": nodes}, SampleConfig)
             return instantiate_all({"observables": nodes}, "observables")
 
-    def _names(self) -> list[str]:
-        """The observables in the order of the config."""
-        with reading(self.path):
-            measured = set(group(self._file, "measured"))
-            if measured != set(self.config["observables"]):
-                raise ValueError("measured: not the observables of the config")
-            return list(self.config["observables"])
-
     def _measured(self, name: str) -> np.ndarray:
-        if name not in self._names():
-            known = ", ".join(self._names())
+        if name not in self.config["observables"]:
+            known = ", ".join(self.config["observables"])
             raise EnsembleError(f"{self.path}: does not have {name} (measured: {known})")
         return self.read(f"measured/{name}")
 
     def _optional(self, name: str) -> np.ndarray | None:
-        with reading(self.path):
-            return self.read(name) if name in self._file.keys() else None  # noqa: SIM118
+        return self.read(name) if name in self._columns else None

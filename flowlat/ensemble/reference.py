@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action
+from flowlat.config.compare import differences
 from flowlat.ensemble.hdf5 import reading
 from flowlat.ensemble.reader import open_ensemble
 from flowlat.flows.flow import Flow
@@ -46,11 +47,11 @@ class Reference:
         phi = self.phi
         if action.even:
             phi = phi * random_signs(phi, generator(seed, Stream.CONFIGURATIONS))
-        found = [phi.new_zeros(0, dtype=torch.float64, device=weight.device)]
+        log_w = [phi.new_zeros(0, dtype=torch.float64, device=weight.device)]
         for batch in phi.tensor_split(world_size)[rank].split(batch_size):
             batch = batch.to(weight.device)
-            found.append(-action(batch.double()) - flow.log_prob(batch.to(weight)).double())
-        return torch.cat(found)
+            log_w.append(-action(batch.double()) - flow.log_prob(batch.to(weight)).double())
+        return torch.cat(log_w)
 
 
 def read_reference(path: str | Path, most: int | None = None) -> Reference:
@@ -73,8 +74,8 @@ def read_reference(path: str | Path, most: int | None = None) -> Reference:
 def require_theory(path: str | Path, config: dict[str, Any]) -> None:
     """Raise EnsembleError unless an ensemble is of the lattice and action of ``config``."""
     with open_ensemble(path) as ensemble, reading(ensemble.path):
-        theirs = theory_of(ensemble.config)
-    for key, (a, b) in differences(theirs, theory_of(config)).items():
+        theory = theory_of(ensemble.config)
+    for key, (a, b) in differences(theory, theory_of(config)).items():
         raise EnsembleError(f"{path}: of another theory, {key}={a} and not {b}")
 
 
@@ -89,9 +90,3 @@ def theory_of(config: dict[str, Any]) -> dict[str, Any]:
         **{f"action.{key}": value for key, value in action.items()},
         "action._target_": target,
     }
-
-
-def differences(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The keys in which two theories differ -> (value in a, value in b)."""
-    keys = [*a, *(key for key in b if key not in a)]
-    return {key: (a.get(key), b.get(key)) for key in keys if a.get(key) != b.get(key)}

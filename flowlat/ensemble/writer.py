@@ -1,221 +1,116 @@
-"""A sampling run on the disk: blocks as they are drawn, then one ensemble.h5.
+"""A sampling run on the disk: parts as they are drawn, then one ensemble.
 
-    parts/000000.npz, ...   a block each, whole: its rows, what was measured on them, and the state
-                            of the sampler after it; removed once they are in ensemble.h5
-    ensemble.h5             the first n rows of all blocks, and the last block as a part, from which
-                            a longer run goes on
+    parts/000000.h5, ...    an ensemble of one block each, with the sampler's state after it;
+                            removed once they are in ensemble.h5
+    ensemble.h5             all parts, one after another, with the state of the last one
 
 Each of them appears whole or not at all, so that a run which is killed at any moment goes on from
 its last part. A block depends on nothing but the state before it and its number, so the result is
 the same to the last bit.
 """
 
-import io
-import json
 import logging
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any
 
 import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
+from flowlat.config.compare import differences
 from flowlat.ensemble.hdf5 import create_dataset, creating, reading, set_attribute
-from flowlat.ensemble.layout import columns_of, require_part
-from flowlat.ensemble.reader import FORMAT, Ensemble, open_ensemble
-from flowlat.utils.archive import require_whole
+from flowlat.ensemble.layout import FORMAT, FORMAT_0_1
+from flowlat.ensemble.reader import open_ensemble
+from flowlat.ensemble.state import state_from_arrays, state_to_arrays
+from flowlat.samplers import chain_index
+from flowlat.samplers.base import Sampler, State
 from flowlat.utils.errors import ConfigError, EnsembleError
 from flowlat.utils.files import replacing
 
 log = logging.getLogger(__name__)
 
-#: arrays "rows/NAME" and "state/NAME"; "record" (JSON); in parts "seconds", of all blocks so far
-Part = dict[str, np.ndarray]
+#: options that may change between the legs of a run; "flow" follows from the checkpoint
+FREE = ("n_samples", "resume", "device", "devices", "threads", "ckpt_path", "flow")
 
 
-class Store:
+class EnsembleWriter:
     """The blocks of a run that are on the disk.
 
     Args:
         folder: of the run.
-        record: all that the blocks depend on, as plain data.
-        kind: of the ensemble.
-        rows: configurations a block.
-        blank: what the state after a block has to look like.
+        sampler: that draws the blocks.
+        header: the attributes of the file that are known beforehand. The blocks depend on
+            ``config``, but for ``FREE``, and on ``checkpoint_sha256``.
     """
 
-    def __init__(
-        self, folder: Path, record: dict[str, Any], kind: str, rows: int, blank: dict[str, Tensor]
-    ):
+    def __init__(self, folder: Path, sampler: Sampler, header: dict[str, Any]):
         self.folder, self.path, self.parts = folder, folder / "ensemble.h5", folder / "parts"
-        self.rows = rows
-        self.record = record
-        self.columns = columns_of(kind, record)
-        self.blank = {name: value.numpy() for name, value in blank.items()}
-        #: blocks in all; blocks and rows in ensemble.h5; seconds it took to draw them
-        self.n_blocks = self.n_merged = self.n_rows = 0
+        self.sampler, self.header = sampler, header
+        #: blocks in all; those in ensemble.h5, and the samples there; seconds it took to draw them
+        self.n_blocks = self.n_merged = self.n_samples = 0
         self.seconds = 0.0
-        self._last: Part = {}
+        self._state: dict[str, np.ndarray] = {}
 
     def require_empty(self) -> None:
         """Raise ConfigError if the folder has blocks of an earlier run."""
-        if self.path.exists() or any(self.parts.glob("*.npz")):
+        if self.path.exists() or any(self.parts.glob("*")):
             raise ConfigError(
                 f"hydra.run.dir={self.folder}: has an ensemble already; resume=true goes on with "
                 "it, another folder starts a new one"
             )
 
-    def resume(self) -> None:
-        """Find the blocks of an earlier run, if there are any.
+    def resume(self, n: int) -> None:
+        """Find the blocks of an earlier run, if there are any, to go on with to n configurations.
 
         Raises:
-            ConfigError: they are of another run.
+            ConfigError: they are of another run, of flowlat 0.1.0, or more than n.
             EnsembleError: ensemble.h5 is damaged.
         """
+        if any(self.parts.glob("*.npz")):
+            self._refuse_0_1()
         if self.path.exists():
-            with open_ensemble(self.path) as ensemble:
-                last = self._last_block(ensemble)
-                self._read_counts(ensemble)
-                self._take(last)
-        while (part := self._read(self.n_blocks)) is not None:
-            self._take(part)
-            self.seconds = float(part["seconds"])
-
-    def _read_counts(self, ensemble: Ensemble) -> None:
-        blocks, seconds = ensemble.attribute("blocks"), ensemble.attribute("seconds")
-        with reading(ensemble.path):
-            if type(blocks) is not int or -(-len(ensemble) // self.rows) != blocks:
-                raise ValueError(f"blocks={blocks}: not those of {len(ensemble)} rows")
-            if type(seconds) is not float or not 0 <= seconds < math.inf:
-                raise ValueError(f"seconds={seconds}: out of range")
-        self.n_rows, self.n_merged, self.n_blocks = len(ensemble), blocks, blocks - 1
-        self.seconds = seconds
-
-    def require_at_most(self, n: int) -> None:
-        """Raise ConfigError if the run has more than n configurations already."""
-        has = self.n_rows if self.n_blocks == self.n_merged else self.n_blocks * self.rows
-        if n < self.n_rows or n <= (self.n_blocks - 1) * self.rows:
+            self.n_samples = self._count(self.path)
+            self.n_merged = self.n_blocks
+        while (part := self._part(self.n_blocks)).exists():
+            try:
+                self._count(part)
+            except EnsembleError as error:
+                log.warning("%s; drawn again", error)
+                break
+        rows = self.sampler.rows
+        if n < self.n_samples or n <= (self.n_blocks - 1) * rows:
+            has = self.n_samples if self.n_blocks == self.n_merged else self.n_blocks * rows
             raise ConfigError(f"n_samples={n}: the ensemble in {self.folder} has {has} already")
 
-    def state(self, device: torch.device) -> dict[str, Tensor]:
-        """The state after the last block; empty if there is none."""
-        found = _under("state/", self._last)
-        return {name: torch.from_numpy(value).to(device) for name, value in found.items()}
+    def state(self, device: torch.device) -> State:
+        """The state after the last block."""
+        return state_from_arrays(self._state, self.sampler, device)
 
-    def append(self, rows: dict[str, Tensor], state: dict[str, Tensor], seconds: float) -> None:
+    def append(self, columns: dict[str, Tensor], state: State, seconds: float) -> None:
         """Write a block with the state after it; it took so long since the one before."""
         self.seconds += seconds
-        part = {
-            **{f"rows/{name}": value.cpu().numpy() for name, value in rows.items()},
-            **{f"state/{name}": value.cpu().numpy() for name, value in state.items()},
-            "record": np.frombuffer(json.dumps(self.record).encode(), np.uint8),
-            "seconds": np.array(self.seconds),
-        }
+        self._state = state_to_arrays(state)
+        block = {name: values.cpu().numpy() for name, values in columns.items()}
         with self.writing():
             self.parts.mkdir(exist_ok=True)
             # no sync, which takes longer than a block: parts have checksums, and can be drawn again
-            path = self._name(self.n_blocks)
-            with replacing(path, sync=False) as partial, partial.open("wb") as file:
-                _save(file, part)
-        self._take(part)
+            with replacing(self._part(self.n_blocks), sync=False) as partial:
+                self._write(partial, [block], 1, len(block["action"]))
+        self.n_blocks += 1
 
-    def merge(self, n: int, header: dict[str, Any]) -> None:
-        """Write the first n rows of all blocks into ensemble.h5, with more attributes."""
-        attributes = {**header, "format": FORMAT, "blocks": self.n_blocks, "seconds": self.seconds}
-        buffer = io.BytesIO()
-        _save(buffer, {k: v for k, v in self._last.items() if k != "seconds"})
-        last = np.frombuffer(buffer.getvalue(), np.uint8)
-        with self.writing(), replacing(self.path) as partial, creating(partial) as file:
-            for name, value in attributes.items():
-                set_attribute(file, name, value)
-            # kept open: a dataset that is opened again reads its last chunk again
-            columns: dict[str, h5py.Dataset] = {}
-            start = 0
-            for block in self._blocks():
-                stop = min(n, start + self.rows)
-                for name, values in block.items():
-                    if name not in columns:
-                        shape = (n, *values.shape[1:])
-                        columns[name] = create_dataset(file, name, shape, values.dtype)
-                    if columns[name].shape[1:] != values.shape[1:]:
-                        raise EnsembleError(f"{self.folder}: {name} has several shapes")
-                    columns[name][start:stop] = values[: stop - start]
-                start = stop
-            create_dataset(file, "last_block", last.shape, last.dtype)[:] = last
-            set_attribute(file, "complete", True)
+    def merge(self, n: int) -> None:
+        """Write all blocks into ensemble.h5, of which n rows count."""
+        with self.writing(), replacing(self.path) as partial:
+            self._write(partial, self._blocks(), self.n_blocks, n)
 
     def remove_parts(self) -> None:
         """Remove the parts, once they are in ensemble.h5."""
         shutil.rmtree(self.parts, ignore_errors=True)
-
-    def _name(self, block: int) -> Path:
-        return self.parts / f"{block:06d}.npz"
-
-    def _take(self, part: Part) -> None:
-        """Count a block that is on the disk."""
-        self._last = part
-        self.n_blocks += 1
-
-    def _require_ours(self, part: Part) -> None:
-        """Raise ConfigError if a block is of another run, ValueError if it is none at all."""
-        theirs = flatten(json.loads(part["record"].tobytes()))
-        ours = flatten(self.record)
-        for key in [*ours, *theirs]:
-            if ours.get(key) != theirs.get(key):
-                raise ConfigError(
-                    f"{key}={ours.get(key)}: the ensemble in {self.folder} has "
-                    f"{key}={theirs.get(key)}"
-                )
-        require_part(part, self.rows, self.columns, self.blank)
-
-    def _read(self, block: int) -> Part | None:
-        """A part, if there is one that can be read."""
-        path = self._name(block)
-        if not path.exists():
-            return None
-        try:
-            with path.open("rb") as file:
-                part = self._load(file)
-            if not 0 <= part["seconds"] < math.inf:
-                raise ValueError("seconds: out of range")
-            return part
-        except ConfigError:
-            raise
-        except Exception as error:  # a damaged file may fail in any way
-            log.warning("%s: damaged (%s), drawn again", path, type(error).__name__)
-            return None
-
-    def _blocks(self) -> Iterator[dict[str, np.ndarray]]:
-        """The rows of every block, whole."""
-        if self.n_merged:
-            with open_ensemble(self.path) as ensemble:
-                last = _under("rows/", self._last_block(ensemble))
-                for start in range(0, (self.n_merged - 1) * self.rows, self.rows):
-                    yield {name: ensemble.read(name, start, start + self.rows) for name in last}
-            yield last
-        for block in range(self.n_merged, self.n_blocks):
-            path = self._name(block)
-            with reading(path), path.open("rb") as file:
-                part = self._load(file)
-            yield _under("rows/", part)
-
-    def _last_block(self, ensemble: Ensemble) -> Part:
-        packed = io.BytesIO(ensemble.read("last_block").tobytes())
-        with reading(ensemble.path, ConfigError):
-            return self._load(packed)
-
-    def _load(self, file: BinaryIO) -> Part:
-        """A block of this run; any error if it is none."""
-        require_whole(file)
-        with np.load(file, allow_pickle=False) as found:
-            part = dict(found)
-        self._require_ours(part)
-        return part
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -228,21 +123,89 @@ class Store:
                 "kept, resume=true goes on from there"
             ) from error
 
+    def _part(self, block: int) -> Path:
+        return self.parts / f"{block:06d}.h5"
 
-def flatten(node: Any, path: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}, as one types it."""
-    if not isinstance(node, dict):
-        return {path: node}
-    found: dict[str, Any] = {}
-    for key, value in node.items():
-        found |= flatten(value, f"{path}.{key}" if path else str(key))
-    return found
+    def _blocks(self) -> Iterator[dict[str, np.ndarray]]:
+        """The columns of every block."""
+        merged = [self.path] if self.n_merged else []
+        for path in [*merged, *map(self._part, range(self.n_merged, self.n_blocks))]:
+            with open_ensemble(path) as ensemble:
+                yield from ensemble.blocks(self.sampler.rows)
+
+    def _write(
+        self, path: Path, blocks: Iterable[dict[str, np.ndarray]], n_blocks: int, n_samples: int
+    ) -> None:
+        """An ensemble of so many blocks, with the state after the last one."""
+        rows = self.sampler.rows
+        attributes = {"format": FORMAT, "n_samples": n_samples, "seconds": self.seconds}
+        with creating(path) as file:
+            for name, value in (self.header | attributes).items():
+                set_attribute(file, name, value)
+            # kept open: a dataset that is opened again reads its last chunk again
+            columns: dict[str, h5py.Dataset] = {}
+            standing = np.arange(self.sampler.replicas)
+            for start, block in zip(range(0, n_blocks * rows, rows), blocks, strict=True):
+                if "accepted" in block:
+                    block["chain_index"] = self._chain_index(block["accepted"], start, standing)
+                    standing = block["chain_index"][-len(standing) :]
+                for name, values in block.items():
+                    shape = (n_blocks * rows, *values.shape[1:])
+                    if name not in columns:
+                        columns[name] = create_dataset(file, name, shape, values.dtype)
+                    if columns[name].shape != shape:
+                        raise EnsembleError(f"{self.folder}: {name} has several shapes")
+                    columns[name][start : start + rows] = values
+            for name, values in self._state.items():
+                create_dataset(file, f"state/{name}", values.shape, values.dtype)[:] = values
+
+    def _chain_index(self, accepted: np.ndarray, start: int, standing: np.ndarray) -> np.ndarray:
+        """The rows at which the chains stand after each step of a block that begins at ``start``,
+        where they have stood at the rows ``standing``."""
+        if self.sampler.kind == "chain":
+            return np.arange(start, start + len(accepted))
+        index = chain_index(torch.from_numpy(accepted), self.sampler.replicas).numpy()
+        return np.where(accepted[index], start + index, np.resize(standing, len(index)))
+
+    def _count(self, path: Path) -> int:
+        """Count the blocks of a file, the last so far; the samples in it.
+
+        Raises:
+            ConfigError: it is of another run, or of flowlat 0.1.0.
+            EnsembleError: it is damaged.
+        """
+        rows = self.sampler.rows
+        with open_ensemble(path) as ensemble:
+            if ensemble.format == FORMAT_0_1:
+                self._refuse_0_1()
+            there = what_blocks_depend_on(ensemble.config, ensemble.checkpoint_sha256)
+            here = what_blocks_depend_on(self.header["config"], self.header["checkpoint_sha256"])
+            for key, (a, b) in differences(here, there).items():
+                raise ConfigError(f"{key}={a}: the ensemble in {self.folder} has {key}={b}")
+            state, seconds = ensemble.state(), ensemble.attribute("seconds")
+            with reading(path):
+                for key in ("kind", "replicas", "population"):
+                    if getattr(ensemble, key) != self.header[key]:
+                        raise ValueError(f"{key}={getattr(ensemble, key)}: not of its config")
+                n_blocks = -(-len(ensemble) // rows)
+                if n_blocks * rows != ensemble.n_rows or (path != self.path and n_blocks > 1):
+                    raise ValueError(f"{len(ensemble)} samples, {ensemble.n_rows} rows: no blocks")
+                if type(seconds) is not float or not 0 <= seconds < math.inf:
+                    raise ValueError(f"seconds={seconds}: out of range")
+                state_from_arrays(state, self.sampler, torch.device("cpu"))
+            next(ensemble.blocks(rows, n_blocks - 1))  # is whole
+        self._state, self.seconds = state, seconds
+        self.n_blocks += n_blocks
+        return len(ensemble)
+
+    def _refuse_0_1(self) -> None:
+        raise ConfigError(
+            f"hydra.run.dir={self.folder}: has an ensemble of flowlat 0.1.0, which that version "
+            "alone goes on with; another folder starts a new one"
+        )
 
 
-def _save(file: IO[bytes], part: Part) -> None:
-    arrays: Any = part
-    np.savez(file, **arrays)
-
-
-def _under(prefix: str, part: Part) -> Part:
-    return {k.removeprefix(prefix): v for k, v in part.items() if k.startswith(prefix)}
+def what_blocks_depend_on(config: dict[str, Any], checkpoint_sha256: str | None) -> dict[str, Any]:
+    """What has to be the same in every leg of a run."""
+    fixed = {key: value for key, value in config.items() if key not in FREE}
+    return {**fixed, "ckpt_path.sha256": checkpoint_sha256}

@@ -12,51 +12,54 @@ from flowlat.samplers.base import Block
 from flowlat.utils.errors import ConfigError
 
 #: no summary goes without the signs of M and the Schwinger-Dyson check
-INDISPENSABLE = {
+REQUIRED = {
     "magnetization": {"_target_": "flowlat.observables.Magnetization"},
     "schwinger_dyson": {"_target_": "flowlat.observables.SchwingerDyson"},
 }
 
 
-def with_indispensable(nodes: dict[str, Any]) -> dict[str, Any]:
+def with_required(nodes: dict[str, Any]) -> dict[str, Any]:
     """The observables of a config, and those that every summary needs."""
-    return nodes | {name: node for name, node in INDISPENSABLE.items() if name not in nodes}
+    return nodes | {name: node for name, node in REQUIRED.items() if name not in nodes}
 
 
 def build_observables(config: dict[str, Any]) -> dict[str, Observable]:
     """The observables of a config by name; ConfigError for what is none."""
-    found = instantiate_all(config, "observables")
-    for name, observable in found.items():
+    observables = instantiate_all(config, "observables")
+    for name, observable in observables.items():
         if not isinstance(observable, Observable):
             target = config["observables"][name]["_target_"]
             raise ConfigError(f"observables.{name}._target_={target}: not an observable")
-    return found
+    return observables
 
 
 def measure(
-    observables: dict[str, Observable], action: Action, save_configs: bool, block: Block
+    observables: dict[str, Observable], action: Action, fields: str | None, block: Block
 ) -> dict[str, Tensor]:
     """The columns of a block, as the ensemble file has them; measured in float64.
+
+    Args:
+        fields: the name of the column of fields, if they are to be saved.
 
     Raises:
         ValueError: a number that is not finite, or an observable of the wrong shape.
     """
     n = len(block.phi)
     configurations = Configurations(block.phi.double(), action)
-    rows = {"action": block.action}
+    columns = {"action": block.action}
     if block.log_weight is not None:
-        rows["log_weight"] = block.log_weight
+        columns["log_weight"] = block.log_weight
     for name, observable in observables.items():
         values = observable.measure(configurations).double()
         if values.dim() not in (1, 2) or len(values) != n:
             shape = list(values.shape)
             raise ValueError(f"observables.{name}: measures {shape} on {n} configurations")
-        rows[f"measured/{name}"] = values
-    for name, values in rows.items():
+        columns[f"measured/{name}"] = values
+    for name, values in columns.items():
         if not torch.isfinite(values).all():
             raise ValueError(f"{name}: NaN or infinity")
-    if save_configs:
-        rows["phi"] = block.phi
+    if fields is not None:
+        columns[fields] = block.phi
     if block.accepted is not None:
-        rows["accepted"] = block.accepted
-    return rows
+        columns["accepted"] = block.accepted
+    return columns

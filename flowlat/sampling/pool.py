@@ -1,34 +1,36 @@
 """Blocks of an independent sampler, drawn by several processes with a device each."""
 
 import signal
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any, NamedTuple
+import traceback
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 import torch
 
+from flowlat.ensemble.layout import fields_column
+from flowlat.ensemble.state import state_from_arrays
 from flowlat.runs.processes import end_with_parent, spawning
-from flowlat.samplers.base import IndependentSampler, State
+from flowlat.samplers.base import IndependentSampler
 from flowlat.sampling.measure import build_observables, measure
 from flowlat.sampling.setup import build_sampler, build_theory
-from flowlat.utils.errors import ConfigError, RankError
+from flowlat.utils.errors import RankError
 from flowlat.utils.rng import Stream, generator
 
-
-class Draft(NamedTuple):
-    """What was measured on a block, and the notes that ``join`` needs."""
-
-    rows: dict[str, np.ndarray]
-    notes: np.ndarray
+#: the columns of a block, and what ``IndependentSampler.join`` needs beside its weights
+Drawn = tuple[dict[str, np.ndarray], np.ndarray]
 
 
-def drafts(
-    config: dict[str, Any], state: State, devices: list[torch.device], numbers: Iterable[int]
-) -> Iterator[Draft]:
-    """The drafts of these blocks, in their order; a block is the same whoever draws it.
+def draw_in_processes(
+    config: dict[str, Any],
+    state: dict[str, np.ndarray],
+    devices: list[torch.device],
+    numbers: range,
+) -> Iterator[Drawn]:
+    """These blocks in their order; process i of n draws every n-th of them, from the i-th on.
+
+    A block is the same whoever draws it. A process is at most a block ahead: its pipe is full then.
 
     Args:
         config: of the run, checked.
@@ -38,68 +40,53 @@ def drafts(
         ValueError: what drawing and measuring raise.
         RankError: a process died.
     """
-    context = spawning()
-    free = context.SimpleQueue()
-    for device in devices:
-        free.put(str(device))
-    plain = {name: value.cpu().numpy() for name, value in state._asdict().items()}
-    pool = ProcessPoolExecutor(len(devices), context, _start, (config, plain, free))
-    waiting: deque[Future[Draft]] = deque()
+    context, n = spawning(), min(len(devices), len(numbers))
+    processes, receivers = [], []
     try:
-        for number in numbers:
-            waiting.append(pool.submit(_draw, number))
-            # one block each to draw, and one each to go on with
-            if len(waiting) == 2 * len(devices):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise RankError(f"devices={len(devices)}: a process died") from error
+        for i, device in enumerate(devices[:n]):
+            receiver, sender = context.Pipe(duplex=False)
+            arguments = (config, state, device, numbers[i::n], sender)
+            processes.append(context.Process(target=_draw, args=arguments, daemon=True))
+            processes[i].start()
+            sender.close()  # so that the end of the process is the end of the pipe
+            receivers.append(receiver)
+        for i in range(len(numbers)):
+            try:
+                answer, trace = receivers[i % n].recv()
+            except (EOFError, OSError) as error:
+                raise RankError(f"devices={len(devices)}: a process died") from error
+            if isinstance(answer, Exception):
+                raise answer from RuntimeError(trace)
+            yield answer
     finally:
-        pool.shutdown(cancel_futures=True)
+        for process in processes:
+            process.kill()
+            process.join()
 
 
-def pick_devices(device: torch.device, n: int) -> list[torch.device]:
-    """n devices of the kind of ``device``: n GPUs, or the CPU for n processes.
-
-    Raises:
-        ConfigError: there are fewer, or ``device`` is a certain one of several.
-    """
-    if n == 1 or device.type == "cpu":
-        return [device] * n
-    if device.index is not None:
-        raise ConfigError(f"device={device} with devices={n}: name the kind only")
-    if n > (there := torch.cuda.device_count()):
-        raise ConfigError(f"devices={n}: this machine has {there} GPUs")
-    return [torch.device(device.type, i) for i in range(n)]
-
-
-#: in a process of the pool: number of a block -> draft
-_work: Callable[[int], Draft]
-
-
-def _start(config: dict[str, Any], plain: dict[str, np.ndarray], free: Any) -> None:
-    """Get ready to draw on the next device that is free."""
-    global _work
+@torch.no_grad()
+def _draw(
+    config: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    device: torch.device,
+    numbers: range,
+    sender: Connection,
+) -> None:
+    """In a process of its own: send ((columns, extra), None) of each number, or (error, trace)."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it too, and ends this one
     torch.set_num_threads(config["threads"] or 1)
-    device = torch.device(free.get())
-    theory = build_theory(config, device)
-    sampler, observables = build_sampler(theory), build_observables(config)
-    assert isinstance(sampler, IndependentSampler)
-    tensors = {name: torch.from_numpy(value).to(device) for name, value in plain.items()}
-    state = type(sampler.initial_state())(**tensors)
-
-    @torch.no_grad()
-    def work(number: int) -> Draft:
-        stream = generator(config["seed"], Stream.SAMPLER, number, device=device)
-        block, notes = sampler.draw(state, stream)
-        rows = measure(observables, theory.action, config["save_configs"], block)
-        return Draft({name: v.cpu().numpy() for name, v in rows.items()}, notes.cpu().numpy())
-
-    _work = work
-
-
-def _draw(number: int) -> Draft:
-    return _work(number)
+    try:
+        theory = build_theory(config, device)
+        sampler, observables = build_sampler(theory), build_observables(config)
+        assert isinstance(sampler, IndependentSampler)
+        fields = fields_column(sampler.kind) if config["save_configs"] else None
+        state = state_from_arrays(arrays, sampler, device)
+        for number in numbers:
+            stream = generator(config["seed"], Stream.SAMPLER, number, device=device)
+            block, extra = sampler.draw(state, stream)
+            columns = measure(observables, theory.action, fields, block)
+            arrays = {name: values.cpu().numpy() for name, values in columns.items()}
+            sender.send(((arrays, extra.cpu().numpy()), None))
+    except Exception as error:
+        sender.send((error, traceback.format_exc()))

@@ -45,14 +45,14 @@ def build_theory(config: dict[str, Any], device: torch.device) -> Theory:
         lattice = instantiate(config, "lattice")
         return Theory(lattice, build_action(config), None, config, None)
     content = read_checkpoint(path)
-    theirs = content["flowlat"]["config"]
-    config = {**config, "lattice": theirs["lattice"], "action": theirs["action"]}
+    trained_on = content["flowlat"]["config"]
+    config = {**config, "lattice": trained_on["lattice"], "action": trained_on["action"]}
     flow = None
     if "flow" in parameters(config["sampler"]):
         flow = flow_of(content, path).to(device)
         if config["precision"]:
             flow.to(torch.float64 if config["precision"] == 64 else torch.float32)
-        config["flow"] = {group: theirs[group] for group in FLOW_GROUPS}
+        config["flow"] = {group: trained_on[group] for group in FLOW_GROUPS}
     return Theory(instantiate(config, "lattice"), build_action(config), flow, config, sha256(path))
 
 
@@ -69,7 +69,7 @@ def build_sampler(theory: Theory) -> Sampler:
         "flow": theory.flow,
         "batch_size": theory.config["batch_size"],
     }
-    taken = {name: value for name, value in offered.items() if name in parameters(node)}
+    taken = {name: offered[name] for name in offered.keys() & parameters(node)}
     for name in taken.keys() & node.keys():
         raise ConfigError(f"sampler.{name}={node[name]}: comes from the run, not from the sampler")
     sampler = instantiate(theory.config, "sampler", **taken)
@@ -78,16 +78,26 @@ def build_sampler(theory: Theory) -> Sampler:
     return sampler
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of a name; "auto" is a GPU if there is one. ConfigError if it is not there."""
+def pick_devices(name: str, n: int) -> list[torch.device]:
+    """n devices of a kind: n GPUs, or the CPU for n processes; "auto" is a GPU if there is one.
+
+    Raises:
+        ConfigError: they are not there, or the name is that of a certain one of several.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
+        if n > 1 and device.index is not None:
+            raise ConfigError(f"device={name} with devices={n}: name the kind only")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device={name}: {str(error).splitlines()[0]}") from error
-    return device
+    if n == 1 or device.type == "cpu":
+        return [device] * n
+    if n > (there := torch.cuda.device_count()):
+        raise ConfigError(f"devices={n}: this machine has {there} GPUs")
+    return [torch.device(device.type, i) for i in range(n)]
 
 
 def parameters(node: dict[str, Any]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Zip files, as torch.save and numpy write them, checked before anybody unpacks them."""
+"""Zip files, as torch.save writes them, checked before anybody unpacks them."""
 
 import os
 import zipfile
@@ -11,9 +11,9 @@ FOLDER = 0x10
 def require_whole(file: BinaryIO) -> None:
     """Raise unless every member is there, stored as it is, with the right checksum.
 
-    Neither of the two readers looks at everything: torch ignores the checksums, and both unpack
-    what is compressed, however large it claims to become. Of a member that is marked as a folder
-    torch reads nothing, and takes for numbers what happened to be in memory.
+    torch.load ignores the checksums, and unpacks what is compressed, however large it claims to
+    become. Of a member that is marked as a folder it reads nothing, and takes for numbers what
+    happened to be in memory.
 
     Raises:
         ValueError: a compressed or repeated member, a folder, or a wrong checksum.

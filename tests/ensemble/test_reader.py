@@ -49,12 +49,17 @@ def altered(drawn, tmp_path):
     return write
 
 
+def rows(ensemble: Ensemble):
+    """The fields of all rows."""
+    return ensemble.proposals if ensemble.kind == "proposals" else ensemble.configurations()
+
+
 def everything(ensemble: Ensemble):
     """All that can be read, as plain bytes."""
     found = [ensemble.config, ensemble.kind, ensemble.shape, ensemble.replicas, ensemble.population]
-    found += [ensemble.attribute(name) for name in ("provenance", "seed", "blocks", "seconds")]
-    arrays = [ensemble.phi, ensemble.action, ensemble.log_weight, ensemble.accepted]
-    arrays += [ensemble.read("last_block"), *ensemble.measured.values()]
+    found += [ensemble.attribute(name) for name in ("provenance", "seed", "seconds")]
+    arrays = [ensemble.proposals, ensemble.action, ensemble.log_weight, ensemble.accepted]
+    arrays += [ensemble.configurations(), *ensemble.measured.values(), *ensemble.state().values()]
     found += [None if values is None else values.tobytes() for values in arrays]
     found += [type(o) for o in (*ensemble.observables().values(), ensemble.theory())]
     return found
@@ -79,15 +84,16 @@ def test_what_was_drawn_comes_back(kind, drawn):
         assert ensemble.population == (12 if kind == "weighted" else 1)
         assert ensemble.config["action"]["lam"] == 0.5
         assert "phi(x+mu)" in ensemble.convention
-        assert ensemble.phi.shape == (n, 2, 4)
+        assert rows(ensemble).shape == (n, 2, 4)
+        assert (ensemble.proposals is None) == (kind != "proposals")
         assert (ensemble.log_weight is None) == (kind == "chain")
         assert (ensemble.accepted is None) == (kind == "weighted")
-        phi = torch.from_numpy(ensemble.phi)
+        phi = torch.from_numpy(rows(ensemble))
         torch.testing.assert_close(torch.from_numpy(ensemble.action), Phi4(1.0, 0.5)(phi))
         assert list(ensemble.measured) == [
             *("phi2", "binder", "two_point", "magnetization", "schwinger_dyson")
         ]
-        expected = (ensemble.phi**2).reshape(n, -1).mean(1)
+        expected = (rows(ensemble) ** 2).reshape(n, -1).mean(1)
         np.testing.assert_allclose(ensemble.measured["phi2"], expected)
         assert ensemble.measured["two_point"].shape == (n, 3)
         observables = ensemble.observables()
@@ -98,11 +104,16 @@ def test_what_was_drawn_comes_back(kind, drawn):
 
 def test_the_layout_as_h5py_sees_it(drawn):
     with h5py.File(drawn["proposals"] / "ensemble.h5") as file:
-        assert set(file) == {*("phi", "action", "log_weight", "accepted", "measured", "last_block")}
-        assert file["accepted"].dtype == bool
-        for name in ("action", "log_weight", "measured/phi2", "phi"):
-            assert file[name].dtype == "float64"
+        assert set(file) == {
+            *("proposals", "action", "log_weight", "accepted", "chain_index", "measured", "state")
+        }
+        assert set(file["state"]) == {"phi", "n_blocks"}
+        types = {"accepted": bool, "chain_index": "int64"}
+        for name in ("action", "log_weight", "measured/phi2", "proposals", *types):
+            assert file[name].dtype == types.get(name, "float64")
             assert file[name].fletcher32
+            assert len(file[name]) == 108  # whole blocks
+        assert file.attrs["n_samples"] == 100
         config = json.loads(file.attrs["config"])
         assert config["lattice"]["shape"] == [2, 4]
         assert file.attrs["kind"] == b"proposals"
@@ -118,7 +129,7 @@ def test_chains_of_states(drawn):
         assert [len(chain) for chain in chains] == [34, 33, 33]
         for replica, chain in enumerate(chains):
             np.testing.assert_array_equal(chain, phi2[replica::3])
-        np.testing.assert_array_equal(ensemble.configurations(), ensemble.phi)
+        assert len(ensemble.configurations()) == 100
 
 
 def test_chains_of_proposals_repeat_what_stood_before(drawn):
@@ -138,13 +149,13 @@ def test_chains_of_proposals_repeat_what_stood_before(drawn):
         two_point = ensemble.measured["two_point"]
         for replica, chain in enumerate(ensemble.chains("two_point")):
             np.testing.assert_array_equal(chain, two_point[index[replica::3]])
-        np.testing.assert_array_equal(ensemble.configurations(), ensemble.phi[index])
+        np.testing.assert_array_equal(ensemble.configurations(), ensemble.proposals[index])
 
 
 def test_a_weighted_ensemble_is_no_chain(drawn):
     with open_ensemble(drawn["weighted"]) as ensemble:
         assert ensemble.longest_rejection_run() is None
-        np.testing.assert_array_equal(ensemble.configurations(), ensemble.phi)
+        assert len(ensemble.configurations()) == 108
         for method in (ensemble.chain_index, lambda: ensemble.chains("phi2")):
             with pytest.raises(EnsembleError, match="a weighted ensemble is no chain"):
                 method()
@@ -169,10 +180,10 @@ def test_torch_datasets(drawn):
     with open_ensemble(drawn["chain"]) as ensemble:
         batches = list(DataLoader(ensemble.dataset(), batch_size=32))
         assert [len(phi) for (phi,) in batches] == [32, 32, 32, 4]
-        np.testing.assert_array_equal(torch.cat([phi for (phi,) in batches]), ensemble.phi)
+        np.testing.assert_array_equal(torch.cat([phi for (phi,) in batches]), rows(ensemble))
     with open_ensemble(drawn["weighted"]) as ensemble:
         phi, log_weight = ensemble.dataset()[7]
-        np.testing.assert_array_equal(phi, ensemble.phi[7])
+        np.testing.assert_array_equal(phi, rows(ensemble)[7])
         assert log_weight == ensemble.log_weight[7]
 
 
@@ -187,7 +198,7 @@ def test_npy(drawn, tmp_path):
 def test_without_configurations(tmp_path):
     draw(walk_config(save_configs=False, n_samples=10), tmp_path)
     with open_ensemble(tmp_path) as ensemble:
-        assert ensemble.phi is None
+        assert ensemble.proposals is None
         with pytest.raises(EnsembleError, match=r"has no configurations .save_configs=false"):
             ensemble.configurations()
 
@@ -211,7 +222,7 @@ def test_what_has_been_read_stays_after_closing(drawn):
         action = ensemble.action
     assert ensemble.action is action
     with pytest.raises(EnsembleError, match=r"ensemble\.h5"):
-        ensemble.read("phi")
+        ensemble.read("configurations")
 
 
 def test_files_that_are_not_there(tmp_path):
@@ -229,7 +240,7 @@ def test_files_of_other_programs(tmp_path, altered):
         file["data"] = [1.0, 2.0]
     assert "not an ensemble of flowlat" in refusal(path)
     newer = altered(lambda file: file.attrs.modify("format", np.bytes_("flowlat ensemble 9")))
-    assert "not an ensemble of flowlat (flowlat ensemble 1)" in refusal(newer)
+    assert "not an ensemble of flowlat (flowlat ensemble 2)" in refusal(newer)
 
 
 def test_truncated_files(drawn, tmp_path):
@@ -300,36 +311,54 @@ def attribute(name, value):
 #: an edit, and what the line says
 HOSTILE = {
     "a huge shape without data": (
-        replace("phi", shape=(10**12, 2, 4), dtype="f8", chunks=(100, 2, 4)),
-        "phi: shape (1000000000000, 2, 4), but the data are not there",
+        replace("proposals", shape=(10**12, 2, 4), dtype="f8", chunks=(100, 2, 4)),
+        "proposals: shape (1000000000000, 2, 4), but the data are not there",
     ),
     "rows that are not there": (
         replace("action", shape=(100,), dtype="f8", chunks=(10,)),
         "action: shape (100,), but the data are not there",
     ),
-    "fewer rows in a column": (replace("accepted", data=np.ones(99, bool)), "accepted: not of"),
-    "another lattice": (replace("phi", data=np.ones((100, 4, 4))), "phi: not of shape (100, 2, 4)"),
+    "fewer rows in a column": (
+        replace("accepted", data=np.ones(99, bool)),
+        "accepted: bool (99,): not 108 rows",
+    ),
+    "another lattice": (
+        replace("proposals", data=np.ones((108, 4, 4))),
+        "proposals: float64 (108, 4, 4)",
+    ),
     "a column too few": (lambda file: file.__delitem__("log_weight"), "log_weight"),
     "fewer measurements": (
         replace("measured/phi2", data=np.ones(3)),
-        "measured/phi2: not 100 rows",
+        "measured/phi2: float64 (3,): not 108 rows",
     ),
-    "numbers that are none": (replace("action", data=[b"x"] * 100), "action: not of"),
-    "a compound": (replace("accepted", data=np.zeros(100, "i4,f4")), "accepted: not of"),
+    "numbers that are none": (replace("action", data=[b"x"] * 108), "action: object (108,): not"),
+    "a compound": (replace("accepted", data=np.zeros(108, "i4,f4")), "accepted: [("),
     "texts as measurements": (
-        replace("measured/phi2", data=[b"x"] * 100),
-        "measured/phi2: not 100 rows",
+        replace("measured/phi2", data=[b"x"] * 108),
+        "measured/phi2: object (108,): not",
     ),
     "a soft link": (link("action", h5py.SoftLink("/log_weight")), "action: a link to elsewhere"),
-    "another file": (link("phi", h5py.ExternalLink("x.h5", "/phi")), "phi: a link to elsewhere"),
+    "another file": (
+        link("proposals", h5py.ExternalLink("x.h5", "/proposals")),
+        "proposals: a link to elsewhere",
+    ),
     "a virtual dataset": (virtual, "action: data in another file"),
     "raw data of another file": (
         replace("action", shape=(100,), dtype="f8", external=[("/etc/passwd", 0, 800)]),
         "action: data in another file",
     ),
     "a group": (into_group("action"), "action: not a dataset"),
-    "not complete": (attribute("complete", False), "not complete"),
-    "no replicas": (attribute("replicas", 0), "(100, 0, 1)"),
+    "more samples than rows": (attribute("n_samples", 109), "(109, 108, 3, 1)"),
+    "no samples": (attribute("n_samples", 0), "(0, 108, 3, 1)"),
+    "a chain of rows to come": (
+        replace("chain_index", data=np.arange(108) + 1),
+        "chain_index: out of range",
+    ),
+    "a chain of rows before all": (
+        replace("chain_index", data=np.arange(108) - 1),
+        "chain_index: out of range",
+    ),
+    "no replicas": (attribute("replicas", 0), "(100, 108, 0, 1)"),
     "an unknown kind": (attribute("kind", np.bytes_("magic")), "magic"),
     "no JSON": (attribute("config", np.bytes_("{")), "truncated or damaged"),
     "another JSON": (attribute("config", np.bytes_("[1]")), "truncated or damaged"),
@@ -408,7 +437,7 @@ def test_observables_of_the_users_own(tmp_path):
     node = {"_target_": "tests.support.fakes.Mean", "power": 4}
     draw(walk_config(observables={"m4": node}), tmp_path)
     with open_ensemble(tmp_path) as ensemble:
-        mean = ensemble.phi.reshape(100, -1).mean(1)
+        mean = ensemble.configurations().reshape(100, -1).mean(1)
         np.testing.assert_allclose(ensemble.measured["m4"], mean**4)
         assert "m4" not in ensemble.observables()
         assert isinstance(ensemble.observables(trust=True)["m4"], Mean)

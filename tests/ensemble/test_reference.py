@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from flowlat.actions import Phi4
+from flowlat.config.compare import differences
 from flowlat.ensemble import open_ensemble
 from flowlat.ensemble.reference import (
     Reference,
-    differences,
     read_reference,
     require_theory,
     theory_of,

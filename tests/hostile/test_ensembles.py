@@ -1,16 +1,17 @@
 """Ensembles that mean harm: each is refused in one line, by every program that reads one."""
 
-import io
 import json
 import pickle
+import re
 import shutil
-import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
 from flowlat.ensemble import open_ensemble
+from flowlat.ensemble.writer import EnsembleWriter
 from flowlat.forward_ess import main as forward_ess
 from flowlat.report.__main__ import main as report
 from flowlat.sampling import draw as module
@@ -22,7 +23,8 @@ from tests.hostile.test_checkpoints import PAYLOADS, TOUCH
 from tests.support.fakes import save_flow, walk_config
 from tests.support.files import nothing_happens
 
-N, SHAPE = 100, (2, 4)
+#: samples, and rows in blocks of 12
+N, ROWS = 100, 108
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +84,9 @@ def named(name):
 
 
 def bomb(file):
-    options = {"shape": (N,), "dtype": "f8", "chunks": (10**6,), "maxshape": (None,)}
+    options = {"shape": (ROWS,), "dtype": "f8", "chunks": (10**6,), "maxshape": (None,)}
     replace("action", **options, compression="gzip", fillvalue=0.0)(file)
-    file["action"][...] = np.arange(N)
+    file["action"][...] = np.arange(ROWS)
 
 
 def cycle(file):
@@ -92,7 +94,7 @@ def cycle(file):
 
 
 def chunk_of_a_gigabyte(file):
-    replace("action", shape=(N,), dtype="f8", chunks=(2**27,), maxshape=(None,))(file)
+    replace("action", shape=(ROWS,), dtype="f8", chunks=(2**27,), maxshape=(None,))(file)
 
 
 def pickled(file):
@@ -105,22 +107,24 @@ CORPUS = {
     **{way: change for way, (change, _) in HOSTILE.items()},
     "single precision": typed("action", "f4"),
     "integers": typed("log_weight", "i8"),
-    "half precision": typed("phi", "f2"),
-    "the other byte order": typed("phi", ">f8"),
+    "half precision": typed("proposals", "f2"),
+    "the other byte order": typed("proposals", ">f8"),
     "complex numbers": typed("action", "c16"),
     "bytes for truth": typed("accepted", "u1"),
-    "a flat field": lambda file: replace("phi", data=file["phi"][...].reshape(N, -1))(file),
+    "a flat field": lambda file: replace(
+        "proposals", data=file["proposals"][...].reshape(ROWS, -1)
+    )(file),
     "a number for a column": replace("action", data=1.0),
     "no rows": replace("action", data=np.zeros(0)),
     "nothing at all": replace("action", dtype="f8"),
-    "NaN in a field": filled("phi", np.nan),
-    "infinity in a field": filled("phi", np.inf),
+    "NaN in a field": filled("proposals", np.nan),
+    "infinity in a field": filled("proposals", np.inf),
     "NaN in a log weight": filled("log_weight", np.nan),
     "an infinite log weight": filled("log_weight", np.inf),
     "NaN in a measurement": filled("measured/phi2", np.nan),
-    "gzip": stored("phi", compression="gzip"),
-    "lzf": stored("phi", compression="lzf"),
-    "shuffle": stored("phi", shuffle=True),
+    "gzip": stored("proposals", compression="gzip"),
+    "lzf": stored("proposals", compression="lzf"),
+    "shuffle": stored("proposals", shuffle=True),
     "scale and offset": stored("log_weight", scaleoffset=3),
     "a decompression bomb": bomb,
     "a chunk of a gigabyte": chunk_of_a_gigabyte,
@@ -130,8 +134,8 @@ CORPUS = {
     "a link to nothing": link("action", h5py.SoftLink("/nothing")),
     "a dataset for a group": replace("measured", data=[1.0]),
     "a pickle": pickled,
-    "objects": replace("action", data=["touch executed"] * N, dtype=h5py.string_dtype()),
-    "references": replace("action", shape=(N,), dtype=h5py.ref_dtype),
+    "objects": replace("action", data=["touch executed"] * ROWS, dtype=h5py.string_dtype()),
+    "references": replace("action", shape=(ROWS,), dtype=h5py.ref_dtype),
     "an attribute of variable length": attribute("config", "{}"),
     "a compound attribute": attribute("kind", np.zeros((), "i4,f4")),
     "a long attribute": attribute("kind", np.bytes_("x" * 65000)),
@@ -195,116 +199,130 @@ def test_a_config_builds_nothing_but_our_own(target, run):
     assert str(caught.value).isprintable()
 
 
-# parts and the last block, from which a run goes on
+# what a run goes on from
 
 
-def arrays(file):
-    with np.load(io.BytesIO(file["last_block"][...].tobytes())) as found:
-        return dict(found)
+def edited(change):
+    """An edit of a file by its path."""
 
-
-def packed(change, save=np.savez):
-    """An edit of the last block's arrays."""
-
-    def edit(file):
-        found, buffer = arrays(file), io.BytesIO()
-        change(found)
-        save(buffer, **found)
-        replace("last_block", data=np.frombuffer(buffer.getvalue(), np.uint8))(file)
+    def edit(path):
+        with h5py.File(path, "r+") as file:
+            change(file)
 
     return edit
 
 
 def raw(data):
-    return lambda file: replace("last_block", data=np.frombuffer(data, np.uint8))(file)
+    return lambda path: path.write_bytes(data)
 
 
-def archive(**members):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as file:
-        for name, data in members.items():
-            file.writestr(f"{name}.npy", data)
-    return buffer.getvalue()
+def turned(name, function):
+    """A dataset that a function has gone over."""
+    return edited(lambda file: replace(name, data=function(file[name][...]))(file))
 
 
-def header(shape, dtype="<f8"):
-    """A .npy file that claims a shape and has no data."""
-    text = repr({"descr": dtype, "fortran_order": False, "shape": shape}).encode() + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+def put(name, value):
+    return edited(lambda file: file.__setitem__(name, value))
 
 
-def put(key, value):
-    return packed(lambda found: found.update({key: value}))
+def without(name):
+    return edited(lambda file: file.__delitem__(name))
 
 
-def turned(key, function):
-    return packed(lambda found: found.update({key: function(found[key])}))
+def header(name, value):
+    return edited(attribute(name, value))
 
 
-def text(value):
-    return np.frombuffer(value.encode(), np.uint8)
+def nan_in_the_last_row(file):
+    file["action"][-1] = np.nan
 
 
+#: an edit of ensemble.h5, or of a part, after which neither is gone on from
 LAST_BLOCKS = {
-    "no archive": raw(b"not at all a block"),
-    "an empty archive": raw(archive()),
+    "no HDF5": raw(b"not at all a block"),
+    "nothing": raw(b""),
     "a pickle": raw(pickle.dumps(PAYLOADS["a shell"])),
-    "a pickle within": put("rows/action", np.array([PAYLOADS["a shell"]], object)),
-    "a huge shape": raw(archive(record=header((10**14,)))),
-    "a negative shape": raw(archive(record=header((-1,)))),
-    "a program for a shape": raw(archive(record=header("open('executed', 'w')"))),
-    "a bomb": packed(lambda f: f.update({"rows/action": np.zeros(10**7)}), np.savez_compressed),
-    "a column too few": packed(lambda found: found.pop("rows/action")),
-    "a column too many": put("rows/more", np.zeros(12)),
-    "rows too few": turned("rows/action", lambda rows: rows[:-1]),
-    "rows of another type": turned("rows/action", lambda rows: rows.astype(">f8")),
-    "NaN in a row": turned("rows/action", lambda rows: rows * np.nan),
-    "no state": packed(lambda found: found.pop("state/phi")),
+    "an old part": raw(b"PK\x03\x04"),
+    "a huge state": edited(
+        replace("state/phi", shape=(10**12, 2, 4), dtype="f8", chunks=(100, 2, 4))
+    ),
+    "a state of another file": edited(link("state/phi", h5py.ExternalLink("/etc/passwd", "/"))),
+    "a state by a link": edited(link("state", h5py.SoftLink("/measured"))),
+    "a bomb": edited(
+        replace("state/phi", data=np.zeros((10**5, 2, 4)), chunks=(10**5, 2, 4), compression="gzip")
+    ),
+    "objects": edited(replace("state/phi", data=["touch executed"], dtype=h5py.string_dtype())),
+    "a column too few": without("action"),
+    "rows too few": turned("action", lambda rows: rows[:-1]),
+    "rows of another type": turned("action", lambda rows: rows.astype(">f8")),
+    "NaN in a row": edited(nan_in_the_last_row),
+    "no state": without("state/phi"),
+    "no state at all": without("state"),
     "more state": put("state/more", np.zeros(3)),
     "a state of another shape": turned("state/phi", lambda phi: phi[:, :1]),
     "a state of another type": turned("state/phi", lambda phi: phi.astype("f4")),
     "NaN in the state": turned("state/phi", lambda phi: phi * np.nan),
-    "a count below nothing": put("state/n_blocks", np.array(-1)),
-    "no record": packed(lambda found: found.pop("record")),
-    "a record that is no JSON": put("record", text("{")),
-    "a record of a list": put("record", text("[1]")),
-    "a record of another run": put("record", text('{"seed": 3}')),
-    "missing": lambda file: file.__delitem__("last_block"),
-    "blocks in words": attribute("blocks", np.bytes_("nine")),
-    "blocks too many": attribute("blocks", 10**9),
-    "no blocks": attribute("blocks", 0),
-    "no time": attribute("seconds", np.nan),
-    "time in words": attribute("seconds", np.bytes_("x")),
+    "a count below nothing": turned("state/n_blocks", lambda n: n * 0 - 1),
+    "a config that is no JSON": header("config", np.bytes_("{")),
+    "a config of a list": header("config", np.bytes_("[1]")),
+    "a config of another run": edited(config(lambda node: node.update(seed=3))),
+    "the flow of another run": header("checkpoint_sha256", np.bytes_("0" * 64)),
+    "other replicas": header("replicas", 4),
+    "a population": header("population", 2),
+    "no samples": header("n_samples", 0),
+    "more samples than rows": header("n_samples", ROWS + 1),
+    "no time": header("seconds", np.nan),
+    "time in words": header("seconds", np.bytes_("x")),
 }
+OF_ANOTHER_RUN = ("a config of another run", "the flow of another run")
 
 
 @pytest.mark.parametrize("way", LAST_BLOCKS)
-def test_a_run_does_not_go_on_from_a_hostile_block(way, run, tmp_path):
-    folder = run(LAST_BLOCKS[way])
-    before = (folder / "ensemble.h5").read_bytes()
-    assert PROGRAMS["resume"](folder, tmp_path)
-    assert (folder / "ensemble.h5").read_bytes() == before
+def test_a_run_does_not_go_on_from_a_hostile_ensemble(way, run, tmp_path):
+    path = run(lambda file: None) / "ensemble.h5"
+    LAST_BLOCKS[way](path)
+    before = path.read_bytes()
+    assert PROGRAMS["resume"](path.parent, tmp_path)
+    assert path.read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def part(tmp_path_factory):
+    """The first part of the same run."""
+    folder = tmp_path_factory.mktemp("parts")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EnsembleWriter, "remove_parts", lambda self: None)
+        draw(walk_config(sampler={"kind": "proposals"}, n_samples=12), folder)
+    return folder / "parts" / "000000.h5"
 
 
 @pytest.mark.parametrize("way", LAST_BLOCKS)
-def test_a_hostile_part_is_drawn_again(way, run, drawn, tmp_path, caplog):
+def test_a_hostile_part_is_drawn_again(way, part, drawn, tmp_path, caplog):
     """Or, of another run, refused; and the ensemble is the same as without it."""
-    folder = run(LAST_BLOCKS[way])
-    with h5py.File(folder / "ensemble.h5") as file:
-        if "last_block" not in file:
-            return
-        (folder / "parts").mkdir()
-        content = file["last_block"][...].tobytes()
-    (folder / "parts" / "000000.npz").write_bytes(content)
-    (folder / "ensemble.h5").unlink()
+    folder = tmp_path / "run"
+    (folder / "parts").mkdir(parents=True)
+    LAST_BLOCKS[way](Path(shutil.copy(part, folder / "parts")))
     refused = PROGRAMS["resume"](folder, tmp_path)
-    if way in ("a record of another run", "a record of a list"):
+    if way in OF_ANOTHER_RUN:
         assert "the ensemble in" in refused
         return
     assert refused == ""
-    assert "000000.npz: damaged" in caplog.text
+    assert re.search(r"000000\.h5: .*; drawn again", caplog.text)
     with h5py.File(folder / "ensemble.h5") as file, h5py.File(drawn / "ensemble.h5") as expected:
-        np.testing.assert_array_equal(file["phi"][:N], expected["phi"][:N])
+        for name in ("proposals", "chain_index"):
+            np.testing.assert_array_equal(file[name][:N], expected[name][:N])
+
+
+def test_a_part_of_many_blocks_is_drawn_again(drawn, tmp_path, caplog):
+    (tmp_path / "parts").mkdir()
+    shutil.copy(drawn / "ensemble.h5", tmp_path / "parts" / "000000.h5")
+    assert PROGRAMS["resume"](tmp_path, tmp_path) == ""
+    assert "drawn again" in caplog.text
+
+
+def test_an_ensemble_whose_last_block_does_not_count_is_refused(run, tmp_path):
+    folder = run(attribute("n_samples", 96))
+    assert "96 samples, 108 rows: no blocks" in PROGRAMS["resume"](folder, tmp_path)
 
 
 # the programs

@@ -4,7 +4,7 @@ import torch
 from flowlat.actions import Phi4
 from flowlat.observables import Magnetization, SchwingerDyson, TwoPoint
 from flowlat.samplers.base import Block
-from flowlat.sampling.measure import build_observables, measure, with_indispensable
+from flowlat.sampling.measure import build_observables, measure, with_required
 from flowlat.utils.errors import ConfigError
 from tests.support.fakes import Infinite, Wrong, walk_config
 
@@ -18,22 +18,22 @@ def block(dtype=torch.float32, log_weight=None, accepted=None):
 
 def test_the_columns_of_every_kind():
     flags, weights = torch.ones(5, dtype=torch.bool), torch.zeros(5, dtype=torch.float64)
-    always = {"action", "phi", "measured/m"}
+    always = {"action", "proposals", "measured/m"}
     observables = {"m": Magnetization()}
     for given, names in (
         ({"accepted": flags}, {"accepted"}),
         ({"log_weight": weights}, {"log_weight"}),
         ({"accepted": flags, "log_weight": weights}, {"accepted", "log_weight"}),
     ):
-        assert set(measure(observables, ACTION, True, block(**given))) == always | names
-    assert "phi" not in measure(observables, ACTION, False, block())
+        assert set(measure(observables, ACTION, "proposals", block(**given))) == always | names
+    assert "proposals" not in measure(observables, ACTION, None, block())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_measurements_are_in_double_precision(dtype):
     drawn = block(dtype)
-    rows = measure({"m": Magnetization(), "c": TwoPoint()}, ACTION, True, drawn)
-    assert rows["phi"].dtype == dtype
+    rows = measure({"m": Magnetization(), "c": TwoPoint()}, ACTION, "proposals", drawn)
+    assert rows["proposals"].dtype == dtype
     assert rows["measured/m"].dtype == rows["measured/c"].dtype == torch.float64
     assert torch.equal(rows["measured/m"], drawn.phi.double().flatten(1).mean(1))
     assert rows["measured/c"].shape == (5, 3)
@@ -41,20 +41,20 @@ def test_measurements_are_in_double_precision(dtype):
 
 def test_measurements_that_cannot_be_used():
     with pytest.raises(ValueError, match=r"observables.x: measures \[5, 2, 4\] on 5 config"):
-        measure({"x": Wrong()}, ACTION, True, block())
+        measure({"x": Wrong()}, ACTION, "proposals", block())
     with pytest.raises(ValueError, match="measured/x: NaN or infinity"):
-        measure({"x": Infinite()}, ACTION, True, block())
+        measure({"x": Infinite()}, ACTION, "proposals", block())
     weights = torch.tensor([0.0, 1.0, -torch.inf, 0.0, 0.0]).double()
     with pytest.raises(ValueError, match="log_weight: NaN or infinity"):
-        measure({}, ACTION, True, block(log_weight=weights))
+        measure({}, ACTION, "proposals", block(log_weight=weights))
 
 
 def test_what_every_summary_needs_is_always_measured():
     own = {"_target_": "tests.support.fakes.Mean", "power": 2}
-    observables = build_observables({"observables": with_indispensable({"own": own})})
+    observables = build_observables({"observables": with_required({"own": own})})
     assert [type(o) for o in list(observables.values())[1:]] == [Magnetization, SchwingerDyson]
     nodes = walk_config()["observables"]
-    again = with_indispensable(with_indispensable(nodes))
+    again = with_required(with_required(nodes))
     assert list(again) == [*nodes, "magnetization", "schwinger_dyson"]
 
 

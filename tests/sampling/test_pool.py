@@ -1,5 +1,11 @@
 """The blocks of a run, drawn by several processes, are those of one."""
 
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
@@ -7,14 +13,14 @@ from flowlat import compose
 from flowlat.actions import Phi4
 from flowlat.config.compose import validate
 from flowlat.config.schemas import SampleConfig
-from flowlat.ensemble.writer import Store
+from flowlat.ensemble.writer import EnsembleWriter
 from flowlat.lattice import Lattice
+from flowlat.observables import Configurations, Observable
 from flowlat.samplers import Annealed, Metropolis
 from flowlat.sampling.draw import draw
-from flowlat.sampling.pool import pick_devices
-from flowlat.utils.errors import ConfigError
+from flowlat.utils.errors import ConfigError, RankError
 from tests.sampling.test_draw import PowerCut, assert_same, cut_after
-from tests.support.fakes import save_flow
+from tests.support.fakes import Wrong, save_flow  # noqa: F401  (named in a config)
 from tests.support.helpers import moved_flow
 
 
@@ -31,7 +37,7 @@ def test_two_processes_draw_the_chain_of_one(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir()
     draw(config_of(*names), tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "append", cut_after(5, Store.append))
+        patch.setattr(EnsembleWriter, "append", cut_after(5, EnsembleWriter.append))
         with pytest.raises(PowerCut):
             draw(config_of(*names, "devices=2"), tmp_path / "cut")
     assert len(list((tmp_path / "cut" / "parts").iterdir())) == 5
@@ -60,13 +66,42 @@ def test_a_block_can_be_drawn_before_the_one_before(name):
         assert all(map(torch.equal, joined, state))
 
 
-def test_samplers_and_devices_that_are_refused(tmp_path):
+def test_what_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"devices=2: a block of sampler=hmc .*replicas"):
         draw(config_of("sampler=hmc", "devices=2"), tmp_path)
-    with pytest.raises(ConfigError, match="device=cuda:1 with devices=2"):
-        pick_devices(torch.device("cuda:1"), 2)
-    with pytest.raises(ConfigError, match=r"devices=99: this machine has \d+ GPUs"):
-        pick_devices(torch.device("cuda"), 99)
     with pytest.raises(ConfigError, match="devices=0"):
         config_of("sampler=hmc", "devices=0")
-    assert pick_devices(torch.device("cuda:1"), 1) == [torch.device("cuda:1")]
+
+
+class Mortal(Observable):
+    """Of no process for long."""
+
+    def measure(self, configurations: Configurations) -> torch.Tensor:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Broken(Observable):
+    """Has an error of its own."""
+
+    def measure(self, configurations: Configurations) -> torch.Tensor:
+        raise KeyError("of the user's own")
+
+
+def options(folder: Path, observable: str) -> dict[str, Any]:
+    path = save_flow(folder / "flow.ckpt", "lattice.shape=[4,4]", "arch=combconv_k1")
+    target = f"+observables.own._target_=tests.sampling.test_pool.{observable}"
+    return config_of(f"ckpt_path={path}", "devices=2", "n_samples=200", target)
+
+
+def test_a_process_that_dies_is_one_line(tmp_path):
+    with pytest.raises(RankError, match=r"^devices=2: a process died$"):
+        draw(options(tmp_path, "Mortal"), tmp_path)
+    assert multiprocessing.active_children() == []
+
+
+def test_an_error_of_a_process_is_raised_here(tmp_path):
+    with pytest.raises(KeyError, match="of the user's own") as caught:
+        draw(options(tmp_path, "Broken"), tmp_path)
+    assert "in measure" in str(caught.value.__cause__)
+    with pytest.raises(ConfigError, match=r"sampler=metropolis .*observables.own: measures"):
+        draw(options(tmp_path, "Wrong"), tmp_path)

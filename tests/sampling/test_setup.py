@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flowlat.actions import Free, Phi4
-from flowlat.sampling.setup import build_sampler, build_theory, pick_device
+from flowlat.sampling.setup import build_sampler, build_theory, pick_devices
 from flowlat.utils.errors import CheckpointError, ConfigError
 from tests.support.fakes import NeedsFlow, Walk, save_flow, walk_config
 
@@ -71,9 +71,18 @@ def test_checkpoints_that_are_none(tmp_path):
 
 
 def test_devices():
-    assert pick_device("cpu") == CPU
-    assert pick_device("auto").type in ("cpu", "cuda")
+    assert pick_devices("cpu", 1) == [CPU]
+    assert pick_devices("cpu", 3) == [CPU] * 3
+    assert pick_devices("auto", 1)[0].type in ("cpu", "cuda")
     for name in ("abacus", "cuda:99"):
         with pytest.raises(ConfigError, match=f"device={name}: ") as caught:
-            pick_device(name)
+            pick_devices(name, 1)
         assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigError, match="device=cuda:1 with devices=2"):
+        pick_devices("cuda:1", 2)
+
+
+def test_more_devices_than_there_are(monkeypatch):
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
+    with pytest.raises(ConfigError, match=r"devices=99: this machine has \d+ GPUs"):
+        pick_devices("cuda", 99)

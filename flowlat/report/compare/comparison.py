@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from flowlat.ensemble.reference import differences, theory_of
+from flowlat.config.compare import differences
+from flowlat.ensemble.reference import theory_of
 from flowlat.report.compare.columns import Column, Comparison, columns_of, flat, label
 from flowlat.report.compare.pictures import histograms, pulls, ratios
 from flowlat.report.ensemble.overview import exact_values
