@@ -9,12 +9,10 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from flowlat.utils.files import replacing
 
-COLUMNS = (
-    *("epoch", "step", "samples", "loss", "ess", "acceptance", "log_z", "log_z_err"),
-    *("forward_ess", "forward_ess_err", "lr", "seconds"),
-)
 #: columns of integers
 COUNTS = ("epoch", "step", "samples")
+MEASURED = ("ess", "acceptance", "log_z", "log_z_err", "forward_ess", "forward_ess_err")
+COLUMNS = (*COUNTS, "loss", *MEASURED, "lr", "seconds")
 
 
 class MetricsTable:

@@ -17,16 +17,14 @@ from flowlat.training.cuda_graphs import with_cuda_graphs
 from flowlat.training.data import PriorDataModule
 from flowlat.training.module import LitFlow
 from flowlat.utils.errors import CheckpointError, ConfigError, EnsembleError
-from flowlat.utils.limits import BATCH, require_at_most
 
-#: the metrics whose best epoch is kept
+#: the metrics whose best epoch has a checkpoint
 BEST = ("ess", "acceptance")
 
 
 def build_module(config: dict[str, Any], record: dict[str, Any], rollbacks: int = 0) -> LitFlow:
     """The LightningModule of a config, with the weights of ``init_from`` if it is given."""
     flow = build_flow(config)
-    check_batches(config, flow.lattice.volume)
     if config["init_from"]:
         path = config["init_from"]
         try:
@@ -79,35 +77,20 @@ def check_ensembles(config: dict[str, Any]) -> None:
             raise EnsembleError(f"{group}.ensemble: {error}") from error
 
 
-def check_batches(config: dict[str, Any], volume: int) -> None:
-    """Raise ConfigError where the configurations of a step or of an evaluation are too many."""
-    data, evaluation = config["data"], config["evaluation"]
-    asked = f"data.batch_size={data['batch_size']}, data.double_at={data['double_at']}"
-    largest = data["batch_size"] << len(data["double_at"])
-    require_at_most(BATCH, "numbers in a batch", largest * volume, asked)
-    for key in ("n_samples", "batch_size"):
-        if key not in evaluation:
-            raise ConfigError(f"evaluation.{key}: missing")
-    size = evaluation["batch_size"]
-    asked = f"evaluation.batch_size={size}"
-    require_at_most(BATCH, "numbers in a batch", size * volume, asked)
-
-
 def build_trainer(
     config: dict[str, Any], folder: Path, evaluation: Evaluation, signals: Signals
 ) -> Trainer:
     """The Lightning Trainer of a config, with flowlat's callbacks and loggers."""
     checkpoints = folder / "checkpoints"
-    last = Last(
-        checkpoints, MetricsTable(folder / "metrics.csv"), signals, config["checkpoint_minutes"]
-    )
-    # the last one knows the scores of the best
-    saving = [*(Best(checkpoints, name) for name in BEST), last]
+    table = MetricsTable(folder / "metrics.csv")
+    best = [Best(checkpoints, name) for name in BEST]
+    # after the best, whose scores are in what it saves
+    last = Last(checkpoints, table, signals, config["checkpoint_minutes"])
     return instantiate(
         config,
         "trainer",
         default_root_dir=str(folder),
-        callbacks=[evaluation, Progress(), *saving],
+        callbacks=[evaluation, Progress(), *best, last],
         logger=list(instantiate_all(config, "logger").values()),
         plugins=[AtomicCheckpointIO(), *environment()],
     )

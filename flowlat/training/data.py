@@ -14,8 +14,8 @@ from flowlat.utils.errors import ConfigError
 from flowlat.utils.rng import Stream, generator
 
 
-class Ticks(IterableDataset):
-    """An endless row of zeros: an epoch ends after ``trainer.limit_train_batches`` of them."""
+class EndlessDataset(IterableDataset):
+    """Zeros: batches are drawn elsewhere, and ``trainer.limit_train_batches`` ends an epoch."""
 
     def __iter__(self) -> Iterator[int]:
         return repeat(0)
@@ -57,7 +57,7 @@ class PriorDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         # workers would multiply the batches of an IterableDataset
-        return DataLoader(Ticks(), batch_size=None, num_workers=0)
+        return DataLoader(EndlessDataset(), batch_size=None, num_workers=0)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, ...]:
         assert self.trainer is not None

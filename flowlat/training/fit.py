@@ -12,7 +12,6 @@ from lightning.pytorch import Trainer
 from flowlat.analysis.importance import forward_quality
 from flowlat.config.build import build_action, instantiate
 from flowlat.config.checkpoint import load_flow
-from flowlat.ensemble.reference import Reference
 from flowlat.flows.proposals import proposals
 from flowlat.report.page.plots import plot_training
 from flowlat.runs.metrics import read_metrics
@@ -22,12 +21,19 @@ from flowlat.runs.slurm import requeue
 from flowlat.training.build import build_data, build_module, build_trainer, check_ensembles
 from flowlat.training.callbacks import Best, Evaluation
 from flowlat.training.loggers import finish_wandb
-from flowlat.training.memory import advising
 from flowlat.training.metrics import quality
+from flowlat.training.module import LitFlow
 from flowlat.training.resume import find_start
-from flowlat.training.state import require_state
-from flowlat.utils.errors import DivergedError, Interrupted, WriteError
+from flowlat.utils.errors import (
+    USER_ERRORS,
+    CheckpointError,
+    DivergedError,
+    Interrupted,
+    TooLargeError,
+    WriteError,
+)
 from flowlat.utils.files import write_json
+from flowlat.utils.memory import out_of_memory
 from flowlat.utils.provenance import provenance
 from flowlat.utils.rng import Stream, generator
 from flowlat.utils.threads import set_threads
@@ -36,8 +42,13 @@ log = logging.getLogger(__name__)
 
 #: what a disk says that takes no more
 UNWRITABLE = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
-    *(errno.EACCES, errno.EPERM, errno.EIO),
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
 )
 
 
@@ -49,6 +60,8 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     best of many.
 
     Raises:
+        ConfigError, EnsembleError: an option that cannot be used.
+        CheckpointError: ``resume=true``, and the state that is there does not fit.
         DivergedError, Interrupted, TooLargeError, WriteError: it ended before its time. The last
             checkpoint is whole.
     """
@@ -58,34 +71,42 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     signals = Signals(quiet=rank() > 0)
     with signals:  # to the end: SLURM ends the job that it is told to requeue
         try:
-            trainer = train(config, folder, evaluation, signals)
+            trainer = fit_with_rollbacks(config, folder, evaluation, signals)
             if not trainer.is_global_zero:
                 return {}
             checkpoint = folder / "checkpoints" / "best_ess.ckpt"
+            device = trainer.strategy.root_device
             summary = {
-                **measure(checkpoint, config, evaluation.reference, trainer.strategy.root_device),
-                "n_samples": config["evaluation"]["n_samples"],
+                **evaluate_checkpoint(checkpoint, config, evaluation, device),
+                "n_samples": evaluation.n_samples,
                 "epochs": trainer.current_epoch,
                 "steps": trainer.global_step,
-                "seconds": round(cast(Any, trainer.lightning_module).seconds, 3),
-                **best_scores(trainer),
+                "seconds": round(cast(LitFlow, trainer.lightning_module).seconds, 3),
+                **{
+                    f"best_{callback.name}": callback.score
+                    for callback in trainer.checkpoint_callbacks
+                    if isinstance(callback, Best)
+                },
                 "checkpoint": str(checkpoint),
             }
             write_json(folder / "summary.json", summary)
             plot_training(read_metrics(folder / "metrics.csv"), folder / "training.png")
         except Interrupted as error:
-            words = farewell(error, config, folder)
-            raise Interrupted(f"{error}; {words}", error.number) from error
+            hint = f"the same command with hydra.run.dir={folder} resume=true goes on"
+            if rank() == 0 and error.number != signal.SIGINT and config["resume"]:
+                hint = requeue() or hint
+            raise Interrupted(f"{error}; {hint}", error.number) from error
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise
-            raise WriteError(f"hydra.run.dir={folder}: {error.strerror}; {kept(folder)}") from error
+            hint = resume_hint(folder)
+            raise WriteError(f"hydra.run.dir={folder}: {error.strerror}; {hint}") from error
         finally:
             finish_wandb()
     return summary
 
 
-def train(
+def fit_with_rollbacks(
     config: dict[str, Any], folder: Path, evaluation: Evaluation, signals: Signals
 ) -> Trainer:
     """Train to the end; after a divergence again from the end of an epoch, if that is wanted."""
@@ -95,28 +116,41 @@ def train(
     while True:
         module, data = build_module(config, record, rollbacks), build_data(config)
         trainer = build_trainer(config, folder, evaluation, signals)
-        if path is not None:
-            require_state(path, config, module, data, trainer)
         for logger in trainer.loggers:
             logger.log_hyperparams(record)
         try:
-            with advising(config, module, data):
-                trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+            trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
             return trainer
         except DivergedError as error:
             rollbacks += 1
-            if rollbacks > divergence["max_rollbacks"]:
-                raise DivergedError(f"{error}; {kept(folder)}") from error
+            most, factor = divergence["max_rollbacks"], divergence["lr_factor"] ** rollbacks
+            if rollbacks > most:
+                raise DivergedError(f"{error}; {resume_hint(folder)}") from error
             end = folder / "checkpoints" / "epoch.ckpt"
             path = end if end.exists() else None
+            where = path or "the beginning"
             log.warning(
-                "%s; back to %s, rate times %g (rollback %d of %d)",
-                *(error, path or "the beginning"),
-                *(divergence["lr_factor"] ** rollbacks, rollbacks, divergence["max_rollbacks"]),
+                f"{error}; back to {where}, rate times {factor:g} (rollback {rollbacks} of {most})"
             )
+        except (*USER_ERRORS, OSError):
+            raise
+        except Exception as error:
+            if out_of_memory(error):
+                # PyTorch has an error of its own for devices, but none for the machine
+                on_device = isinstance(error, torch.OutOfMemoryError)
+                raise TooLargeError(
+                    f"too little memory on {trainer.strategy.root_device if on_device else 'cpu'}: "
+                    f"halve data.batch_size={config['data']['batch_size']} (or "
+                    f"evaluation.batch_size={evaluation.batch_size})"
+                ) from error
+            if path is None or module.has_stepped:
+                raise
+            # restoring takes almost anything, the first step does not
+            reason = f"{type(error).__name__}: {error}"
+            raise CheckpointError(f"ckpt_path={path}: no state to go on from: {reason}") from error
 
 
-def kept(folder: Path) -> str:
+def resume_hint(folder: Path) -> str:
     """What there is to go on from, in words."""
     last = folder / "checkpoints" / "last.ckpt"
     if not last.exists():
@@ -124,33 +158,16 @@ def kept(folder: Path) -> str:
     return f"the last good checkpoint is {last}, resume=true goes on from there"
 
 
-def farewell(error: Interrupted, config: dict[str, Any], folder: Path) -> str:
-    """How an interrupted training goes on, in words; under SLURM by itself."""
-    words = f"the same command with hydra.run.dir={folder} resume=true goes on"
-    if rank() > 0 or error.number == signal.SIGINT or not config["resume"]:
-        return words
-    return requeue() or words
-
-
-def best_scores(trainer: Trainer) -> dict[str, float]:
-    """The best ESS and acceptance of the epochs."""
-    best = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, Best)]
-    return {f"best_{callback.name}": callback.score for callback in best}
-
-
-def measure(
-    checkpoint: Path, config: dict[str, Any], reference: Reference | None, device: torch.device
+def evaluate_checkpoint(
+    checkpoint: Path, config: dict[str, Any], evaluation: Evaluation, device: torch.device
 ) -> dict[str, float]:
     """What an evaluation logs, of a checkpoint on samples that the training never saw."""
-    seed, evaluation = config["seed"], config["evaluation"]
+    seed, size, reference = evaluation.seed, evaluation.batch_size, evaluation.reference
     flow, action = load_flow(checkpoint).to(device), build_action(config)
-    batches = proposals(
-        flow, action, evaluation["n_samples"], evaluation["batch_size"], seed, Stream.FINAL
-    )
+    batches = proposals(flow, action, evaluation.n_samples, size, seed, Stream.FINAL)
     log_w = torch.cat([batch.log_weight for batch in batches])
-    found = quality(log_w, generator(seed, Stream.ACCEPT))._asdict()
+    measured = quality(log_w, generator(seed, Stream.ACCEPT))._asdict()
     if reference is not None:
-        found |= forward_quality(
-            reference.log_weights(flow, action, evaluation["batch_size"], seed), reference.replicas
-        )
-    return found
+        own = reference.log_weights(flow, action, size, seed)
+        measured |= forward_quality(own, reference.replicas)
+    return measured

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from flowlat.config.build import instantiate
 from flowlat.runs.processes import UNUSED_SRUN, external_launcher, rank, spawn_ranks
-from flowlat.training.fit import fit, kept
+from flowlat.training.fit import fit, resume_hint
 from flowlat.training.trainer import check_trainer
 from flowlat.utils.errors import ConfigError, RankError
 
@@ -54,7 +54,7 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     try:
         return spawn_ranks(n, fit_quietly, config, folder, log=log)
     except RankError as error:
-        raise RankError(f"{error}; {kept(folder)}") from error
+        raise RankError(f"{error}; {resume_hint(folder)}") from error
 
 
 def fit_quietly(config: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from flowlat.actions import Action
 from flowlat.flows.flow import Flow
 from flowlat.objectives import Objective
+from flowlat.training.state import check_optimizer
 from flowlat.utils.errors import DivergedError
 
 
@@ -62,6 +63,7 @@ class LitFlow(LightningModule):
         self._seconds_before = 0.0
         self._started = time.monotonic()
         self._steps: list[tuple[float, int]] = []  # of this epoch: when done, samples until then
+        self.has_stepped = False  # since it was restored
 
     @property
     def best_flow(self) -> Flow:
@@ -79,8 +81,7 @@ class LitFlow(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         loss, log_w = self.objective(self.flow, self.action, *batch)
-        kl = -log_w.mean()
-        self._losses.append(kl)
+        self._losses.append(-log_w.mean())  # the KL divergence but for log Z, whatever is minimised
         return loss
 
     def configure_gradient_clipping(
@@ -111,6 +112,7 @@ class LitFlow(LightningModule):
             self.averaged.update_parameters(self.flow)
 
     def on_train_start(self) -> None:
+        check_optimizer(self.trainer)
         self._started = time.monotonic()
         factor = self._lr_factor ** (self.rollbacks - self._rollbacks_before)
         for group in self.trainer.optimizers[0].param_groups:
@@ -125,6 +127,7 @@ class LitFlow(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self._steps.append((time.monotonic(), self._n_samples))
+        self.has_stepped = True
 
     def on_train_epoch_end(self) -> None:
         self.log("loss", torch.stack(self._losses).mean(), sync_dist=True)
@@ -165,11 +168,11 @@ class LitFlow(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        ours = checkpoint["flowlat"]
-        self._seconds_before = ours["seconds"]
-        self._rollbacks_before = ours["rollbacks"]
+        record = checkpoint["flowlat"]
+        self._seconds_before = record["seconds"]
+        self._rollbacks_before = record["rollbacks"]
         # on another number of ranks: the mean over them, to which their losses add up
-        losses = ours["losses"]
+        losses = record["losses"]
         same = len(losses) == self.trainer.world_size
         mine = losses[self.global_rank] if same else losses.mean(0)
         self._losses = list(mine.to(self.device))

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from flowlat.config.build import FLOW_GROUPS
 from flowlat.config.checkpoint import read_checkpoint
+from flowlat.config.compare import differences
+from flowlat.training.state import check_state
 from flowlat.utils.errors import CheckpointError, ConfigError
 
 log = logging.getLogger(__name__)
@@ -19,10 +21,10 @@ IMPLEMENTATION = ("kernel", "recompute")
 
 
 class Start(NamedTuple):
-    """A checkpoint to start from, None for the beginning, and the rollbacks that it has behind."""
+    """Where a training starts."""
 
-    path: Path | None = None
-    rollbacks: int = 0
+    path: Path | None = None  #: the checkpoint; None is the beginning
+    rollbacks: int = 0  #: how often it was taken back before
 
 
 def find_start(config: dict[str, Any], folder: Path) -> Start:
@@ -31,7 +33,7 @@ def find_start(config: dict[str, Any], folder: Path) -> Start:
     Raises:
         ConfigError: there is a training already, and this is not to go on with it; or it has more
             epochs than are wanted.
-        CheckpointError: it was a training of something else.
+        CheckpointError: it was a training of something else, or its state is damaged.
     """
     paths = [folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "epoch")]
     paths = [path for path in paths if path.exists()]
@@ -48,52 +50,40 @@ def find_start(config: dict[str, Any], folder: Path) -> Start:
         except CheckpointError as error:
             log.warning("%s; going on from what was written before it", error)
             continue
-        check_plain(content, path)
         check_resumable(content, config, folder)
+        try:
+            check_state(content, config["trainer"]["limit_train_batches"])
+        except CheckpointError as error:
+            raise CheckpointError(f"ckpt_path={path}: {error}") from error
         return Start(path, content["flowlat"]["rollbacks"])
     log.info("no checkpoint to go on from in %s: from the beginning", folder / "checkpoints")
     return Start()
 
 
-def check_plain(content: dict[str, Any], path: Path) -> None:
-    """Raise CheckpointError unless what is read of a checkpoint here is what flowlat writes."""
-    ours = content["flowlat"]
-    try:
-        json.dumps(ours["config"])
-    except (TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"ckpt_path={path}: flowlat.config.schemas: not plain data"
-        ) from error
-    counts = {"epoch": content.get("epoch"), "flowlat.rollbacks": ours.get("rollbacks")}
-    for name, value in counts.items():
-        if type(value) is not int or value < 0:
-            raise CheckpointError(f"ckpt_path={path}: {name}={value!r}: not a number of times")
-
-
 def check_resumable(content: dict[str, Any], config: dict[str, Any], folder: Path) -> None:
     """Raise CheckpointError or ConfigError if a training cannot go on under this config."""
-    for key, (before, now) in differences(content["flowlat"]["config"], config).items():
+    before = content["flowlat"]["config"]
+    try:
+        json.dumps(before)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{folder}: flowlat.config: not plain data") from error
+    for key, (a, b) in differences(fixed_options(before), fixed_options(config)).items():
         raise CheckpointError(
-            f"{key}={now}: the training in {folder} has {key}={before}; to start another one from "
-            "its weights, use init_from="
+            f"{key}={b}: the training in {folder} has {key}={a}; to start another one from its "
+            "weights, use init_from="
         )
-    wanted, begun = config["trainer"]["max_epochs"], content["epoch"] + 1
-    if begun > wanted:
+    wanted, begun = config["trainer"]["max_epochs"], content.get("epoch")
+    if isinstance(begun, int) and begun >= wanted:
         raise ConfigError(
-            f"trainer.max_epochs={wanted}: the training in {folder} is in its epoch {begun} already"
+            f"trainer.max_epochs={wanted}: the training in {folder} is in its epoch {begun + 1} "
+            "already"
         )
 
 
-def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The options in which two trainings differ: key -> (their value, our value)."""
-    found = {}
-    for group in (*GROUPS, "trainer"):
-        a, b = theirs.get(group), ours[group]
-        if isinstance(a, dict) and isinstance(b, dict):
-            for name in sorted(a.keys() | b.keys()):
-                free = name not in STEPS if group == "trainer" else name in IMPLEMENTATION
-                if not free and a.get(name) != b.get(name):
-                    found[f"{group}.{name}"] = a.get(name), b.get(name)
-        elif a != b:
-            found[group] = a, b
-    return found
+def fixed_options(config: dict[str, Any]) -> dict[str, Any]:
+    """What may not change between the legs of a run."""
+    fixed = {group: config.get(group) for group in GROUPS}
+    fixed["arch"] = {k: v for k, v in config["arch"].items() if k not in IMPLEMENTATION}
+    trainer = config.get("trainer")
+    steps = {key: trainer.get(key) for key in STEPS} if isinstance(trainer, dict) else trainer
+    return {**fixed, "trainer": steps}

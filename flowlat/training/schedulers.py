@@ -2,9 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
+from pydantic import Field
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+
+#: of a training
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 def constant(optimizer: Optimizer, total_steps: int, steps_per_epoch: int) -> LambdaLR:
@@ -31,14 +36,13 @@ def warmup_cosine(
     optimizer: Optimizer,
     total_steps: int,
     steps_per_epoch: int,
-    warmup: float = 0.05,
+    warmup: Fraction = 0.05,
     final: float = 0.0,
 ) -> LambdaLR:
     """Linear rise over the fraction ``warmup`` of the training, then a half cosine to ``final``.
 
     Loshchilov and Hutter, arXiv:1608.03983.
     """
-    check_fraction("warmup", warmup)
     rise = max(1, round(warmup * total_steps))
 
     def factor(step: int) -> float:
@@ -54,7 +58,7 @@ def one_cycle(
     optimizer: Optimizer,
     total_steps: int,
     steps_per_epoch: int,
-    rise: float = 0.3,
+    rise: Fraction = 0.3,
     start: float = 0.04,
     final: float = 1e-4,
 ) -> LambdaLR:
@@ -62,7 +66,6 @@ def one_cycle(
 
     The optimizer's rate is the peak. Smith and Topin, arXiv:1708.07120.
     """
-    check_fraction("rise", rise)
     peak = max(1.0, rise * total_steps)
 
     def between(low: float, high: float, progress: float) -> float:
@@ -74,8 +77,3 @@ def one_cycle(
         return between(1.0, final, (step - peak) / max(1.0, total_steps - peak))
 
     return LambdaLR(optimizer, factor)
-
-
-def check_fraction(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name}={value}: a fraction of the training, between 0 and 1")

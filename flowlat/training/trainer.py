@@ -8,42 +8,43 @@ from flowlat.utils.errors import ConfigError
 from flowlat.utils.limits import COUNT, WORKERS, require_at_most
 
 #: what flowlat itself gives it, or what endless data have no use for
-OURS = (
-    *("callbacks", "logger", "plugins", "default_root_dir"),
-    *("fast_dev_run", "overfit_batches", "val_check_interval"),
+FORBIDDEN = (
+    "callbacks",
+    "default_root_dir",
+    "fast_dev_run",
+    "logger",
+    "overfit_batches",
+    "plugins",
+    "val_check_interval",
 )
-#: counts, and their defaults; endless data need the first two
-COUNTS = {
-    **{"max_epochs": None, "limit_train_batches": None},
-    **{"accumulate_grad_batches": 1, "log_every_n_steps": 1},
-}
+#: endless data need a number for the first two
+REQUIRED_COUNTS = ("max_epochs", "limit_train_batches")
+OPTIONAL_COUNTS = ("accumulate_grad_batches", "log_every_n_steps")
 PRECISIONS = (32, 64, "32", "64", "32-true", "64-true")
 
 
 def check_trainer(options: dict[str, Any]) -> None:
     """Raise ConfigError on an option of the trainer that it would take, but should not."""
-    for key in OURS:
+    for key in FORBIDDEN:
         if key in options:
             raise ConfigError(f"trainer.{key}={options[key]!r}: is not an option here")
-    for key, default in COUNTS.items():
-        value = options.get(key, default)
+    for key in REQUIRED_COUNTS + OPTIONAL_COUNTS:
+        value = options.get(key, 1 if key in OPTIONAL_COUNTS else None)
         if not isinstance(value, int) or value < 1:
             raise ConfigError(f"trainer.{key}={value}: must be an integer of at least 1")
         require_at_most(COUNT, "of them", value, f"trainer.{key}={value}")
-    check_devices(options)
-    clip = options.get("gradient_clip_val")
-    if clip is not None and clip < 0:
+    if (clip := options.get("gradient_clip_val") or 0) < 0:
         raise ConfigError(f"trainer.gradient_clip_val={clip}: must not be negative")
-    precision = options.get("precision", 32)
-    if precision not in PRECISIONS:
+    if (precision := options.get("precision", 32)) not in PRECISIONS:
         raise ConfigError(f"trainer.precision={precision}: flows are trained in 32 or 64 bits")
+    check_devices(options)
 
 
 def check_devices(options: dict[str, Any]) -> None:
     """Raise ConfigError on devices that are not there, are too many, or start by themselves."""
     accelerator, strategy = options.get("accelerator"), str(options.get("strategy"))
-    found = torch.cuda.is_available() or torch.backends.mps.is_available()
-    if accelerator in ("gpu", "cuda") and not found:
+    available = torch.cuda.is_available() or torch.backends.mps.is_available()
+    if accelerator in ("gpu", "cuda") and not available:
         raise ConfigError(
             f"trainer.accelerator={accelerator}: PyTorch finds no GPU; trainer=cpu needs none, nor "
             "does trainer=ddp_cpu, for several processes"

@@ -148,13 +148,6 @@ class Infinite(Observable):
         return configurations.action / 0
 
 
-def hungry(flow: Flow, action: Action, noise: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    """The reverse KL, on a device with memory for ``limit`` configurations."""
-    if len(noise) > limit:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-    return reverse_kl(flow, action, noise)
-
-
 _calls = itertools.count(1)
 
 

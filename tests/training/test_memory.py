@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from flowlat.samplers import HMC
-from flowlat.training.memory import too_little
+from flowlat.utils.memory import out_of_memory
+
+TOO_LITTLE = "too little memory on cpu: halve data.batch_size=64 (or evaluation.batch_size=1024)"
 
 
 def starved(*_):
@@ -15,10 +17,10 @@ def starved(*_):
 def test_which_errors_say_so():
     with pytest.raises(RuntimeError) as caught:
         starved()
-    assert too_little(caught.value)
-    assert too_little(MemoryError())
-    assert too_little(torch.OutOfMemoryError("CUDA out of memory."))
-    assert not too_little(RuntimeError("something else"))
+    assert out_of_memory(caught.value)
+    assert out_of_memory(MemoryError())
+    assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
+    assert not out_of_memory(RuntimeError("something else"))
 
 
 def test_a_training(command):
@@ -26,7 +28,7 @@ def test_a_training(command):
     done = command("train.py", *tiny, "objective._target_=tests.training.test_memory.starved")
     assert done.returncode == 2
     line = done.stderr.splitlines()[-1]
-    assert line == "error: data.batch_size=64: too little memory in this machine"
+    assert line == "error: " + TOO_LITTLE
 
 
 def test_a_sampling(command, monkeypatch):

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from flowlat.training.metrics import LogWeights, acceptance, quality
+from flowlat.training.metrics import acceptance, quality
 
 
 def test_acceptance_leaves_the_start_of_the_chain_out():
@@ -26,10 +26,3 @@ def test_acceptance_of_lognormal_weights():
 def test_quality_refuses_weights_that_mean_nothing():
     with pytest.raises(ValueError, match=r"NaN or \+inf"):
         quality(torch.tensor([0.0, math.nan]))
-
-
-def test_log_weights_metric_gathers_everything():
-    metric = LogWeights()
-    for part in torch.arange(10.0).split(3):
-        metric.update(part)
-    assert torch.equal(metric.compute(), torch.arange(10.0, dtype=torch.float64))

@@ -48,16 +48,3 @@ def test_one_cycle():
     assert found[30] == pytest.approx(1, abs=1e-3)
     assert found[-1] < 2e-3
     assert rises_then_falls(found, found.index(max(found)))
-
-
-@pytest.mark.parametrize(
-    ("schedule", "option", "value"),
-    [
-        (schedulers.one_cycle, "rise", 2.0),
-        (schedulers.one_cycle, "rise", float("nan")),
-        (schedulers.warmup_cosine, "warmup", -0.1),
-    ],
-)
-def test_bad_fractions(schedule, option, value):
-    with pytest.raises(ValueError, match=f"{option}={value}"):
-        factors(schedule, 5, **{option: value})

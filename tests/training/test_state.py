@@ -51,6 +51,7 @@ def resume(stopped, tmp_path):
 
 LOOP = ("loops", "fit_loop")
 OPTIMIZER = ("optimizer_states", 0)
+NAN = torch.full((12,), math.nan)
 GONE = object()
 
 #: where something is altered, what is there then, and what the line says
@@ -60,10 +61,10 @@ ALTERED = [
     (("epoch",), -1, "epoch=-1: not a number of times"),
     (("epoch",), 10**30, "is in its epoch 1000000000000000000000000000001 already"),
     (("epoch",), torch.zeros(3), "epoch=tensor"),
-    (("global_step",), -1, "global_step=-1: must be like 0"),
-    (("global_step",), 2.5, "global_step=2.5"),
-    (("global_step",), 2**63, "global_step=9223372036854775808"),
-    (("pytorch-lightning_version",), "1.0.0", "pytorch-lightning_version='1.0.0': not 2."),
+    (("global_step",), -1, "completed=6: must be -1"),
+    (("global_step",), 2.5, "completed=6: must be 2.5"),
+    (("global_step",), 2**63, "completed=6: must be 9223372036854775808"),
+    (("pytorch-lightning_version",), "1.0.0", "pytorch-lightning_version='1.0.0': this is 2."),
     (("pytorch-lightning_version",), GONE, "pytorch-lightning_version=None"),
     (("flowlat", "rollbacks"), -1, "flowlat.rollbacks=-1"),
     (("flowlat", "rollbacks"), 10**30, "flowlat.rollbacks=1000"),
@@ -71,42 +72,48 @@ ALTERED = [
     (("flowlat", "seconds"), math.nan, "flowlat.seconds=nan"),
     (("flowlat", "seconds"), "x", "flowlat.seconds='x'"),
     (("flowlat", "losses"), torch.zeros(3), "flowlat.losses: not a number for each rank"),
-    (("flowlat", "losses"), torch.zeros(0, 0), "flowlat.losses: not a number for each rank"),
-    (("flowlat", "losses"), torch.full((1, 2), math.nan), "flowlat.losses: not finite"),
+    (("flowlat", "losses"), torch.zeros(0, 0), "batch_progress.current.ready=2: must be 0"),
+    (("flowlat", "losses"), torch.full((1, 2), math.nan), "flowlat.losses: not finite numbers"),
     (("flowlat", "losses"), [1.0], "flowlat.losses: not a number for each rank"),
     (("flowlat", "losses"), GONE, "flowlat.losses: not a number for each rank"),
-    (("flowlat", "config", "data"), torch.zeros(3), "flowlat.config.schemas: not plain data"),
-    (("flowlat", "config", "data"), {1, 2}, "flowlat.config.schemas: not plain data"),
-    (("flowlat", "config", "data"), GONE, "data={"),
-    (("state_dict",), {}, "state_dict."),
-    (("state_dict", "flow.more"), torch.zeros(1), "state_dict.flow.more: unknown"),
-    (("state_dict",), [1], "state_dict=[1]"),
-    (("optimizer_states",), [], "optimizer_states: of length 0, must be 1"),
-    (("optimizer_states",), GONE, "optimizer_states=None"),
-    ((*OPTIMIZER, "state", 1, "exp_avg"), torch.zeros(7), "optimizer_states.0.state.1.exp_avg="),
-    ((*OPTIMIZER, "state", 1, "exp_avg"), torch.full((12,), math.nan), "state.1.exp_avg="),
-    ((*OPTIMIZER, "state", 1, "exp_avg"), GONE, "state.1.exp_avg: missing"),
-    ((*OPTIMIZER, "state", 10**6), {}, "state.1000000: unknown"),
-    ((*OPTIMIZER, "param_groups"), [], "param_groups: of length 0"),
-    ((*OPTIMIZER, "param_groups", 0, "lr"), "x", "param_groups.0.lr='x'"),
-    ((*OPTIMIZER, "param_groups", 0, "lr"), math.inf, "param_groups.0.lr=inf"),
-    ((*OPTIMIZER, "param_groups", 0, "betas"), (0.5, 2.0), "betas=(0.5, 2.0): must be (0.9"),
-    ((*OPTIMIZER, "param_groups", 0, "params"), [0], "params: of length 1"),
-    ((*OPTIMIZER, "param_groups", 0, "fused"), GONE, "param_groups.0.fused: missing"),
-    (("lr_schedulers", 0, "last_epoch"), -3, "last_epoch=-3"),
-    (("lr_schedulers", 0, "base_lrs"), [], "base_lrs: of length 0"),
-    (("lr_schedulers", 0, "lr_lambdas"), [{"a": 1}], "lr_lambdas.0={'a': 1}"),
-    (("lr_schedulers",), GONE, "lr_schedulers=None"),
-    (("loops",), GONE, "loops=None"),
-    (("loops",), {}, "loops.fit_loop: missing"),
-    ((*LOOP, "epoch_progress"), {}, "epoch_progress."),
-    ((*LOOP, "epoch_progress", "current", "completed"), 2**61, "2305843009213693952 are completed"),
+    (("flowlat", "config", "data"), torch.zeros(3), "flowlat.config: not plain data"),
+    (("flowlat", "config", "data"), {1, 2}, "flowlat.config: not plain data"),
+    (("flowlat", "config", "data"), GONE, "data.batch_size=16: "),
+    (("state_dict",), {}, "Missing key(s) in state_dict"),
+    (("state_dict", "flow.more"), torch.zeros(1), 'Unexpected key(s) in state_dict: "flow.more"'),
+    (("state_dict",), [1], "no state to go on from: TypeError"),
+    (("optimizer_states",), [], "optimizer_states, lr_schedulers: missing"),
+    (("optimizer_states",), GONE, "optimizer_states, lr_schedulers: missing"),
+    ((*OPTIMIZER, "state", 1, "exp_avg"), torch.zeros(7), "exp_avg of shape (7,)"),
+    (
+        (*OPTIMIZER, "state", 1, "exp_avg"),
+        torch.full((12,), math.nan),
+        "optimizer.state.1.exp_avg: not finite",
+    ),
+    ((*OPTIMIZER, "state", 1, "exp_avg"), GONE, "KeyError: 'exp_avg'"),
+    ((*OPTIMIZER, "param_groups"), [], "no state to go on from: ValueError"),
+    ((*OPTIMIZER, "param_groups", 0, "lr"), "x", "no state to go on from: TypeError"),
+    ((*OPTIMIZER, "param_groups", 0, "lr"), math.inf, "lr=inf"),
+    (
+        (*OPTIMIZER, "param_groups", 0, "betas"),
+        (0.5, 2.0),
+        "betas=(0.5, 2.0), must be (0.9",
+    ),
+    ((*OPTIMIZER, "param_groups", 0, "params"), [0], "no state to go on from: ValueError"),
+    ((*OPTIMIZER, "param_groups", 0, "fused"), GONE, "fused=None, must be True"),
+    (("lr_schedulers", 0, "last_epoch"), -3, "scheduler.last_epoch=-3: must be 6"),
+    (("lr_schedulers", 0, "base_lrs"), [], "no state to go on from: ValueError"),
+    (("lr_schedulers",), GONE, "optimizer_states, lr_schedulers: missing"),
+    (("loops",), GONE, "epoch_progress.current.processed=None: must be 1 or 2"),
+    (("loops",), {}, "epoch_progress.current.processed=None"),
+    ((*LOOP, "epoch_progress"), {}, "epoch_progress.current.processed=None"),
+    ((*LOOP, "epoch_progress", "current", "completed"), 2**61, "current_epoch=2305843009213693952"),
     ((*LOOP, "epoch_loop.batch_progress", "current", "ready"), -1, "current.ready=-1"),
     ((*LOOP, "epoch_loop.batch_progress", "is_last_batch"), 1, "is_last_batch=1"),
     (("callbacks", "best_ess", "score"), "x", "callbacks.best_ess.score='x'"),
-    (("callbacks", "best_ess", "score"), math.nan, "callbacks.best_ess.score=nan"),
-    (("callbacks", "best_ess"), {}, "callbacks.best_ess.score: missing"),
-    (("PriorDataModule",), GONE, "PriorDataModule=None"),
+    (("callbacks", "best_ess", "score"), math.nan, "callbacks.best_ess.score=nan: not a finite"),
+    (("callbacks", "best_ess"), {}, "callbacks.best_ess.score=None: not a finite"),
+    (("PriorDataModule",), GONE, "PriorDataModule.n_drawn=None: not a number of times"),
     (("PriorDataModule", "n_drawn"), -1, "PriorDataModule.n_drawn=-1"),
     (("PriorDataModule", "n_drawn"), 2**62, "PriorDataModule.n_drawn="),
 ]
@@ -133,10 +140,12 @@ def test_what_is_altered_is_named(path, value, text, resume, stopped):
 
 
 @pytest.mark.parametrize("key", ["lightning.pytorch.callbacks.Timer", "os.system"])
-def test_the_state_of_a_callback_that_is_not_there_is_left_alone(key, resume, stopped):
+def test_what_is_of_no_use_here_does_no_harm(key, resume, stopped):
     content = content_of(stopped)
     content["callbacks"][key] = {"command": "touch executed"}
     content["rng_state"] = "of no use here"
+    content["optimizer_states"][0]["state"][10**6] = {}
+    content["lr_schedulers"][0]["lr_lambdas"] = [{"a": 1}]
     assert resume(content)["steps"] == 8
 
 

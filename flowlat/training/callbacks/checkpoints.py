@@ -78,13 +78,14 @@ class Last(Checkpoint):
             self._end_if_told(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # first the row, then the state that has it behind
-        self.table.write(trainer._logger_connector.metrics["log"])
+        # first the row, then the state that has it behind: Lightning's loggers get theirs after it
+        self.table.write(trainer.logged_metrics)
         self._save(trainer, "epoch")
         self._save(trainer, "last")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._end_if_told(trainer)  # not before the loggers have the epoch that has just ended
+        trainer.logged_metrics.clear()  # it would show what is not measured every time once more
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._end_if_told(trainer)
@@ -94,7 +95,7 @@ class Last(Checkpoint):
         self._saved = time.monotonic()
 
     def _end_if_told(self, trainer: Trainer) -> None:
-        """On all ranks if any was told."""
+        """End the training on all ranks if one of them got a signal."""
         received = self.signals.received
         if trainer.strategy.reduce_boolean_decision(received is not None, all=False):
             name = received.name if received else "a signal to another rank"

@@ -1,18 +1,21 @@
 """What a flow is worth, measured after every epoch."""
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from pydantic import Field
+from torch import Tensor
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from flowlat.analysis.importance import forward_quality
-from flowlat.ensemble.reference import Reference, read_reference
+from flowlat.ensemble.reference import read_reference
 from flowlat.flows.proposals import proposals
 from flowlat.training.loggers import Wandb
-from flowlat.training.metrics import LogWeights, quality
+from flowlat.training.metrics import quality
 from flowlat.utils.errors import DivergedError
-from flowlat.utils.limits import NUMBERS, require_at_most
+from flowlat.utils.limits import NUMBERS, Count
 from flowlat.utils.rng import Stream, generator
 
 
@@ -30,25 +33,17 @@ class Evaluation(Callback):
             if there are fewer, are used every time.
 
     Raises:
-        ValueError: a number below 1, or an ensemble that cannot be read.
+        EnsembleError: an ensemble that cannot be read.
     """
 
     def __init__(
         self,
         seed: int,
-        n_samples: int = 8192,
-        batch_size: int = 1024,
-        every_n_epochs: int = 1,
+        n_samples: Annotated[int, Field(ge=1, le=NUMBERS)] = 8192,
+        batch_size: Annotated[int, Field(ge=1)] = 1024,
+        every_n_epochs: Count = 1,
         ensemble: str | None = None,
     ):
-        for name, value in (
-            ("n_samples", n_samples),
-            ("batch_size", batch_size),
-            ("every_n_epochs", every_n_epochs),
-        ):
-            if value < 1:
-                raise ValueError(f"{name}={value}: must be at least 1")
-        require_at_most(NUMBERS, "log weights to keep", n_samples, f"n_samples={n_samples}")
         self.seed = seed
         self.n_samples = n_samples
         self.batch_size = batch_size
@@ -60,27 +55,21 @@ class Evaluation(Callback):
         if (epoch + 1) % self.every_n_epochs and epoch + 1 != trainer.max_epochs:
             return
         module: Any = pl_module
-        gathered = LogWeights().to(module.device)
-        gathered.update(torch.empty(0, device=module.device))  # a rank may have no batch
-        for batch in proposals(
-            module.best_flow,
-            module.action,
-            self.n_samples,
-            self.batch_size,
-            self.seed,
-            Stream.EVALUATION,
-            epoch,
-            trainer.global_rank,
-            trainer.world_size,
-        ):
-            gathered.update(batch.log_weight)
-        log_w = gathered.compute().reshape(-1)  # torchmetrics squeezes a single one
+        flow, action, size, seed = module.best_flow, module.action, self.batch_size, self.seed
+        share = trainer.global_rank, trainer.world_size
+        stream = Stream.EVALUATION
+        batches = proposals(flow, action, self.n_samples, size, seed, stream, epoch, *share)
+        parts = [torch.empty(0, dtype=torch.float64, device=module.device)]  # there may be no batch
+        for batch in batches:
+            parts.append(batch.log_weight)
+        log_w = gather(torch.cat(parts))
         try:
-            measured = quality(log_w, generator(self.seed, Stream.ACCEPT, epoch))._asdict()
+            measured = quality(log_w, generator(seed, Stream.ACCEPT, epoch))._asdict()
             if not math.isfinite(measured["ess"]):
                 raise ValueError("no log weight is finite")
-            if self.reference is not None:
-                measured |= self._forward(self.reference, trainer, module)
+            if (reference := self.reference) is not None:
+                own = gather(reference.log_weights(flow, action, size, seed, *share))
+                measured |= forward_quality(own, reference.replicas)
         except ValueError as error:
             raise DivergedError(f"{error}, after epoch {epoch}: the training diverged") from error
         pl_module.log_dict(measured, rank_zero_only=False)
@@ -88,17 +77,7 @@ class Evaluation(Callback):
             if isinstance(logger, Wandb) and trainer.is_global_zero:  # which has the first batches
                 logger.log_evaluation(log_w, batch.phi[0], trainer.global_step)
 
-    def _forward(self, reference: Reference, trainer: Trainer, module: Any) -> dict[str, float]:
-        """The forward ESS; each rank evaluates a share of the configurations."""
-        gathered = LogWeights().to(module.device)
-        gathered.update(
-            reference.log_weights(
-                module.best_flow,
-                module.action,
-                self.batch_size,
-                self.seed,
-                trainer.global_rank,
-                trainer.world_size,
-            )
-        )
-        return forward_quality(gathered.compute().reshape(-1), reference.replicas)
+
+def gather(log_w: Tensor) -> Tensor:
+    """The log weights of all ranks, those of rank 0 first: figures of them are no averages."""
+    return torch.cat(gather_all_tensors(log_w)) if torch.distributed.is_initialized() else log_w

@@ -1,6 +1,7 @@
 """The progress bar: epoch, loss, ESS and acceptance."""
 
 import logging
+import math
 import sys
 import time
 from typing import Any
@@ -24,13 +25,10 @@ class Progress(ProgressBar):
         super().__init__()
         self._bar: tqdm | None = None
         self._enabled = True
-        self._last_line = 0.0
+        self._last_line = -math.inf
 
     def disable(self) -> None:
         self._enabled = False
-
-    def enable(self) -> None:
-        self._enabled = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._enabled and sys.stderr.isatty():
@@ -63,22 +61,13 @@ class Progress(ProgressBar):
             self._bar = None
 
     def _show(self, trainer: Trainer, last: bool = False) -> None:
-        known = trainer.callback_metrics
-        values = {name: f"{known[name].item():.3g}" for name in SHOWN if name in known}
-        done = trainer.current_epoch
-        if self._bar is not None:
-            self._bar.set_description(
-                f"epoch {min(done + 1, trainer.max_epochs or 0)}/{trainer.max_epochs}",
-                refresh=False,
-            )
-            self._bar.set_postfix(values, refresh=last)
-        elif self._enabled and values and (last or self._is_time()):
-            figures = "  ".join(f"{name} {value}" for name, value in values.items())
-            log.info("epoch %d/%s  %s", done, trainer.max_epochs, figures)
-
-    def _is_time(self) -> bool:
+        metrics, done, total = trainer.callback_metrics, trainer.current_epoch, trainer.max_epochs
+        values = {name: f"{metrics[name].item():.3g}" for name in SHOWN if name in metrics}
         now = time.monotonic()
-        due = now - self._last_line > SECONDS_BETWEEN_LINES
-        if due:
+        if self._bar is not None:
+            self._bar.set_description(f"epoch {min(done + 1, total or 0)}/{total}", refresh=False)
+            self._bar.set_postfix(values, refresh=last)
+        elif self._enabled and values and (last or now - self._last_line > SECONDS_BETWEEN_LINES):
             self._last_line = now
-        return due
+            figures = "  ".join(f"{name} {value}" for name, value in values.items())
+            log.info("epoch %d/%s  %s", done, total, figures)

@@ -46,12 +46,6 @@ def test_a_flow_without_weights_stops_the_training():
         evaluate(Evaluation(seed=0, n_samples=8), 3, 5, flow)
 
 
-@pytest.mark.parametrize("name", ["n_samples", "batch_size", "every_n_epochs"])
-def test_bad_options(name):
-    with pytest.raises(ValueError, match=f"{name}=0"):
-        Evaluation(seed=0, **{name: 0})
-
-
 def test_forward_ess_of_an_ensemble(tmp_path, monkeypatch):
     monkeypatch.setattr(draw_module, "plot", lambda ensemble, path: None)
     draw(walk_config(n_samples=300), tmp_path)
