@@ -1,6 +1,9 @@
 """Checkerboard couplings with combinational-convolution nets."""
 
 from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
 
 from flowlat.bijections import (
     Affine,
@@ -14,16 +17,17 @@ from flowlat.bijections import (
 )
 from flowlat.lattice import Lattice
 from flowlat.nets import CombConvNet, Net, Z2Equivariant
+from flowlat.utils.limits import COUNT, Count, Layers
 
 
 def combconv(
     lattice: Lattice,
-    k: int | None = None,
-    n_couplings: int = 8,
-    block: int | None = 2,
-    spline_bins: int | None = None,
-    hidden: Sequence[int] = (8, 8),
-    kernel_size: int = 3,
+    k: Count | None = None,
+    n_couplings: Layers = 8,
+    block: Count | None = 2,
+    spline_bins: Annotated[int, Field(ge=2, le=COUNT)] | None = None,
+    hidden: Sequence[Count] = (8, 8),
+    kernel_size: Count = 3,
     activation: str = "leaky_relu",
     activation_last: bool = False,
     final_tanh: bool = False,
@@ -74,8 +78,6 @@ def combconv(
     couplings = checkerboards(lattice, n_couplings, net, transform)
     if block is None:
         return Composition(couplings, recompute)
-    if block < 1:
-        raise ValueError(f"block={block}: must be at least 1")
     layers: list[Bijection] = [SinhArcsinh(odd=equivariant)]
     for first in range(0, n_couplings, block):
         layers += couplings[first : first + block]

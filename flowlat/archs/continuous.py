@@ -2,10 +2,11 @@
 
 from flowlat.bijections import Bijection, Composition, Continuous, SinhArcsinh, Spectral
 from flowlat.lattice import Lattice
+from flowlat.utils.limits import Count, Layers
 
 
 def continuous(
-    lattice: Lattice, n_steps: int = 4, channels: int = 4, equivariant: bool = True
+    lattice: Lattice, n_steps: Layers = 4, channels: Count = 4, equivariant: bool = True
 ) -> Bijection:
     """An ODE for the couplings of the sites, and what it would learn slowly in few parameters.
 

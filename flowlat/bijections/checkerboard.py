@@ -7,7 +7,6 @@ from torch import Tensor
 from flowlat.bijections.base import Bijection, Transform
 from flowlat.lattice import Lattice, Parity, opposite
 from flowlat.nets.base import Net
-from flowlat.utils.limits import LAYERS, NUMBERS, require_at_most
 
 
 class Checkerboard(Bijection):
@@ -47,14 +46,6 @@ def checkerboards(
     transform: Callable[[], Transform],
 ) -> list[Bijection]:
     """``n_couplings`` layers of alternating parity, each with a net and a transform of its own."""
-    if n_couplings < 1:
-        raise ValueError(f"n_couplings={n_couplings}: must be at least 1")
-    asked = f"n_couplings={n_couplings}"
-    require_at_most(LAYERS, "layers", n_couplings, asked)
-    first = net()
-    layers, weights = len(list(first.parameters())), sum(p.numel() for p in first.parameters())
-    require_at_most(LAYERS, "layers", n_couplings * layers, asked)
-    require_at_most(NUMBERS, "numbers", n_couplings * (weights + lattice.volume), asked)
-    nets = [first, *(net() for _ in range(n_couplings - 1))]
     parities: tuple[Parity, Parity] = ("even", "odd")
+    nets = [net() for _ in range(n_couplings)]
     return [Checkerboard(lattice, parities[i % 2], net, transform()) for i, net in enumerate(nets)]

@@ -12,7 +12,6 @@ from flowlat.kernels import nonlinear
 from flowlat.lattice import Lattice
 from flowlat.lattice.fourier import Modes
 from flowlat.lattice.spectrum import chebyshev, momentum_basis
-from flowlat.utils.limits import LAYERS, NUMBERS, require_at_most
 
 #: how much finer than the training the steps of an evaluation are
 REFINEMENT = 3
@@ -47,9 +46,6 @@ class Continuous(Bijection):
 
     The ODE is solved by the classical Runge-Kutta method in ``n_steps`` steps, three times as many
     in evaluation mode: y and log_det have an error of order n_steps^-4.
-
-    Raises:
-        ValueError: a number below 1, or too large.
     """
 
     _start: Tensor
@@ -66,12 +62,6 @@ class Continuous(Bijection):
         n_momenta: int = 8,
     ):
         super().__init__()
-        for name, value in {"n_steps": n_steps, "channels": channels}.items():
-            if value < 1:
-                raise ValueError(f"{name}={value}: must be at least 1")
-        require_at_most(LAYERS, "steps", n_steps, f"n_steps={n_steps}")
-        asked = f"channels={channels}"
-        require_at_most(NUMBERS, "numbers", channels * lattice.volume, asked)
         self.n_steps = n_steps
         self.modes = Modes(lattice)
         self.linear = nn.Parameter(torch.zeros(n_times, n_momenta))

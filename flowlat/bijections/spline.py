@@ -26,13 +26,11 @@ class Spline(Transform):
         bound: where B starts, in the units of the field.
 
     Raises:
-        ValueError: K below 2, or zuko is not installed.
+        ValueError: zuko is not installed.
     """
 
     def __init__(self, bins: int, bound: float = 2.0):
         super().__init__()
-        if bins < 2:
-            raise ValueError(f"spline_bins={bins}: must be at least 2")
         self.bins = bins
         self.n_params = 3 * bins + 1
         self.log_bound = nn.Parameter(torch.tensor(math.log(bound)))

@@ -9,6 +9,7 @@ import torch
 from flowlat.config.build import CONTRACTS, FLOW_GROUPS, build_flow
 from flowlat.config.renamed import with_new_names
 from flowlat.config.schemas import TrainConfig
+from flowlat.config.sizes import check_sizes
 from flowlat.config.trust import check_node
 from flowlat.config.validation import check
 from flowlat.flows.flow import Flow
@@ -42,12 +43,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"ckpt_path={path}: not a readable checkpoint, truncated or of another program "
             f"({type(error).__name__})"
         ) from error
-    ours = content.get("flowlat") if isinstance(content, dict) else None
-    if not isinstance(ours, dict) or "config" not in ours:
+    record = content.get("flowlat") if isinstance(content, dict) else None
+    if not isinstance(record, dict) or "config" not in record:
         raise CheckpointError(f"ckpt_path={path}: not a flowlat checkpoint")
-    ours["config"] = with_new_names(ours["config"])
+    record["config"] = with_new_names(record["config"])
     try:
-        _check_flow_config(ours["config"])
+        _check_flow_config(record["config"])
         _check_paths(content.get("callbacks"))
     except ConfigError as error:
         raise CheckpointError(f"ckpt_path={path}: {error}") from error
@@ -102,37 +103,33 @@ def load_weights(flow: Flow, weights: dict[str, torch.Tensor], path: str | Path)
     Raises:
         CheckpointError: other names, shapes or types of numbers than the flow's, or a NaN.
     """
-    own = flow.state_dict()
-    for name in sorted(own.keys() | weights.keys()):
-        theirs = list(weights[name].shape) if name in weights else None
-        ours = list(own[name].shape) if name in own else None
-        if theirs != ours:
-            raise CheckpointError(
-                f"{path}: the weights do not fit lattice.shape={list(flow.lattice.shape)} and this "
-                f"architecture ({name}: {theirs} in the checkpoint, {ours} in the flow)"
-            )
-        if not _same_kind(weights[name].dtype, own[name].dtype):
+    for name, weight in flow.state_dict().items():
+        if name in weights and not _same_kind(weights[name].dtype, weight.dtype):
             raise CheckpointError(f"{path}: {name}: {weights[name].dtype} are no weights of a flow")
-    if not all(torch.isfinite(w).all() for w in weights.values()):
+    try:
+        flow.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path}: the weights do not fit lattice.shape={list(flow.lattice.shape)} and this "
+            f"architecture: {error}"
+        ) from error
+    if not all(torch.isfinite(weight).all() for weight in flow.state_dict().values()):
         raise CheckpointError(f"{path}: weights that are not finite")
-    flow.load_state_dict(weights)
 
 
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _check_flow_config(config: Any) -> None:
     if not isinstance(config, dict):
         raise ConfigError("config: not a mapping")
-    for group in FLOW_GROUPS:
-        if group not in config:
-            raise ConfigError(f"config.{group}: missing")
+    groups = {group: config.get(group) for group in FLOW_GROUPS}
     for group, package in PACKAGES.items():
-        check_node(config[group], package, CONTRACTS[group], f"config.{group}")
-    check({group: config[group] for group in FLOW_GROUPS}, TrainConfig)
+        check_node(groups[group], package, CONTRACTS[group], f"config.{group}")
+    check(groups, TrainConfig)
+    check_sizes(groups)
 
 
 def _check_paths(state: Any, depth: int = 4) -> None:
@@ -158,7 +155,6 @@ def is_plain(weight: Any) -> bool:
     )
 
 
-def _same_kind(theirs: torch.dtype, ours: torch.dtype) -> bool:
-    """Single or double precision; the very same type for what is no floating-point number."""
-    floating = (torch.float32, torch.float64)
-    return theirs in floating if ours in floating else theirs == ours
+def _same_kind(a: torch.dtype, b: torch.dtype) -> bool:
+    """Whether both are of single or double precision, or the very same."""
+    return a == b or {a, b} == {torch.float32, torch.float64}

@@ -1,8 +1,6 @@
 """Configs composed by Hydra without a command line, and checked."""
 
-import typing
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from flowlat.config.renamed import with_new_names
-from flowlat.config.schemas import SampleConfig, TrainConfig
-from flowlat.config.validation import check, check_parameters
+from flowlat.config.schemas import SampleConfig, TrainConfig, sampler_name
+from flowlat.config.sizes import check_sizes
+from flowlat.config.validation import check, locate, require_complete, signature
 from flowlat.utils.errors import ConfigError
 
 
@@ -73,24 +72,16 @@ def validate(cfg: DictConfig, schema: type) -> dict[str, Any]:
         raise ConfigError(str(error).splitlines()[0]) from error
     plain = with_new_names({str(k): value for k, value in content.items() if k != "hydra"})
     check(plain, schema)
-    parts = {key: _as_dataclass(value, schema, key) for key, value in plain.items()}
-    _construct(schema, parts, "")
+    require_complete(plain, schema)
+    if schema is SampleConfig:
+        _require_flow(plain)
+    check_sizes(plain)
     return plain
 
 
-def _as_dataclass(value: Any, schema: type, key: str) -> Any:
-    hint = typing.get_type_hints(schema)[key]
-    if isinstance(value, dict) and hasattr(hint, "__dataclass_fields__"):
-        check_parameters(value, hint, f"{key}.")
-        return _construct(hint, value, f"{key}.")
-    return value
-
-
-def _construct(schema: type, values: dict[str, Any], path: str) -> Any:
-    missing = {field.name for field in fields(schema)} - values.keys()
-    if missing:
-        raise ConfigError(f"{path}{min(missing)}: missing")
-    try:
-        return schema(**values)
-    except ValueError as error:
-        raise ConfigError(f"{path}{error}") from error
+def _require_flow(config: dict[str, Any]) -> None:
+    """Raise ConfigError if the sampler needs a flow, and there is none."""
+    node = config["sampler"]
+    flow = signature(locate(node["_target_"])).get("flow")
+    if flow and flow.default is flow.empty and config["ckpt_path"] is None:
+        raise ConfigError(f"ckpt_path=null: sampler={sampler_name(node)} needs a trained flow")

@@ -10,15 +10,16 @@ MOVED = {
 }
 
 
-def with_new_names(node: Any) -> Any:
-    """The same plain data with every ``_target_`` by the name that it has now."""
-    if isinstance(node, list):
-        return [with_new_names(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    found = {key: with_new_names(value) for key, value in node.items()}
-    target = found.get("_target_")
+def with_new_names(config: Any, depth: int = 3) -> Any:
+    """The same config with every ``_target_`` by the name that it has now.
+
+    ``depth``: of the mappings, as in config.sampler.hmc. A file may hold what has no end.
+    """
+    if not isinstance(config, dict) or not depth:
+        return config
+    renamed = {key: with_new_names(value, depth - 1) for key, value in config.items()}
+    target = renamed.get("_target_")
     for old, new in MOVED.items():
         if isinstance(target, str) and target.startswith(old):
-            found["_target_"] = new + target.removeprefix(old)
-    return found
+            renamed["_target_"] = new + target.removeprefix(old)
+    return renamed

@@ -33,20 +33,20 @@ def check_node(node: Any, package: str, contract: type, path: str) -> None:
 def _check_target(target: Any, package: str, contract: type, path: str) -> None:
     name = rf"{re.escape(package)}(\.[a-zA-Z]\w*){{1,2}}"
     if isinstance(target, str) and re.fullmatch(name, target, re.ASCII):
-        found = locate(target, f"{path}.")
-        home = getattr(found, "__module__", "")
+        named = locate(target, f"{path}.")
+        home = getattr(named, "__module__", "")
         ours = home == package or home.startswith(f"{package}.")
-        if ours and "." not in found.__qualname__ and _builds(found, contract):
+        if ours and "." not in named.__qualname__ and _builds(named, contract):
             return
     raise ConfigError(f"{path}._target_={brief(target)}: not allowed in a file")
 
 
-def _builds(found: Any, contract: type) -> bool:
+def _builds(target: Any, contract: type) -> bool:
     """Whether calling a class or a function of ours makes an instance of the contract."""
-    if inspect.isfunction(found):
-        found = typing.get_type_hints(found).get("return")
-        return inspect.isclass(found) and issubclass(found, contract)
-    return inspect.isclass(found) and issubclass(found, contract) and not inspect.isabstract(found)
+    kind = typing.get_type_hints(target).get("return") if inspect.isfunction(target) else target
+    if not inspect.isclass(kind) or not issubclass(kind, contract):
+        return False
+    return kind is not target or not inspect.isabstract(kind)
 
 
 def _check_plain(value: Any, path: str, depth: int) -> None:

@@ -1,40 +1,45 @@
-"""Plain data against the signature that it will be passed to.
+"""Plain data against the signature that it will be passed to, checked by pydantic.
 
 A group's schema is the constructor that its ``_target_`` names: its parameters are the keys, its
-annotations the types.
+annotations the types. Nothing is converted: "3" and True are no integers; an integer is a number.
 """
 
 import inspect
-import sys
-import types
-import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args, get_origin
+from dataclasses import is_dataclass
+from functools import cache
+from inspect import Parameter
+from operator import getitem
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 import hydra
+from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
 
 from flowlat.utils.errors import ConfigError
 
 #: hydra's own keywords of a node, which are no parameters
 KEYWORDS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 def check(plain: dict[str, Any], schema: type) -> None:
-    """Check keys and types of plain data against the schema and every ``_target_`` within."""
+    """Check keys and values of plain data against the schema and every ``_target_`` within.
+
+    Raises:
+        ConfigError: the first that is unknown, of the wrong type or out of range.
+    """
     check_parameters(plain, schema, "")
     _check_nodes(plain, "")
 
 
-def _check_nodes(node: Any, path: str) -> None:
-    """Check every node with a ``_target_`` against the signature it names."""
-    if isinstance(node, dict):
-        if "_target_" in node:
-            check_parameters(node, locate(node["_target_"], path), path)
-        for key, value in node.items():
-            _check_nodes(value, f"{path}{key}.")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            _check_nodes(value, f"{path}{index}.")
+def require_complete(plain: dict[str, Any], schema: Any, path: str = "") -> None:
+    """Raise ConfigError if a field of a dataclass is missing, or one of those within."""
+    for name, hint in get_type_hints(schema).items():
+        if name not in plain:
+            raise ConfigError(f"{path}{name}: missing")
+        if is_dataclass(hint):
+            require_complete(plain[name], hint, f"{path}{name}.")
 
 
 def locate(target: Any, path: str = "") -> Any:
@@ -45,113 +50,95 @@ def locate(target: Any, path: str = "") -> Any:
         raise ConfigError(f"{path}_target_={target!r}: no such class or function") from error
 
 
-def check_parameters(node: dict[str, Any], target: Any, path: str) -> None:
-    """Check the keys and types of a node against the parameters of what it is passed to."""
-    parameters = _signature(target, path)
-    hints = _type_hints(target)
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for key, value in node.items():
-        if key in KEYWORDS:
-            continue
-        nested = isinstance(value, dict) and "_target_" in value
-        if key in parameters and (nested or configurable(parameters[key], hints)):
-            if not accepts(hints.get(key, Any), value):
-                expected = describe(hints[key])
-                raise ConfigError(f"{path}{key}={value!r}: expected {expected}")
-        elif not open_ended:
-            known = ", ".join(name for name, p in parameters.items() if configurable(p, hints))
-            raise ConfigError(f"{path}{key}={value!r}: no such option (known: {known})")
-
-
-def _signature(target: Any, path: str) -> Mapping[str, inspect.Parameter]:
+def signature(target: Any, path: str = "") -> Mapping[str, Parameter]:
+    """The parameters of a class or function; ConfigError if they are not known."""
     try:
         return inspect.signature(target).parameters
     except (TypeError, ValueError) as error:  # no callable; or one of C, without a signature
         raise ConfigError(f"{path}_target_={target!r}: cannot be configured") from error
 
 
-def _type_hints(target: Any) -> dict[str, Any]:
+def check_parameters(node: dict[str, Any], target: Any, path: str) -> None:
+    """Check the keys and values of a node against the parameters of what it is passed to."""
+    parameters = signature(target, path)
+    hints, options = _options(target)
+    open_ended = any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
+    for key, value in node.items():
+        if key in options:
+            _check_value(options[key], value, f"{path}{key}")
+            if is_dataclass(hints.get(key)):
+                check_parameters(value, hints[key], f"{path}{key}.")
+        elif not (
+            open_ended
+            or key in KEYWORDS
+            or (key in parameters and isinstance(value, dict) and "_target_" in value)
+        ):
+            known = ", ".join(options)
+            raise ConfigError(f"{path}{key}={value!r}: no such option (known: {known})")
+
+
+def _check_nodes(node: Any, path: str) -> None:
+    """Check every node with a ``_target_`` against the signature it names."""
+    if isinstance(node, dict) and "_target_" in node:
+        check_parameters(node, locate(node["_target_"], path), path)
+    children = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, value in children:
+        if isinstance(value, dict | list):
+            _check_nodes(value, f"{path}{key}.")
+
+
+@cache
+def _options(target: Any) -> tuple[dict[str, Any], dict[str, TypeAdapter]]:
+    """The annotations of what is called, and a validator for each parameter of plain data."""
     function = target.__init__ if inspect.isclass(target) else target
     try:
-        return typing.get_type_hints(function)
+        hints = get_type_hints(function, include_extras=True)
     except (NameError, TypeError):  # annotations of other packages may not resolve
-        return {}
+        hints = {}
+    options = {}
+    for name, parameter in signature(target).items():
+        hint = _plain(hints.get(name, Any))
+        if hint is not NoReturn and parameter.kind not in VARIADIC:
+            options[name] = TypeAdapter(hint, config=ConfigDict(strict=True))
+    return hints, options
 
 
-def configurable(parameter: inspect.Parameter, hints: dict[str, Any]) -> bool:
-    """Whether a parameter can be given in a config, rather than by the program."""
-    hint = hints.get(parameter.name, Any)
-    return hint is Any or any(
-        plain_type(member) or hasattr(member, "__dataclass_fields__") for member in members(hint)
-    )
+def _plain(hint: Any) -> Any:
+    """What of an annotation can stand in a yaml; NoReturn if the program has to supply it."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if is_dataclass(hint):
+        return dict
+    if origin is Annotated:
+        inner = _plain(arguments[0])
+        return inner if inner is NoReturn else getitem(Annotated, (inner, *hint.__metadata__))
+    if origin in (Union, UnionType):
+        members = [m for m in map(_plain, arguments) if m is not NoReturn]
+        return NoReturn if members in ([], [NoneType]) else getitem(Union, tuple(members))
+    if origin in (list, dict, tuple, Sequence):
+        items = tuple(a if a is ... else _plain(a) for a in arguments)
+        if NoReturn in items:
+            return NoReturn
+        # a yaml has lists only: they are strict, tuples are not
+        kind: Any = list if origin is Sequence else origin
+        return getitem(Annotated, (kind[items], Strict(kind is not tuple)))
+    known = (Any, int, float, bool, str, list, dict, Sequence, NoneType)
+    return hint if hint in known or origin is Literal else NoReturn
 
 
-def members(hint: Any) -> tuple[Any, ...]:
-    """The alternatives of a union; the type itself if it is none."""
-    if get_origin(hint) in (typing.Union, types.UnionType):
-        return get_args(hint)
-    return (hint,)
+def _check_value(option: TypeAdapter, value: Any, key: str) -> None:
+    try:
+        option.validate_python(value)
+    except ValidationError as error:
+        where, what = zip(*(_explain(e, value, key) for e in error.errors()), strict=True)
+        # several at one place: the members of a union
+        expected = dict.fromkeys(w for at, w in zip(where, what, strict=True) if at == where[0])
+        raise ConfigError(f"{where[0]}: {' or '.join(expected)}") from error
 
 
-def plain_type(hint: Any) -> bool:
-    origin = get_origin(hint) or hint
-    return origin in (int, float, bool, str, dict, list, tuple, Sequence, Literal) or (
-        isinstance(origin, type) and issubclass(origin, Sequence)
-    )
-
-
-def accepts(hint: Any, value: Any) -> bool:
-    """Whether a value of a config fits an annotation; annotations of other things accept all."""
-    if hint is Any:
-        return True
-    alternatives = members(hint)
-    if len(alternatives) > 1:
-        known = [m for m in alternatives if plain_type(m) or m is type(None)]
-        return any(accepts(m, value) for m in known) if known else True
-    origin, arguments = get_origin(hint) or hint, get_args(hint)
-    if origin is Literal:
-        return value in arguments
-    if origin is type(None):
-        return value is None
-    if origin is bool or origin is str:
-        return isinstance(value, origin)
-    if origin is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if origin is float:
-        # 10^400 is an integer, and no floating-point number
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and (isinstance(value, float) or abs(value) <= sys.float_info.max)
-    if origin is dict or hasattr(origin, "__dataclass_fields__"):
-        return isinstance(value, dict)
-    if origin is tuple and arguments and arguments[-1] is not ...:
-        return (
-            isinstance(value, list)
-            and len(value) == len(arguments)
-            and all(accepts(a, item) for a, item in zip(arguments, value, strict=True))
-        )
-    if plain_type(hint):
-        return isinstance(value, list) and all(
-            accepts(arguments[0] if arguments else Any, item) for item in value
-        )
-    return True
-
-
-def describe(hint: Any) -> str:
-    """An annotation in words."""
-    words = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
-    names = []
-    for member in members(hint):
-        if get_origin(member) is Literal:
-            names += [str(value) for value in get_args(member)]
-        elif member is type(None):
-            names.append("null")
-        elif member in words:
-            names.append(words[member])
-        elif get_origin(member) is tuple and get_args(member)[-1] is not ...:
-            names.append(f"a list of {len(get_args(member))}")
-        elif (get_origin(member) or member) is dict or hasattr(member, "__dataclass_fields__"):
-            names.append("a mapping")
-        elif plain_type(member):
-            inner = get_args(member)[:1]
-            names.append(f"a list, each {describe(inner[0])}" if inner else "a list")
-    return " or ".join(dict.fromkeys(names))
+def _explain(error: Any, value: Any, key: str) -> tuple[str, str]:
+    """Where and what an error of pydantic is: ("lattice.shape.1=0", "must be ...")."""
+    for part in error["loc"]:  # which also names members of unions
+        inside = isinstance(value, dict) and part in value
+        if inside or (isinstance(value, list) and part in range(len(value))):
+            key, value = f"{key}.{part}", value[part]
+    return f"{key}={value!r}", error["msg"].replace("Input should be", "must be")

@@ -37,7 +37,10 @@ import h5py
 import numpy as np
 
 from flowlat.config.renamed import with_new_names
+from flowlat.config.sizes import check_sizes
+from flowlat.config.validation import check_parameters
 from flowlat.ensemble.hdf5 import dataset, datasets
+from flowlat.lattice import Lattice
 
 FORMAT = "flowlat ensemble 2"
 #: of flowlat 0.1.0: proposals and configurations are both called "phi", there is no chain_index,
@@ -68,8 +71,8 @@ def parse_config(text: str) -> dict[str, Any]:
     """The config of the run. ValueError or KeyError unless it names a lattice and an action."""
     config = with_new_names(json.loads(text))
     shape, action = config["lattice"]["shape"], config["action"]
-    if not isinstance(shape, list) or not all(type(side) is int for side in shape):
-        raise ValueError(f"config: lattice.shape={shape}: not a list of integers")
+    check_parameters({"shape": shape}, Lattice, "config: lattice.")
+    check_sizes({"lattice": {"shape": shape}})
     if not isinstance(action, dict) or not isinstance(action["_target_"], str):
         raise ValueError(f"config: action={action}: not a mapping with a _target_")
     for name in config["observables"]:

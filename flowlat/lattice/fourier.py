@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from flowlat.lattice.geometry import Lattice
-from flowlat.utils.limits import NUMBERS, require_at_most
 
 #: axes are transformed together as long as their matrix has no more rows than this
 LARGEST = 16
@@ -27,8 +26,6 @@ class Modes:
         factors: list[Tensor] = []
         khat2 = torch.zeros(1, dtype=torch.float64)
         for side in lattice.shape:
-            asked = f"shape={list(lattice.shape)}"
-            require_at_most(NUMBERS, "numbers in a Fourier matrix", side**2, asked)
             basis, squared = real_fourier(side)
             khat2 = (khat2.unsqueeze(1) + squared).flatten()
             if factors and len(factors[-1]) * side <= LARGEST:

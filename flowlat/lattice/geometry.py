@@ -1,13 +1,12 @@
 """Periodic lattices: shape, parity, momenta, sums over sites."""
 
 import math
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from flowlat.utils.limits import AXES, SITES, require_at_most
+from flowlat.utils.limits import Shape
 
 Parity = Literal["even", "odd"]
 
@@ -16,20 +15,12 @@ class Lattice:
     """A periodic hypercubic lattice of shape ``(L_1, ..., L_d)`` with V sites.
 
     Fields on it are ``(batch, *shape)``; d is read from the shape, never typed.
-
-    Raises:
-        ValueError: no side, a side that is not a positive integer, or too many sides or sites.
     """
 
-    def __init__(self, shape: Sequence[int]):
-        sides = tuple(int(side) for side in shape)
-        if not sides or any(side < 1 for side in sides):
-            raise ValueError(f"shape={list(shape)}: every side must be a positive integer")
-        require_at_most(AXES, "axes", len(sides), f"shape={list(shape)}")
-        require_at_most(SITES, "sites", math.prod(sides), f"shape={list(shape)}")
-        self.shape = sides
-        self.d = len(sides)
-        self.volume = math.prod(sides)
+    def __init__(self, shape: Shape):
+        self.shape = tuple(int(side) for side in shape)
+        self.d = len(self.shape)
+        self.volume = math.prod(self.shape)
 
     def __repr__(self) -> str:
         return f"Lattice({list(self.shape)})"

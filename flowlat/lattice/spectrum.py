@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from flowlat.lattice.geometry import Lattice
-from flowlat.utils.limits import NUMBERS, require_at_most
 
 #: momenta squared below this are one to the basis; correlation lengths up to about 5 are resolved
 INFRARED = 0.05
@@ -17,9 +16,6 @@ class Spectrum(nn.Module):
 
     All c_n are zero at the start, where a(k) = 1. Nothing refers to the volume, so the coefficients
     transfer between lattices of the same d.
-
-    Raises:
-        ValueError: n_coefficients < 0, or too many.
     """
 
     _basis: Tensor
@@ -27,10 +23,6 @@ class Spectrum(nn.Module):
 
     def __init__(self, lattice: Lattice, n_coefficients: int = 12):
         super().__init__()
-        if n_coefficients < 0:
-            raise ValueError(f"n_coefficients={n_coefficients}: must not be negative")
-        asked = f"n_coefficients={n_coefficients}"
-        require_at_most(NUMBERS, "numbers", n_coefficients * lattice.volume, asked)
         self.coefficients = nn.Parameter(torch.zeros(n_coefficients))
         khat2 = lattice.khat2(half=True)
         basis = momentum_basis(khat2, lattice.d, n_coefficients)

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from flowlat.kernels import KERNELS, StencilSpec, available_kernels, stencil_stack
 from flowlat.lattice import Lattice, Parity
 from flowlat.nets.base import Net
-from flowlat.utils.limits import LAYERS, NUMBERS, require_at_most
 
 
 class CombConvNet(Net):
@@ -26,8 +25,7 @@ class CombConvNet(Net):
     identity. Batch normalisation, if any, follows each hidden layer.
 
     Raises:
-        ValueError: k outside 1..d, an even kernel_size, a hidden width below 1, too many weights,
-            or a kernel that is unknown or not available.
+        ValueError: k > d, an even kernel_size, or a kernel that is unknown or not available.
     """
 
     def __init__(
@@ -45,23 +43,16 @@ class CombConvNet(Net):
         kernel: str = "auto",
     ):
         super().__init__()
-        if not 1 <= k <= lattice.d:
-            reason = f"exceeds the lattice dimension d={lattice.d}" if k > 0 else "must be positive"
-            raise ValueError(f"k={k} {reason}")
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size={kernel_size}: must be odd and positive")
-        if any(width < 1 for width in hidden):
-            raise ValueError(f"hidden={list(hidden)}: every width must be at least 1")
+        if k > lattice.d:
+            raise ValueError(f"k={k} exceeds the lattice dimension d={lattice.d}")
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size={kernel_size}: must be odd")
         if kernel not in KERNELS:
             raise ValueError(f"kernel={kernel}: unknown (known: {', '.join(KERNELS)})")
         if kernel != "auto" and kernel not in available_kernels():
             raise ValueError(f"kernel={kernel}: not available on this machine")
         n_branches = math.comb(lattice.d, k)
         channels = [1, *hidden, n_params]
-        asked = f"k={k}, kernel_size={kernel_size}, hidden={list(hidden)}"
-        require_at_most(LAYERS, "layers", len(hidden), asked)
-        pairs = sum(c_in * c_out for c_in, c_out in pairwise(channels))
-        require_at_most(NUMBERS, "weights", n_branches * kernel_size**k * pairs, asked)
         self.kernel = kernel
         activations = (*[activation] * len(hidden), final_activation)
         self.spec = StencilSpec(lattice.shape, k, kernel_size, activations, activation_last)

@@ -5,6 +5,7 @@ from torch import Tensor
 from flowlat.actions import Action
 from flowlat.flows.flow import Flow
 from flowlat.objectives.path_gradient import path_gradient
+from flowlat.utils.limits import Probability
 
 
 class Mixture:
@@ -16,14 +17,9 @@ class Mixture:
     Args:
         ensemble: where the configurations of p come from, a run of sample.py.
         weight: of the forward divergence, between 0 and 1.
-
-    Raises:
-        ValueError: a weight that is not.
     """
 
-    def __init__(self, ensemble: str, weight: float = 0.5):
-        if not 0 < weight < 1:
-            raise ValueError(f"weight={weight}: must be between 0 and 1")
+    def __init__(self, ensemble: str, weight: Probability = 0.5):
         self.ensemble = ensemble
         self.weight = weight
 

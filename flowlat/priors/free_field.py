@@ -1,14 +1,17 @@
 """A free field with a learnable spectrum: the long-range part of the theory, solved at once."""
 
 import math
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from flowlat.lattice import Lattice
 from flowlat.lattice.fourier import filter_modes
 from flowlat.lattice.spectrum import Spectrum
 from flowlat.priors.base import Prior, log_standard_normal
+from flowlat.utils.limits import Positive
 
 
 class FreeField(Prior):
@@ -19,9 +22,6 @@ class FreeField(Prior):
     corrections. log r(z) = log N(eps; 0, 1) - sum_k log a(k). Nothing refers to the volume, so the
     parameters transfer between lattices of the same d. ``shift`` is where a learnable constant
     field starts; None leaves it out (and the prior even).
-
-    Raises:
-        ValueError: mass2 <= 0 or n_coefficients < 0.
     """
 
     _khat2: Tensor
@@ -29,13 +29,11 @@ class FreeField(Prior):
     def __init__(
         self,
         lattice: Lattice,
-        mass2: float = 1.0,
+        mass2: Positive = 1.0,
         shift: float | None = None,
-        n_coefficients: int = 12,
+        n_coefficients: Annotated[int, Field(ge=0)] = 12,
     ):
         super().__init__(lattice)
-        if not 0 < mass2 < math.inf:
-            raise ValueError(f"mass2={mass2}: must be positive and finite")
         self.log_mass2 = nn.Parameter(torch.tensor(math.log(mass2)))
         self.spectrum = Spectrum(lattice, n_coefficients)
         self.shift = None if shift is None else nn.Parameter(torch.tensor(float(shift)))

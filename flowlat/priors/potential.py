@@ -7,7 +7,7 @@ from torch import Tensor
 
 from flowlat.lattice import Lattice, sum_sites
 from flowlat.priors.base import Prior
-from flowlat.utils.limits import NUMBERS, require_at_most
+from flowlat.utils.limits import Count
 
 # three-point Gauss-Legendre nodes and weights on [0, 1]
 NODES = (0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15))
@@ -26,16 +26,13 @@ class SingleSitePotential(Prior):
 
     Raises:
         ValueError: the potential does not confine (lam < 0, or lam = 0 and m2 <= 0), or is beyond
-            the range of floating-point numbers; n_bins below 1 or too large.
+            the range of floating-point numbers.
     """
 
-    def __init__(self, lattice: Lattice, m2: float, lam: float, n_bins: int = 4096):
+    def __init__(self, lattice: Lattice, m2: float, lam: float, n_bins: Count = 4096):
         super().__init__(lattice)
         if not (lam > 0 or (lam == 0 and m2 > 0)):
             raise ValueError(f"m2={m2}, lam={lam}: the single-site potential does not confine")
-        if n_bins < 1:
-            raise ValueError(f"n_bins={n_bins}: must be at least 1")
-        require_at_most(NUMBERS, "numbers", n_bins, f"n_bins={n_bins}")
         self.m2, self.lam = float(m2), float(lam)
         try:
             reach = self._reach()

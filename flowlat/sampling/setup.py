@@ -9,6 +9,7 @@ import torch
 from flowlat.actions import Action
 from flowlat.config.build import FLOW_GROUPS, build_action, instantiate
 from flowlat.config.checkpoint import flow_of, read_checkpoint, sha256
+from flowlat.config.sizes import check_sizes
 from flowlat.config.validation import locate
 from flowlat.flows.flow import Flow
 from flowlat.lattice import Lattice
@@ -47,6 +48,7 @@ def build_theory(config: dict[str, Any], device: torch.device) -> Theory:
     content = read_checkpoint(path)
     trained_on = content["flowlat"]["config"]
     config = {**config, "lattice": trained_on["lattice"], "action": trained_on["action"]}
+    check_sizes(config)
     flow = None
     if "flow" in parameters(config["sampler"]):
         flow = flow_of(content, path).to(device)

@@ -1,9 +1,10 @@
 """Sizes beyond which an option is a mistake or an attack: refused before anything is allocated.
 
 The types say so in the signature of what is configured, and are checked where a config is: no
-constructor checks them again.
+constructor checks them again. Products of several options: ``flowlat.config.sizes``.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -36,6 +37,18 @@ def require_at_most(limit: int, what: str, found: int, options: str) -> None:
 
 #: a number of things: chains, steps, channels, ...
 Count = Annotated[int, Field(ge=1, le=COUNT)]
+#: layers of a flow, steps of an ODE
+Layers = Annotated[int, Field(ge=1, le=LAYERS)]
+#: threads, processes, devices
+Workers = Annotated[int, Field(ge=1, le=WORKERS)]
+#: configurations of an ensemble
+Rows = Annotated[int, Field(ge=1, le=ROWS)]
+#: the sides of a lattice
+Shape = Annotated[
+    Sequence[Annotated[int, Field(ge=1, le=SITES)]], Field(min_length=1, max_length=AXES)
+]
+#: what random numbers follow from
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 #: a length, a mass, a rate
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 #: a probability or a fraction, without 0 and 1

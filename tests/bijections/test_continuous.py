@@ -124,10 +124,3 @@ def test_weights_transfer_between_volumes():
     x = field(small).reshape(3, 4, 4)
     found, _ = large(x.repeat(1, 2, 1))
     torch.testing.assert_close(found, small(x)[0].repeat(1, 2, 1), rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["n_steps", "channels"])
-def test_bad_numbers_are_named(name):
-    numbers = {"n_steps": 4, "channels": 4, name: 0}
-    with pytest.raises(ValueError, match=f"{name}=0: must be at least 1"):
-        Continuous(Lattice([4, 4]), odd=True, **numbers)

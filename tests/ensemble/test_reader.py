@@ -428,7 +428,7 @@ def test_arguments_are_checked(altered):
     node = {"_target_": "flowlat.observables.TwoPoint", "all_axes": "perhaps"}
     with (
         open_ensemble(altered(with_config("phi2", node))) as ensemble,
-        pytest.raises(EnsembleError, match=r"all_axes='perhaps': expected true or false"),
+        pytest.raises(EnsembleError, match=r"all_axes='perhaps': must be a valid boolean"),
     ):
         ensemble.observables()
 

@@ -122,9 +122,7 @@ def test_weights_start_uniform_within_the_bound_of_torch(d, arch):
     ("options", "message"),
     [
         ({"k": 3}, "k=3 exceeds the lattice dimension d=2"),
-        ({"k": 0}, "k=0 must be positive"),
         ({"kernel_size": 4}, "kernel_size=4: must be odd"),
-        ({"hidden": (8, 0)}, r"hidden=\[8, 0\]"),
         ({"kernel": "abacus"}, "kernel=abacus: unknown"),
         ({"activation": "step"}, "unknown activation 'step'"),
     ],

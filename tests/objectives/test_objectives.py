@@ -90,9 +90,3 @@ def test_the_mixture_has_the_gradient_of_both(flow, weight):
     assert (forward - reverse).norm() > 0.1 * mixed.norm()
     log_w = Mixture("any")(flow, ACTION, noise, phi)[1]
     torch.testing.assert_close(log_w, path_gradient(flow, ACTION, noise)[1])
-
-
-@pytest.mark.parametrize("weight", [0, 1, -0.5])
-def test_a_mixture_of_one_is_none(weight):
-    with pytest.raises(ValueError, match=f"weight={weight}"):
-        Mixture("any", weight)

@@ -68,17 +68,3 @@ def test_parameters_transfer_to_a_larger_lattice():
     small, large = smooth_prior([4, 4]), FreeField(Lattice([8, 8]), mass2=3.0).double()
     large.load_state_dict(small.state_dict())
     torch.testing.assert_close(large.log_amplitude()[::2, ::2], small.log_amplitude())
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"mass2": 0.0}, "mass2=0.0"),
-        ({"mass2": -1.0}, "mass2=-1.0"),
-        ({"mass2": math.nan}, "mass2=nan"),
-        ({"n_coefficients": -1}, "n_coefficients=-1"),
-    ],
-)
-def test_bad_options(options, message):
-    with pytest.raises(ValueError, match=message):
-        FreeField(Lattice([4]), **options)

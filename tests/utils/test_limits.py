@@ -1,4 +1,4 @@
-"""What asks for too much is refused before anything of it is allocated."""
+"""Sizes beyond which an option is refused, in the words of the options."""
 
 import pytest
 

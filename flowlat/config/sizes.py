@@ -1,0 +1,73 @@
+"""What a config asks for in all: products of its options, held to the limits.
+
+A single option has its limit in the signature that it is passed to, see ``flowlat.utils.limits``.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from flowlat.archs import combconv, continuous
+from flowlat.config.compare import flatten
+from flowlat.config.validation import locate, signature
+from flowlat.lattice.spectrum import Spectrum
+from flowlat.utils.limits import BATCH, LAYERS, NUMBERS, SITES, require_at_most
+
+DOUBLINGS = "2^len(data.double_at)"
+#: options whose product is how many numbers there are on a site, and the limit of those on all
+PER_SITE = [
+    (("prior.n_coefficients",), NUMBERS),
+    (("arch.channels",), NUMBERS),
+    (("data.batch_size", DOUBLINGS), BATCH),
+    (("evaluation.batch_size",), BATCH),
+    (("batch_size",), BATCH),
+    (("sampler.population",), BATCH),
+    (("sampler.replicas", "sampler.block"), BATCH),
+    (("sampler.hmc.replicas", "sampler.hmc.block"), BATCH),
+]
+
+
+def check_sizes(config: Mapping[str, Any]) -> None:
+    """Raise ConfigError if what a checked config, or some groups of one, asks for is too large."""
+    groups = {key: _with_defaults(node) for key, node in config.items()}
+    options = flatten(groups)
+    options[DOUBLINGS] = 2 ** len(options.get("data.double_at", []))
+    shape = options.get("lattice.shape", [])
+    volume, on_lattice = math.prod(shape), f"lattice.shape={shape}"
+    require_at_most(SITES, "sites", volume, on_lattice)
+    for keys, limit in PER_SITE:
+        counts = {key: options[key] for key in keys if isinstance(options.get(key), int)}
+        asked = ", ".join([f"{key}={count}" for key, count in counts.items()] + [on_lattice])
+        require_at_most(limit, "numbers", math.prod(counts.values()) * volume, asked)
+    arch: Any = groups.get("arch")
+    target = locate(arch["_target_"]) if arch else None
+    if target is combconv:
+        _check_couplings(arch, shape)
+    if target is continuous:  # which transforms each axis by a matrix
+        require_at_most(NUMBERS, "numbers in a matrix", max([0, *shape]) ** 2, on_lattice)
+    if target is continuous or (target is combconv and arch["block"]):
+        terms = signature(Spectrum)["n_coefficients"].default
+        require_at_most(NUMBERS, "numbers in a filter", terms * volume, on_lattice)
+
+
+def _check_couplings(arch: Mapping[str, Any], shape: Sequence[int]) -> None:
+    """The layers of all nets, and their weights with the masks of the couplings."""
+    k = min(arch["k"] or len(shape), len(shape))
+    n_params = 2 if arch["spline_bins"] is None else 3 * arch["spline_bins"] + 1
+    channels = [1, *arch["hidden"], n_params]
+    pairs = sum(c_in * c_out for c_in, c_out in pairwise(channels))
+    weights = math.comb(len(shape), k) * arch["kernel_size"] ** k * pairs
+    keys = ("n_couplings", "hidden", "k", "kernel_size", "spline_bins")
+    asked = ", ".join(f"arch.{key}={arch[key]}" for key in keys)
+    n = arch["n_couplings"]
+    require_at_most(LAYERS, "layers", n * 2 * len(channels), asked)
+    require_at_most(NUMBERS, "numbers", n * (weights + math.prod(shape)), asked)
+
+
+def _with_defaults(node: Any) -> Any:
+    """The options of a group, and the defaults of those that it leaves out."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        return node
+    parameters = signature(locate(node["_target_"])).values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty} | node
