@@ -1,5 +1,6 @@
 """The documentation against the code: commands compose, examples run, every module is there."""
 
+import json
 import logging
 import pkgutil
 import re
@@ -114,6 +115,29 @@ def test_every_module_is_in_the_reference():
     assert listed == {"flowlat", *modules}
 
 
+#: of what the pages tell the reader to write
+EXAMPLES = re.compile("sextic|neighbours|NAME")
+YAMLS = sorted(ROOT.glob("conf/**/*.yaml"))
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "CONTRIBUTING.md", *YAMLS], ids=name_of)
+def test_paths_and_modules_are_there(path):
+    text = path.read_text()
+    folders = "flowlat|tests|conf|docs|benchmarks"
+    for name in re.findall(rf"(?<![\w/.])(?:{folders})/[\w./]*\w", text):
+        assert EXAMPLES.search(name) or (ROOT / name).exists(), name
+    for name in re.findall(r"(?<![\w/.])flowlat(?:\.\w+)+", text):
+        assert EXAMPLES.search(name) or pkgutil.resolve_name(name), name
+
+
+def test_the_notebook_imports_what_is_there():
+    notebook = json.loads((ROOT / "docs" / "notebooks" / "first_flow.ipynb").read_text())
+    code = "".join("".join(cell["source"]) + "\n" for cell in notebook["cells"])
+    imports = re.findall(r"^from flowlat.* import .*", code, re.MULTILINE)
+    assert len(imports) > 4
+    exec("\n".join(imports), {})
+
+
 def test_every_page_is_in_the_navigation():
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
     entries = [page for entry in config["nav"] for page in flat(entry)]
@@ -154,7 +178,13 @@ def test_help_names_every_option(script):
         if group.name not in OWN[script]:
             options = re.search(rf"^  {group.name} (.*(?:\n {{3,}}.*)*)", section, re.MULTILINE)
             assert options, group.name
-            assert {p.stem for p in group.glob("*.yaml")} <= set(re.findall(r"\w+", options[1]))
+            assert names(group) <= set(re.findall(r"\w+", options[1]))
+
+
+def names(group: Path) -> set[str]:
+    """The options of a group, without old names of others."""
+    old = {p for p in group.glob("*.yaml") if "# the old name of " in p.read_text()}
+    return {p.stem for p in set(group.glob("*.yaml")) - old}
 
 
 @pytest.mark.parametrize("script", HELP)

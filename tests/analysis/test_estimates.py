@@ -12,7 +12,7 @@ from flowlat.analysis.importance import ess, log_z, log_z_estimate
 from flowlat.analysis.jackknife import block_starts
 from flowlat.lattice import Lattice
 from flowlat.observables import Configurations, EffectiveMass, Observable, Phi2, TwoPoint
-from tests.support.truth import chain, chain_two_point
+from tests.support.transfer_matrix import chain, chain_two_point
 
 P_VALUE = 1e-5
 

@@ -10,7 +10,7 @@ from flowlat.actions import Free, Phi4
 from flowlat.analysis.exact import free, known, transfer_matrix
 from flowlat.lattice import Lattice
 from flowlat.observables import EffectiveMass
-from tests.support.truth import chain, chain_two_point
+from tests.support.transfer_matrix import chain, chain_two_point
 
 THEORIES = [(1.0, 0.5), (-1.0, 1.5), (-4.0, 8.0), (-8.0, 2.0)]
 

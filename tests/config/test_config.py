@@ -17,22 +17,33 @@ OPTIONS = [(group, name) for group in GROUPS for name in options(group)]
 #: name: (shape, m2, lam, couplings, epochs), the table of the published runs
 REFERENCE_RUNS = {
     "tutorial_2d": ([8] * 2, -4, 8, 16, 200),
-    "E1": ([6] * 2, -4, 6.975, 16, 500),
-    "E2": ([8] * 2, -4, 6.008, 16, 500),
-    "E3": ([10] * 2, -4, 5.550, 16, 500),
-    "E4": ([12] * 2, -4, 5.276, 16, 500),
-    "E5": ([14] * 2, -4, 5.113, 16, 500),
-    "critical_2d_L4": ([4] * 2, -4, 5.113, 16, 500),
-    "critical_2d_L8": ([8] * 2, -4, 5.113, 16, 500),
-    "xi_L4_20": ([20] * 2, -4, 4.807, 16, 500),
-    "xi_L4_32": ([32] * 2, -4, 4.572, 16, 500),
-    "xi_L4_64": ([64] * 2, -4, 4.398, 16, 500),
-    "symmetric_3d": ([8] * 3, 1, 8, 16, 500),
-    "broken_3d": ([8] * 3, -4, 8, 16, 500),
-    "critical_3d_L4": ([4] * 3, -4, 5.113, 16, 500),
-    "critical_3d_L8": ([8] * 3, -4, 5.113, 16, 500),
-    "critical_4d_L4": ([4] * 4, -4, 5.113, 16, 500),
-    "critical_4d_L8": ([8] * 4, -4, 5.113, 4, 500),
+    "constant_physics_2d_L6": ([6] * 2, -4, 6.975, 16, 500),
+    "constant_physics_2d_L8": ([8] * 2, -4, 6.008, 16, 500),
+    "constant_physics_2d_L10": ([10] * 2, -4, 5.550, 16, 500),
+    "constant_physics_2d_L12": ([12] * 2, -4, 5.276, 16, 500),
+    "constant_physics_2d_L14": ([14] * 2, -4, 5.113, 16, 500),
+    "near_critical_2d_L4": ([4] * 2, -4, 5.113, 16, 500),
+    "near_critical_2d_L8": ([8] * 2, -4, 5.113, 16, 500),
+    "constant_physics_2d_L20": ([20] * 2, -4, 4.807, 16, 500),
+    "constant_physics_2d_L32": ([32] * 2, -4, 4.572, 16, 500),
+    "constant_physics_2d_L64": ([64] * 2, -4, 4.398, 16, 500),
+    "symmetric_3d_L8": ([8] * 3, 1, 8, 16, 500),
+    "near_critical_3d_L8": ([8] * 3, -4, 8, 16, 500),
+    "ordered_3d_L4": ([4] * 3, -4, 5.113, 16, 500),
+    "ordered_3d_L8": ([8] * 3, -4, 5.113, 16, 500),
+    "ordered_4d_L4": ([4] * 4, -4, 5.113, 16, 500),
+    "ordered_4d_L8": ([8] * 4, -4, 5.113, 4, 500),
+}
+
+
+#: the names that experiments had: what they are called now
+OLD_EXPERIMENTS = {
+    **{f"E{n}": f"constant_physics_2d_L{side}" for n, side in enumerate([6, 8, 10, 12, 14], 1)},
+    **{f"xi_L4_{side}": f"constant_physics_2d_L{side}" for side in (20, 32, 64)},
+    **{f"critical_{d}d_L{side}": f"ordered_{d}d_L{side}" for d in (3, 4) for side in (4, 8)},
+    **{f"critical_2d_L{side}": f"near_critical_2d_L{side}" for side in (4, 8)},
+    "broken_3d": "near_critical_3d_L8",
+    "symmetric_3d": "symmetric_3d_L8",
 }
 
 
@@ -78,8 +89,13 @@ def test_several_loggers_at_once(tmp_path):
     assert list(tmp_path.glob("wandb/offline-run-*"))
 
 
-def test_every_reference_run_is_an_experiment():
-    assert set(REFERENCE_RUNS) <= set(options("experiment"))
+def test_the_experiments_are_the_reference_runs():
+    assert {*REFERENCE_RUNS, *OLD_EXPERIMENTS} == set(options("experiment"))
+
+
+@pytest.mark.parametrize("name", OLD_EXPERIMENTS)
+def test_an_experiment_by_its_old_name(name):
+    assert compose([f"experiment={name}"]) == compose([f"experiment={OLD_EXPERIMENTS[name]}"])
 
 
 @pytest.mark.parametrize("name", REFERENCE_RUNS)
@@ -106,7 +122,7 @@ def test_reference_run(name):
     assert config["ema_decay"] is None
     assert not config["symmetrize"]
     scheduler = config["scheduler"]
-    if name.startswith("E"):
+    if name.startswith("constant_physics") and shape[0] < 20:
         assert (scheduler["milestones"], scheduler["gamma"]) == ([200], 0.1)
     else:
         assert scheduler["_target_"].endswith("constant")

@@ -26,8 +26,8 @@ from flowlat.training import fit as fitting
 from flowlat.training import launch
 from flowlat.training.data import PriorDataModule
 from flowlat.utils.errors import USER_ERRORS
-from tests.support.files import contents, save
 from tests.support.helpers import CONF, options
+from tests.support.hostile_files import contents, save
 
 FUZZ = os.environ.get("FLOWLAT_FUZZ")
 SEED = os.environ.get("FLOWLAT_FUZZ_SEED")

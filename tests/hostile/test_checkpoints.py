@@ -10,10 +10,16 @@ import torch
 
 from flowlat import load_flow
 from flowlat.utils.errors import CheckpointError
-from tests.support.files import contents, everything, nothing_happens, save
+from tests.support.hostile_files import (
+    PAYLOADS,
+    TOUCH,
+    contents,
+    everything,
+    nothing_happens,
+    save,
+)
 
 GROUPS = ("lattice", "action", "prior", "arch")
-TOUCH = {"_target_": "os.system", "command": "touch executed"}
 
 
 @pytest.fixture(autouse=True)
@@ -293,24 +299,6 @@ def test_paths_that_a_resumed_run_would_remove(state, here):
     assert "callbacks: " in refusal(save(content, here / "a.ckpt"))
 
 
-class Payload:
-    """Calls a function when it is unpickled."""
-
-    def __init__(self, function, *arguments):
-        self.made = function, arguments
-
-    def __reduce__(self):
-        return self.made
-
-
-PAYLOADS = {
-    "a shell": Payload(os.system, "touch executed"),
-    "eval": Payload(eval, "open('executed', 'w')"),
-    "a file": Payload(open, "executed", "w"),
-    "exec": Payload(exec, "import os; os.system('touch executed')"),
-    "an attribute": Payload(getattr, "text", "upper"),
-    "torch.load": Payload(torch.load, "bomb.pkl"),
-}
 POSITIONS = {
     "all": lambda c, it: it,
     "ours": lambda c, it: {**c, "flowlat": it},

@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.hostile.test_checkpoints import PAYLOADS, TOUCH
-from tests.support.files import contents, save
+from tests.support.hostile_files import PAYLOADS, TOUCH, contents, save
 
 
 def other_target(content):

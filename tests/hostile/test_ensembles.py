@@ -19,9 +19,8 @@ from flowlat.sampling.draw import draw
 from flowlat.training.build import build_data, check_ensembles
 from flowlat.utils.errors import USER_ERRORS, EnsembleError
 from tests.ensemble.test_reader import HOSTILE, attribute, everything, link, replace
-from tests.hostile.test_checkpoints import PAYLOADS, TOUCH
 from tests.support.fakes import save_flow, walk_config
-from tests.support.files import nothing_happens
+from tests.support.hostile_files import PAYLOADS, TOUCH, nothing_happens
 
 #: samples, and rows in blocks of 12
 N, ROWS = 100, 108

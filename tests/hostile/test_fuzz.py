@@ -17,7 +17,7 @@ from flowlat.sampling.draw import draw
 from flowlat.utils.errors import CheckpointError, EnsembleError
 from tests.ensemble.test_reader import everything as everything_in
 from tests.support.fakes import walk_config
-from tests.support.files import contents, everything, nothing_happens, save
+from tests.support.hostile_files import contents, everything, nothing_happens, save
 
 N = int(os.environ.get("FLOWLAT_FUZZ", "500"))
 SEED = int(os.environ.get("FLOWLAT_FUZZ_SEED", random.randrange(2**32)))

@@ -12,7 +12,7 @@ from flowlat.flows.proposals import proposals
 from flowlat.objectives import path_gradient, reverse_kl
 from flowlat.utils.rng import Stream
 from tests.support.helpers import DIMENSIONS, gradient, moved_flow, overrides
-from tests.support.truth import chain
+from tests.support.transfer_matrix import chain
 
 
 @pytest.mark.parametrize("d", DIMENSIONS)

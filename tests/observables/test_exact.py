@@ -28,7 +28,7 @@ from flowlat.observables import (
     TwoPointConnected,
 )
 from flowlat.observables.effective_mass import periodic_mass
-from tests.support.truth import chain_two_point, spectrum
+from tests.support.transfer_matrix import chain_two_point, spectrum
 
 SHAPES = [[7], [12], [4, 8], [5, 5], [3, 4, 6], [4, 4, 4], [2, 3, 4, 4]]
 #: of the chi^2 below in any one case: 7 cases, 1e-4 in all

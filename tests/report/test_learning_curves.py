@@ -6,7 +6,7 @@ from flowlat.report import build, write
 from flowlat.report.training.learning_curves import reached
 from flowlat.runs.folders import read_run
 from flowlat.utils.errors import ConfigError
-from tests.support.folders import write_training
+from tests.support.run_folders import write_training
 
 PICTURES = {"learning_step", "learning_seconds"}
 

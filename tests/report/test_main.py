@@ -3,7 +3,7 @@
 import pytest
 
 from flowlat.report.__main__ import main
-from tests.support.folders import write_training
+from tests.support.run_folders import write_training
 
 
 @pytest.fixture

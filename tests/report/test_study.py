@@ -11,7 +11,7 @@ from flowlat.report.sweep.study import curves, study
 from flowlat.report.sweep.time_to_target import reached, time_to_target
 from flowlat.runs.jobs import read_jobs
 from flowlat.utils.errors import ConfigError
-from tests.support.folders import write_multirun, write_training
+from tests.support.run_folders import write_multirun, write_training
 
 CURVES = {  # evaluated at epochs 0, 2, 3, 5
     "conv": {

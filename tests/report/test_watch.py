@@ -12,7 +12,7 @@ from flowlat.report.__main__ import main
 from flowlat.report.training.watch import line
 from flowlat.runs.metrics import COLUMNS
 from flowlat.utils.errors import ConfigError
-from tests.support.folders import row, write_multirun, write_summary, write_training
+from tests.support.run_folders import row, write_multirun, write_summary, write_training
 
 
 def append(folder, *epochs):

@@ -10,7 +10,7 @@ import pytest
 
 from flowlat.runs.metrics import read_metrics
 from tests.support import slurm
-from tests.training.test_resume import TINY
+from tests.support.trainings import TINY
 
 LAUNCHER = ("hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu")
 #: long enough to be met in the second epoch

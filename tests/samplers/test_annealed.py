@@ -12,7 +12,7 @@ from flowlat.lattice import Lattice
 from flowlat.samplers import Annealed
 from flowlat.samplers.annealed import systematic
 from tests.support.helpers import DIMENSIONS, SHAPES, moved_flow, overrides
-from tests.support.truth import chain
+from tests.support.transfer_matrix import chain
 
 
 def seeded(seed):

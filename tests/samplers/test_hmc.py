@@ -11,7 +11,7 @@ from flowlat.lattice import Lattice
 from flowlat.samplers import HMC, hmc
 from tests.support.helpers import SHAPES
 from tests.support.tilted import Tilted
-from tests.support.truth import chain
+from tests.support.transfer_matrix import chain
 
 MASSES = pytest.mark.parametrize("mass2", [None, 0.5], ids=["plain", "fourier"])
 

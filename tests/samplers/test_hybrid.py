@@ -9,7 +9,7 @@ from flowlat import build_flow, compose
 from flowlat.actions import Phi4
 from flowlat.samplers import HMC, Hybrid, Metropolis, longest_rejection_run
 from tests.support.helpers import moved_flow, overrides
-from tests.support.truth import chain
+from tests.support.transfer_matrix import chain
 
 ACTION = Phi4(-1.0, 1.5)
 

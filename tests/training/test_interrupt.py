@@ -18,7 +18,7 @@ from flowlat.runs.slurm import requeue
 from flowlat.training.callbacks import Evaluation
 from flowlat.training.module import LitFlow
 from tests.support.helpers import ROOT
-from tests.training.test_resume import TINY, assert_same, everything
+from tests.support.trainings import TINY, assert_same, everything
 
 NAMES = (*TINY, "checkpoint_minutes=100")
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 138, signal.SIGUSR2: 140}

@@ -11,7 +11,7 @@ from flowlat.config.schemas import TrainConfig
 from flowlat.runs.metrics import read_metrics
 from flowlat.training.launch import train
 from flowlat.utils.errors import Interrupted, RankError
-from tests.training.test_resume import TINY, assert_same, everything
+from tests.support.trainings import TINY, assert_same, everything
 
 #: a checkpoint after every step; two epochs of four
 NAMES = (*TINY, "trainer=ddp_cpu", "objective._target_=tests.support.fakes.disturbed")

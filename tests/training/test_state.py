@@ -12,7 +12,7 @@ import torch
 from flowlat.training import fit as module
 from flowlat.training.fit import fit
 from flowlat.utils.errors import USER_ERRORS
-from tests.training.test_resume import config, without_power
+from tests.support.trainings import config, without_power
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from flowlat.config.schemas import TrainConfig
 from flowlat.training.fit import fit
 from flowlat.training.loggers.wandb import PIXELS, Wandb, finish_wandb, image, sweep
 from tests.support.helpers import wandb_records
-from tests.training.test_resume import ROLLBACKS, TINY
+from tests.support.trainings import ROLLBACKS, TINY
 
 METRICS = {"loss": -1.0, "ess": 0.5, "acceptance": 0.6, "log_z": 2.0, "samples_per_second": 1e3}
 

@@ -1,6 +1,7 @@
-"""Small files to damage, and a watch over what reading them does."""
+"""Small files to damage, what does harm in them, and a watch over what reading them does."""
 
 import copy
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,21 @@ from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
 
 #: what no reader does
-FORBIDDEN = (
-    *("os.system", "os.exec", "os.posix_spawn", "os.fork", "os.remove", "os.rename", "os.rmdir"),
-    *("subprocess.Popen", "shutil.rmtree", "socket.connect", "pickle.find_class"),
-)
+FORBIDDEN = {
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "subprocess.Popen",
+    "shutil.rmtree",
+    "socket.connect",
+    "pickle.find_class",
+}
+#: a config that would run a command if it were believed
+TOUCH = {"_target_": "os.system", "command": "touch executed"}
 _seen: list[str] | None = None
 
 
@@ -77,3 +89,23 @@ def everything(flow: Any) -> list[Any]:
 def save(content: Any, path: Path) -> Path:
     torch.save(content, path)
     return path
+
+
+class Payload:
+    """Calls a function when it is unpickled."""
+
+    def __init__(self, function, *arguments):
+        self.made = function, arguments
+
+    def __reduce__(self):
+        return self.made
+
+
+PAYLOADS = {
+    "a shell": Payload(os.system, "touch executed"),
+    "eval": Payload(eval, "open('executed', 'w')"),
+    "a file": Payload(open, "executed", "w"),
+    "exec": Payload(exec, "import os; os.system('touch executed')"),
+    "an attribute": Payload(getattr, "text", "upper"),
+    "torch.load": Payload(torch.load, "bomb.pkl"),
+}

@@ -4,7 +4,7 @@ import pytest
 
 from flowlat.actions import Free
 from flowlat.lattice import Lattice
-from tests.support.truth import chain, chain_two_point
+from tests.support.transfer_matrix import chain, chain_two_point
 
 
 @pytest.mark.parametrize("length", [1, 2, 6, 12])
