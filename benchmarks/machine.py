@@ -26,7 +26,7 @@ def peak_gflops(dtype: torch.dtype) -> float | None:
     """Measured peak of one thread; None where there is no compiler to build the measurement."""
     if "cpu" not in available_kernels():
         return None
-    from flowlat.kernels.stencil.cpu import peak_gflops as measured
+    from flowlat.kernels.library import peak_gflops as measured
 
     return measured(dtype)
 

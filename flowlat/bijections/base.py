@@ -59,20 +59,17 @@ class Composition(Bijection):
         self.recompute = recompute
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        total = x.new_zeros(x.shape[0])
-        for bijection in self.bijections:
-            x, log_det = self._apply_one(bijection.forward, x)
-            total = total + log_det
-        return x, total
+        return self._run([bijection.forward for bijection in self.bijections], x)
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        total = y.new_zeros(y.shape[0])
-        for bijection in reversed(self.bijections):
-            y, log_det = self._apply_one(bijection.inverse, y)
-            total = total + log_det
-        return y, total
+        return self._run([bijection.inverse for bijection in reversed(self.bijections)], y)
 
-    def _apply_one(self, function: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        if self.recompute and torch.is_grad_enabled():
-            return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)
-        return function(x)
+    def _run(self, functions: list[Any], x: Tensor) -> tuple[Tensor, Tensor]:
+        total = x.new_zeros(len(x))
+        for function in functions:
+            if self.recompute and torch.is_grad_enabled():
+                x, log_det = checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x, log_det = function(x)
+            total = total + log_det
+        return x, total

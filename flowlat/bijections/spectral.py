@@ -4,7 +4,6 @@ from torch import Tensor
 
 from flowlat.bijections.base import Bijection
 from flowlat.lattice import Lattice
-from flowlat.lattice.fourier import filter_modes
 from flowlat.lattice.spectrum import Spectrum
 
 
@@ -20,11 +19,7 @@ class Spectral(Bijection):
         self.spectrum = Spectrum(lattice)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self._filter(x, self.spectrum())
+        return self.spectrum.filter(x, self.spectrum())
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        return self._filter(y, -self.spectrum())
-
-    def _filter(self, x: Tensor, log_a: Tensor) -> tuple[Tensor, Tensor]:
-        log_det = self.spectrum.sum_modes(log_a)
-        return filter_modes(x, log_a.exp()), log_det.expand(x.shape[0])
+        return self.spectrum.filter(y, -self.spectrum())

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flowlat.bijections.affine import Affine
 from flowlat.bijections.base import Transform
-from flowlat.kernels import affine
 from flowlat.lattice import sum_sites
 
 #: no slope below this; given to zuko, whose own default has changed: weights depend on it
@@ -34,23 +34,23 @@ class Spline(Transform):
         self.bins = bins
         self.n_params = 3 * bins + 1
         self.log_bound = nn.Parameter(torch.tensor(math.log(bound)))
+        self._affine = Affine()
         self._spline = rational_quadratic(bins)
 
     def forward(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         inner, log_slope = self._build(params).call_and_ladj(x)
         # frozen sites stay to the last bit: the spline of equal bins is x up to rounding
         active = params.any(1)
-        y, log_det = affine(torch.where(active, inner, x), params[:, :2])
+        y, log_det = self._affine(torch.where(active, inner, x), params[:, :2])
         return y, log_det + sum_sites(log_slope * active)
 
     def inverse(self, y: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        s, t = params[:, :2].unbind(1)
-        inner = (y - t) * (-s).exp()
+        inner, log_det = self._affine.inverse(y, params[:, :2])
         spline = self._build(params)
         active = params.any(1)
         x = torch.where(active, spline.inv(inner), inner)
         log_slope = spline.log_abs_det_jacobian(x, inner)
-        return x, -sum_sites(s) - sum_sites(log_slope * active)
+        return x, log_det - sum_sites(log_slope * active)
 
     def reflect(self, params: Tensor) -> Tensor:
         """-T(-x; params) runs through the bins from the other end."""

@@ -85,9 +85,8 @@ class SymmetrizedFlow(Flow):
 
     def rsample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         phi, log_q = super().rsample(n, generator)
-        heads = torch.rand(n, generator=generator, device=phi.device) < 0.5
-        sign = torch.where(heads, 1.0, -1.0).to(phi.dtype)
-        return phi * sign.reshape(-1, *[1] * (phi.dim() - 1)), log_q
+        coins = torch.rand(n, *[1] * self.lattice.d, generator=generator, device=phi.device)
+        return torch.where(coins < 0.5, phi, -phi), log_q
 
 
 def mixture(log_a: Tensor, log_b: Tensor) -> Tensor:

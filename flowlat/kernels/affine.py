@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from flowlat.kernels.library import call
 from flowlat.kernels.select import choose
-from flowlat.kernels.stencil.cpu import call
 
 
 def affine(x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,7 +39,7 @@ class _Affine(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(x, params)
         y, log_det = torch.empty_like(x), x.new_empty(x.shape[0])
-        call("flowlat_affine_forward", sizes(x), x, params, y, log_det)
+        call("affine_forward", x.dtype, *sizes(x), x, params, y, log_det)
         return y, log_det
 
     @staticmethod
@@ -48,7 +48,7 @@ class _Affine(torch.autograd.Function):
         x, params = ctx.saved_tensors
         grads = torch.empty_like(x), torch.empty_like(params)
         given = grad_y.contiguous(), grad_log_det.contiguous()
-        call("flowlat_affine_backward", sizes(x), x, params, *given, *grads)
+        call("affine_backward", x.dtype, *sizes(x), x, params, *given, *grads)
         return grads
 
 

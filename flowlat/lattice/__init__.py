@@ -1,6 +1,6 @@
 """Periodic lattices: geometry, Fourier modes, functions of the momentum."""
 
-from flowlat.lattice.fourier import Modes, filter_modes
+from flowlat.lattice.fourier import Fourier
 from flowlat.lattice.geometry import (
     Lattice,
     Parity,
@@ -12,12 +12,11 @@ from flowlat.lattice.geometry import (
 from flowlat.lattice.spectrum import Spectrum
 
 __all__ = [
+    "Fourier",
     "Lattice",
-    "Modes",
     "Parity",
     "Spectrum",
     "batch_fastest",
-    "filter_modes",
     "neighbour",
     "opposite",
     "sum_sites",

@@ -33,10 +33,7 @@ class Lattice:
 
     def parity_mask(self, parity: Parity) -> Tensor:
         """Boolean mask ``(*shape)`` of the sites whose coordinates sum to an even or odd number."""
-        total = torch.zeros(self.shape, dtype=torch.long)
-        for axis, side in enumerate(self.shape):
-            coordinate = torch.arange(side).reshape([-1 if a == axis else 1 for a in range(self.d)])
-            total = total + coordinate
+        total = outer_sum([torch.arange(side) for side in self.shape])
         return total % 2 == (0 if parity == "even" else 1)
 
     def require_checkerboard(self) -> None:
@@ -47,18 +44,15 @@ class Lattice:
                     f"shape={list(self.shape)}: a checkerboard needs even sides, {side} is odd"
                 )
 
-    def khat2(self, half: bool = False) -> Tensor:
-        """Lattice momenta squared, khat^2 = sum_mu 4 sin^2(k_mu / 2), float64 ``(*shape)``.
+    def khat2(self) -> Tensor:
+        """Lattice momenta squared, khat^2 = sum_mu 4 sin^2(k_mu / 2), float64 ``(*shape)``."""
+        momenta = [math.pi * torch.arange(n, dtype=torch.float64) / n for n in self.shape]
+        return outer_sum([4 * torch.sin(half) ** 2 for half in momenta])
 
-        ``half``: only the non-redundant modes of a real transform (last axis ``L_d // 2 + 1``).
-        """
-        total = torch.zeros([1] * self.d, dtype=torch.float64)
-        for axis, side in enumerate(self.shape):
-            n_modes = side // 2 + 1 if half and axis == self.d - 1 else side
-            k = 2 * math.pi * torch.arange(n_modes, dtype=torch.float64) / side
-            term = 4 * torch.sin(k / 2) ** 2
-            total = total + term.reshape([-1 if a == axis else 1 for a in range(self.d)])
-        return total
+
+def outer_sum(terms: Sequence[Tensor]) -> Tensor:
+    """t_1(i) + t_2(j) + ... for a term of each axis, ``(len(t_1), len(t_2), ...)``."""
+    return torch.stack(torch.meshgrid(*terms, indexing="ij")).sum(0)
 
 
 def opposite(parity: Parity) -> Parity:

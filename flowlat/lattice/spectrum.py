@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from flowlat.lattice.fourier import Fourier
 from flowlat.lattice.geometry import Lattice
 
 #: momenta squared below this are one to the basis; correlation lengths up to about 5 are resolved
@@ -19,23 +20,22 @@ class Spectrum(nn.Module):
     """
 
     _basis: Tensor
-    _multiplicity: Tensor
 
     def __init__(self, lattice: Lattice, n_coefficients: int = 12):
         super().__init__()
         self.coefficients = nn.Parameter(torch.zeros(n_coefficients))
-        khat2 = lattice.khat2(half=True)
-        basis = momentum_basis(khat2, lattice.d, n_coefficients)
+        self.fourier = Fourier(lattice)
+        basis = momentum_basis(self.fourier.khat2, lattice.d, n_coefficients)
         self.register_buffer("_basis", basis.float(), persistent=False)
-        self.register_buffer("_multiplicity", multiplicity(lattice).float(), persistent=False)
 
     def forward(self) -> Tensor:
-        """log a(k) on the modes of a real transform, those of ``lattice.khat2(half=True)``."""
+        """log a(k), ``(M,)`` on the modes of ``fourier``."""
         return self._basis @ self.coefficients
 
-    def sum_modes(self, log_a: Tensor) -> Tensor:
-        """sum_k log a(k) over all V modes, ``()``: the log-determinant of the filter."""
-        return (self._multiplicity * log_a).sum()
+    def filter(self, x: Tensor, log_a: Tensor) -> tuple[Tensor, Tensor]:
+        """F^-1[a(k) F x] and its log-determinant sum_k log a(k), of x ``(batch, *shape)``."""
+        log_det = self.fourier.sum_modes(log_a)
+        return self.fourier.filter(x, log_a.exp()), log_det.expand(len(x))
 
 
 def momentum_basis(khat2: Tensor, d: int, n: int) -> Tensor:
@@ -51,13 +51,3 @@ def chebyshev(x: Tensor, n: int) -> Tensor:
     """The Chebyshev polynomials T_0 ... T_(n-1) at -1 <= x <= 1; ``(*x.shape, n)``."""
     orders = torch.arange(n, dtype=x.dtype, device=x.device)
     return torch.cos(orders * torch.arccos(x.clamp(-1, 1)).unsqueeze(-1))
-
-
-def multiplicity(lattice: Lattice) -> Tensor:
-    """How many of the V modes each mode of a real transform stands for: 1 or 2."""
-    last = lattice.shape[-1]
-    count = torch.full((last // 2 + 1,), 2.0, dtype=torch.float64)
-    count[0] = 1
-    if last % 2 == 0:
-        count[-1] = 1
-    return count.expand(*lattice.shape[:-1], -1).contiguous()

@@ -43,10 +43,8 @@ class CombConvNet(Net):
         kernel: str = "auto",
     ):
         super().__init__()
-        if k > lattice.d:
-            raise ValueError(f"k={k} exceeds the lattice dimension d={lattice.d}")
-        if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size={kernel_size}: must be odd")
+        activations = (*[activation] * len(hidden), final_activation)
+        self.spec = StencilSpec(lattice.shape, k, kernel_size, activations, activation_last)
         if kernel not in KERNELS:
             raise ValueError(f"kernel={kernel}: unknown (known: {', '.join(KERNELS)})")
         if kernel != "auto" and kernel not in available_kernels():
@@ -54,8 +52,6 @@ class CombConvNet(Net):
         n_branches = math.comb(lattice.d, k)
         channels = [1, *hidden, n_params]
         self.kernel = kernel
-        activations = (*[activation] * len(hidden), final_activation)
-        self.spec = StencilSpec(lattice.shape, k, kernel_size, activations, activation_last)
         taps = kernel_size**k
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()

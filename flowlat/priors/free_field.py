@@ -8,7 +8,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from flowlat.lattice import Lattice
-from flowlat.lattice.fourier import filter_modes
 from flowlat.lattice.spectrum import Spectrum
 from flowlat.priors.base import Prior, log_standard_normal
 from flowlat.utils.limits import Positive
@@ -37,22 +36,20 @@ class FreeField(Prior):
         self.log_mass2 = nn.Parameter(torch.tensor(math.log(mass2)))
         self.spectrum = Spectrum(lattice, n_coefficients)
         self.shift = None if shift is None else nn.Parameter(torch.tensor(float(shift)))
-        self.register_buffer("_khat2", lattice.khat2(half=True).float(), persistent=False)
+        self.register_buffer("_khat2", self.spectrum.fourier.khat2.float(), persistent=False)
 
     def log_amplitude(self) -> Tensor:
-        """log a(k) on the modes of a real transform."""
+        """log a(k) on the modes of ``spectrum.fourier``."""
         return self.spectrum() - 0.5 * torch.log(2 * (self._khat2 + self.log_mass2.exp()))
 
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        log_a = self.log_amplitude()
-        z = filter_modes(noise, log_a.exp())
+        z, log_det = self.spectrum.filter(noise, self.log_amplitude())
         if self.shift is not None:
             z = z + self.shift
-        return z, log_standard_normal(noise) - self.spectrum.sum_modes(log_a)
+        return z, log_standard_normal(noise) - log_det
 
     def log_prob(self, z: Tensor) -> Tensor:
-        log_a = self.log_amplitude()
         if self.shift is not None:
             z = z - self.shift
-        noise = filter_modes(z, (-log_a).exp())
-        return log_standard_normal(noise) - self.spectrum.sum_modes(log_a)
+        noise, log_det = self.spectrum.filter(z, -self.log_amplitude())
+        return log_standard_normal(noise) + log_det

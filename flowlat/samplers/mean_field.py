@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action, Free
-from flowlat.lattice import Lattice, filter_modes, sum_sites
+from flowlat.lattice import Fourier, Lattice, sum_sites
 from flowlat.samplers.density import Density
 
 #: nodes of the quadrature of <V(v + sigma x)>: exact for polynomials up to degree 39
@@ -42,8 +42,9 @@ class MeanField(Density):
         device = generator.device
         shape = (n, *self.lattice.shape)
         noise = torch.randn(shape, generator=generator, device=device, dtype=torch.float64)
-        amplitude = (0.5 / (self.lattice.khat2(half=True) + self.mass2)).sqrt()
-        phi = filter_modes(noise, amplitude.to(device)) + self.v
+        fourier = Fourier(self.lattice)
+        amplitude = (0.5 / (fourier.khat2 + self.mass2)).sqrt()
+        phi = fourier.filter(noise, amplitude.to(device)) + self.v
         if self.even:
             phi *= random_signs(phi, generator)
         return phi, -self(phi)

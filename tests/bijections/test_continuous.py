@@ -8,8 +8,7 @@ import torch
 from torch.autograd.functional import jacobian
 
 from flowlat.bijections import Continuous
-from flowlat.lattice import Lattice
-from flowlat.lattice.fourier import filter_modes
+from flowlat.lattice import Fourier, Lattice
 from flowlat.lattice.spectrum import momentum_basis
 
 
@@ -24,13 +23,13 @@ def moved(shape=(3, 4), n_steps=4, odd=False, channels=2):
 
 
 def field(flow, n=3):
-    return torch.randn(n, flow.modes.khat2.numel(), dtype=torch.float64)
+    return torch.randn(n, flow.volume, dtype=torch.float64)
 
 
 def velocity(flow, phi, now):
     """The velocity of sites ``(n, V)`` and its divergence."""
-    v, divergence = flow._velocity(flow.modes.to_modes(phi.T), now)
-    return flow.modes.to_sites(v).T, divergence
+    v, divergence = flow._velocity(flow.fourier.to_modes(phi.T), now)
+    return flow.fourier.to_sites(v).T, divergence
 
 
 def test_it_starts_as_the_identity():
@@ -44,26 +43,28 @@ def test_velocity_is_the_formula():
     """By FFT, at the first time, where every Chebyshev polynomial is (-1)^n."""
     flow = moved()
     phi = field(flow).reshape(3, 3, 4)
-    khat2 = Lattice([3, 4]).khat2(half=True)
+    fft = Fourier(Lattice([3, 4]), longest_dense=0)
+    khat2 = fft.khat2
     basis = momentum_basis(khat2, 2, 8).float().double()
     signs = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
     at_start = lambda parameter: torch.tensordot(signs, parameter, 1)  # noqa: E731
-    expected = filter_modes(phi, basis @ at_start(flow.linear))
+    expected = fft.filter(phi, basis @ at_start(flow.linear))
     for j in range(2):
         start = torch.exp(-2 * khat2 * j).float().double()
         first = start + basis @ at_start(flow.first)[:, j]
         second = start + basis @ at_start(flow.second)[:, j]
-        u = filter_modes(phi, first)
+        u = fft.filter(phi, first)
         s = u / torch.sqrt(1 + u**2)
         f = sum(c * s**m for m, c in enumerate(at_start(flow.coefficients)[j]))
-        expected = expected + filter_modes(f, second)
+        expected = expected + fft.filter(f, second)
     found, _ = velocity(flow, phi.flatten(1), flow._velocities()[0])
     torch.testing.assert_close(found.reshape(phi.shape), expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("odd", [True, False])
-def test_divergence_is_the_trace_of_the_jacobian(odd):
-    flow = moved(odd=odd)
+@pytest.mark.parametrize("shape", [(3, 4), (97,), (98,)])
+def test_divergence_is_the_trace_of_the_jacobian(shape, odd):
+    flow = moved(shape, odd=odd)
     phi = field(flow, 1)
     for now in flow._velocities()[::3]:
         matrix = jacobian(lambda x: velocity(flow, x, now)[0], phi)[0, :, 0]  # noqa: B023
@@ -119,8 +120,9 @@ def test_symmetries(odd):
 
 def test_weights_transfer_between_volumes():
     """A field with the period of the small lattice stays one on the large lattice."""
-    small, large = moved((4, 4)), moved((8, 4))
-    large.load_state_dict(small.state_dict())
-    x = field(small).reshape(3, 4, 4)
-    found, _ = large(x.repeat(1, 2, 1))
-    torch.testing.assert_close(found, small(x)[0].repeat(1, 2, 1), rtol=0, atol=1e-6)
+    small, x = moved((4, 4)), torch.randn(3, 4, 4, dtype=torch.float64)
+    for times in ((2, 1), (1, 25)):
+        large = moved((4 * times[0], 4 * times[1]))
+        large.load_state_dict(small.state_dict())
+        found, _ = large(x.repeat(1, *times))
+        torch.testing.assert_close(found, small(x)[0].repeat(1, *times), rtol=0, atol=1e-6)

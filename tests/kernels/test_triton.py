@@ -261,7 +261,7 @@ def test_imports_without_triton():
         "import sys; sys.modules['triton'] = None; sys.modules['triton.language'] = None\n"
         "import importlib.util as u; find = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name == 'triton' else find(name, *a)\n"
-        "from flowlat.kernels import triton_stencil\n"
+        "from flowlat.kernels.stencil import triton_stencil\n"
         "assert triton_stencil.available() is False\n"
     )
     env = {**os.environ, "TRITON_INTERPRET": "1"}

@@ -1,49 +1,64 @@
 import pytest
 import torch
 
-from flowlat.lattice import Lattice
-from flowlat.lattice.fourier import Modes, filter_modes
+from flowlat.lattice import Fourier, Lattice, batch_fastest, neighbour
 
 #: one axis, axes that are transformed together, and ones that are not; odd sides too
-SHAPES = [[7], [8], [2, 2], [3, 5], [4, 4, 2], [20, 6], [4, 6, 2, 8], [1, 4]]
+SHAPES = [[1], [5], [8], [2, 2], [3, 5], [4, 4, 2], [20, 6], [4, 6, 2, 8], [1, 4], [4, 1], [32, 3]]
 
 
-def field(lattice, n=3):
-    return torch.randn(n, *lattice.shape, dtype=torch.float64)
+@pytest.fixture(params=SHAPES, ids=str)
+def lattice(request):
+    return Lattice(request.param)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_orthogonal(shape):
-    lattice = Lattice(shape)
-    modes = Modes(lattice)
-    matrix = modes.to_modes(torch.eye(lattice.volume, dtype=torch.float64))
-    eye = torch.eye(lattice.volume, dtype=torch.float64)
-    torch.testing.assert_close(matrix @ matrix.T, eye, rtol=0, atol=1e-13)
-    torch.testing.assert_close(modes.to_sites(matrix), eye, rtol=0, atol=1e-13)
+@pytest.fixture(params=[100, 0], ids=["dense", "fft"])
+def fourier(request, lattice):
+    return Fourier(lattice, request.param)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_a_filter_is_diagonal(shape):
-    """Against the FFT, with a filter that depends on khat^2."""
-    lattice = Lattice(shape)
-    modes, phi = Modes(lattice), field(lattice)
-    found = modes.to_sites(
-        torch.exp(-modes.khat2).unsqueeze(1) * modes.to_modes(phi.flatten(1).T)
-    ).T.reshape(phi.shape)
-    expected = filter_modes(phi, torch.exp(-lattice.khat2(half=True)))
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
+def test_there_and_back(fourier, lattice):
+    phi = torch.randn(lattice.volume, 3, dtype=torch.float64)
+    modes = fourier.to_modes(phi)
+    assert modes.shape == (len(fourier.khat2), 3)
+    torch.testing.assert_close(fourier.to_sites(modes), phi, rtol=0, atol=1e-13)
+    if fourier.dense:
+        torch.testing.assert_close((modes**2).sum(0), (phi**2).sum(0))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_momenta(shape):
-    lattice = Lattice(shape)
-    found, expected = Modes(lattice).khat2.sort().values, lattice.khat2().flatten().sort().values
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
+def test_a_filter_is_diagonal(fourier, lattice):
+    """Against the full transform, for fields of either layout in memory; khat^2: - Laplacian."""
+    phi = torch.randn(3, *lattice.shape, dtype=torch.float64)
+    axes = tuple(range(1, phi.dim()))
+    full = torch.fft.fftn(phi, dim=axes) * torch.exp(-lattice.khat2())
+    found = fourier.filter(phi, torch.exp(-fourier.khat2))
+    torch.testing.assert_close(found, torch.fft.ifftn(full, dim=axes).real, rtol=0, atol=1e-13)
+    assert found.is_contiguous()
+    turned = fourier.filter(batch_fastest(phi), torch.exp(-fourier.khat2))
+    torch.testing.assert_close(turned, found, rtol=0, atol=1e-13)
+    laplacian = sum(
+        neighbour(phi, axis) + neighbour(phi, axis, -1) - 2 * phi for axis in range(lattice.d)
+    )
+    torch.testing.assert_close(fourier.filter(phi, fourier.khat2), -laplacian)
 
 
-def test_every_precision_has_its_own_matrices():
-    modes = Modes(Lattice([4, 4]))
+def test_sums_count_every_mode(fourier, lattice):
+    values = torch.stack([fourier.khat2**n for n in range(4)], 1)
+    expected = torch.stack([(lattice.khat2() ** n).sum() for n in range(4)])
+    torch.testing.assert_close(fourier.sum_modes(values), expected)
+    torch.testing.assert_close(fourier.sum_modes(values.T, 1), expected)
+
+
+@pytest.mark.parametrize(("shape", "dense"), [([24, 24], True), ([4, 25], False), ([64], False)])
+def test_the_longest_side_decides(shape, dense):
+    assert Fourier(Lattice(shape)).dense == dense
+
+
+@pytest.mark.parametrize("longest_dense", [4, 3])
+def test_every_precision_has_its_own_matrices(longest_dense):
+    fourier = Fourier(Lattice([4, 4]), longest_dense)
     for dtype, tolerance in ((torch.float64, 1e-14), (torch.float32, 1e-5)):
         x = torch.randn(16, 2, dtype=dtype)
-        assert modes.to_modes(x).dtype == dtype
-        assert (modes.to_sites(modes.to_modes(x)) - x).abs().max() < tolerance
+        back = fourier.to_sites(fourier.to_modes(x))
+        assert back.dtype == dtype
+        assert (back - x).abs().max() < tolerance

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from flowlat.lattice import Lattice, batch_fastest, neighbour, opposite, sum_sites
-from flowlat.lattice.fourier import filter_modes
 
 
 @pytest.mark.parametrize("shape", [[4], [4, 6], [2, 3, 4], [2, 2, 4, 2]])
@@ -17,8 +16,6 @@ def test_geometry(shape):
         momentum = [2 * math.pi * n / side for n, side in zip(site, shape, strict=True)]
         expected = sum(4 * math.sin(k / 2) ** 2 for k in momentum)
         assert lattice.khat2()[site].item() == pytest.approx(expected, abs=1e-12)
-    half = lattice.khat2(half=True)
-    assert torch.equal(half, lattice.khat2()[..., : shape[-1] // 2 + 1])
     assert torch.equal(lattice.parity_mask("odd"), ~lattice.parity_mask(opposite("odd")))
 
 
@@ -37,18 +34,6 @@ def test_batch_fastest_is_the_same_field():
     assert batch_fastest(turned).data_ptr() == turned.data_ptr()
 
 
-@pytest.mark.parametrize("shape", [[6], [5], [4, 3], [2, 3, 4]])
-def test_filter_of_modes(shape):
-    """Against the full transform; khat^2 is minus the Laplacian."""
-    phi, lattice = torch.randn(2, *shape, dtype=torch.float64), Lattice(shape)
-    axes = tuple(range(1, phi.dim()))
-    full = torch.fft.ifftn(torch.fft.fftn(phi, dim=axes) * lattice.khat2(), dim=axes).real
-    laplacian = sum(
-        neighbour(phi, axis) + neighbour(phi, axis, -1) - 2 * phi for axis in range(lattice.d)
-    )
-    found = filter_modes(phi, lattice.khat2(half=True))
-    torch.testing.assert_close(found, full)
-    torch.testing.assert_close(found, -laplacian)
 
 
 def test_odd_side_has_no_checkerboard():

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from flowlat.kernels.library import call
 from flowlat.kernels.select import choose
-from flowlat.kernels.stencil.cpu import call
 
 #: the most terms that the fused kernel takes
 MOST_TERMS = 16
@@ -52,7 +52,7 @@ class _Nonlinear(torch.autograd.Function):
         ctx.save_for_backward(u, coefficients)
         f, d = torch.empty_like(u), u.new_empty(u.shape[1:])
         sizes = *u.shape, coefficients.shape[1]
-        call("flowlat_nonlinear_forward", sizes, u, coefficients, f, d)
+        call("nonlinear_forward", u.dtype, *sizes, u, coefficients, f, d)
         return f, d
 
     @staticmethod
@@ -62,5 +62,5 @@ class _Nonlinear(torch.autograd.Function):
         grads = torch.empty_like(u), torch.empty_like(coefficients)
         given = grad_f.contiguous(), grad_d.contiguous()
         sizes = *u.shape, coefficients.shape[1]
-        call("flowlat_nonlinear_backward", sizes, u, coefficients, *given, *grads)
+        call("nonlinear_backward", u.dtype, *sizes, u, coefficients, *given, *grads)
         return grads

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from flowlat.kernels import compile as build
-from flowlat.kernels.stencil.spec import StencilSpec, check_stack
+from flowlat.kernels.library import call
+from flowlat.kernels.stencil.spec import StencilSpec
 
 #: (kind, slope of the negative half) as stencil.cpp has them
 ACTIVATION_CODES = {
@@ -29,19 +29,18 @@ ACTIVATION_CODES = {
 WORK_PER_THREAD = 2**22
 
 
+def fields(kind: Any, names: str) -> list[tuple[str, Any]]:
+    """Fields of one type for a ctypes structure."""
+    return [(name, kind) for name in names.split()]
+
+
 class Layer(ctypes.Structure):
     """struct Layer of stencil.cpp."""
 
     _fields_ = (
-        ("c_in", ctypes.c_int32),
-        ("c_out", ctypes.c_int32),
-        ("branches", ctypes.c_int32),
-        ("taps", ctypes.c_int32),
-        ("choices", ctypes.c_int32),
-        ("activation", ctypes.c_int32),
+        *fields(ctypes.c_int32, "c_in c_out branches taps choices activation"),
         ("slope", ctypes.c_double),
-        ("neighbours", ctypes.c_void_p),
-        ("outputs", ctypes.c_void_p),
+        *fields(ctypes.c_void_p, "neighbours outputs"),
         ("n_outputs", ctypes.c_int64),
     )
 
@@ -50,8 +49,7 @@ class Stack(ctypes.Structure):
     """struct Stack of stencil.cpp."""
 
     _fields_ = (
-        ("n_layers", ctypes.c_int64),
-        ("n_sites", ctypes.c_int64),
+        *fields(ctypes.c_int64, "n_layers n_sites"),
         ("layers", ctypes.POINTER(Layer)),
     )
 
@@ -60,16 +58,8 @@ class Call(ctypes.Structure):
     """struct Call of stencil.cpp."""
 
     _fields_ = (
-        ("batch", ctypes.c_int64),
-        ("threads", ctypes.c_int64),
-        ("x", ctypes.c_void_p),
-        ("y", ctypes.c_void_p),
-        ("kept", ctypes.c_void_p),
-        ("grad_x", ctypes.c_void_p),
-        ("weights", ctypes.c_void_p),
-        ("biases", ctypes.c_void_p),
-        ("grad_weights", ctypes.c_void_p),
-        ("grad_biases", ctypes.c_void_p),
+        *fields(ctypes.c_int64, "batch threads"),
+        *fields(ctypes.c_void_p, "x y kept grad_x weights biases grad_weights grad_biases"),
     )
 
     @classmethod
@@ -95,50 +85,6 @@ class Call(ctypes.Structure):
 def pointers(tensors: Sequence[Tensor]) -> ctypes.Array:
     """A C array of their addresses."""
     return (ctypes.c_void_p * len(tensors))(*[t.data_ptr() for t in tensors])
-
-
-@cache
-def library() -> ctypes.CDLL:
-    """The compiled kernels with their signatures. RuntimeError where they cannot be built."""
-    lib = build.library()
-    arguments = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
-    lib.flowlat_forward.argtypes = arguments
-    lib.flowlat_forward.restype = None
-    lib.flowlat_backward.argtypes = arguments
-    lib.flowlat_backward.restype = None
-    lib.flowlat_kept_bytes.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)
-    lib.flowlat_kept_bytes.restype = ctypes.c_int64
-    lib.flowlat_affine_forward.argtypes = (
-        *[ctypes.c_int64] * 2,
-        *[ctypes.c_void_p] * 4,
-        ctypes.c_int32,
-    )
-    lib.flowlat_affine_forward.restype = None
-    lib.flowlat_affine_backward.argtypes = (
-        *[ctypes.c_int64] * 2,
-        *[ctypes.c_void_p] * 6,
-        ctypes.c_int32,
-    )
-    lib.flowlat_affine_backward.restype = None
-    sizes = (ctypes.c_int64,) * 4
-    lib.flowlat_nonlinear_forward.argtypes = (*sizes, *[ctypes.c_void_p] * 4, ctypes.c_int32)
-    lib.flowlat_nonlinear_forward.restype = None
-    lib.flowlat_nonlinear_backward.argtypes = (*sizes, *[ctypes.c_void_p] * 6, ctypes.c_int32)
-    lib.flowlat_nonlinear_backward.restype = None
-    lib.flowlat_peak_gflops.argtypes = (ctypes.c_int32,)
-    lib.flowlat_peak_gflops.restype = ctypes.c_double
-    return lib
-
-
-def call(function: str, sizes: Sequence[int], *tensors: Tensor) -> None:
-    """Run a function of the library on contiguous tensors, all of one dtype."""
-    addresses = [tensor.data_ptr() for tensor in tensors]
-    getattr(library(), function)(*sizes, *addresses, int(tensors[0].dtype == torch.float64))
-
-
-def peak_gflops(dtype: torch.dtype) -> float:
-    """Measured multiply-add peak of one thread, from registers, in GFLOP/s."""
-    return float(library().flowlat_peak_gflops(int(dtype == torch.float64)))
 
 
 @dataclass(frozen=True)
@@ -167,18 +113,10 @@ def plan(spec: StencilSpec, channels: tuple[int, ...]) -> Plan:
         table = merged if spec.activation_last or name == "identity" else split
         outputs = wanted if i == n_layers - 1 else everywhere
         kind, slope = ACTIVATION_CODES[name]
-        layers[i] = Layer(
-            channels[i],
-            channels[i + 1],
-            table.shape[0],
-            table.shape[2],
-            choices,
-            kind,
-            slope,
-            table.data_ptr(),
-            outputs.data_ptr(),
-            outputs.numel(),
-        )
+        branches, _, taps = table.shape
+        sizes = channels[i], channels[i + 1], branches, taps, choices
+        at = table.data_ptr(), outputs.data_ptr(), outputs.numel()
+        layers[i] = Layer(*sizes, kind, slope, *at)
         work += outputs.numel() * choices * spec.taps * channels[i] * channels[i + 1]
     stack = Stack(n_layers, spec.n_sites, layers)
     return Plan(stack, channels[-1], work, (layers, split, merged, everywhere, wanted))
@@ -216,9 +154,7 @@ class _CpuStack(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, spec: StencilSpec, *parameters: Tensor) -> Tensor:
         planned = plan(spec, channels(x, parameters))
-        stack = ctypes.addressof(planned.stack)
-        is_double = int(x.dtype == torch.float64)
-        size = library().flowlat_kept_bytes(stack, x.shape[0], is_double)
+        size = call("kept_bytes", x.dtype, planned.stack, x.shape[0], result=ctypes.c_int64)
         kept = pooled(size)
         # saved and not an attribute, so that checkpointing may drop it and compute it again
         ctx.save_for_backward(kept, *parameters)
@@ -230,14 +166,14 @@ class _CpuStack(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         kept, *parameters = ctx.saved_tensors
         grad = grad.contiguous()
-        call = Call.of(ctx.plan, grad.shape[0], parameters, grad, kept)
+        task = Call.of(ctx.plan, grad.shape[0], parameters, grad, kept)
         grad_x = grad.new_empty(ctx.shape) if ctx.needs_input_grad[0] else None
-        call.grad_x = None if grad_x is None else grad_x.data_ptr()
+        task.grad_x = None if grad_x is None else grad_x.data_ptr()
         grads: list[Any] = [None] * len(parameters)
         if any(ctx.needs_input_grad[2:]):
             grads = [torch.empty_like(p) for p in parameters]
-            call.want_parameters(grads)
-        launch("flowlat_backward", ctx.plan, call, grad.dtype)
+            task.want_parameters(grads)
+        call("backward", grad.dtype, ctx.plan.stack, task)
         return grad_x, None, *grads
 
 
@@ -250,21 +186,15 @@ def run_forward(
 ) -> Tensor:
     """The output; what the backward needs goes into ``kept``."""
     y = x.new_empty((x.shape[0], planned.channels_out, *shape))
-    call = Call.of(planned, x.shape[0], parameters, y, kept)
-    call.x = x.data_ptr()
-    launch("flowlat_forward", planned, call, x.dtype)
+    task = Call.of(planned, x.shape[0], parameters, y, kept)
+    task.x = x.data_ptr()
+    call("forward", x.dtype, planned.stack, task)
     return y
 
 
 def channels(x: Tensor, parameters: Sequence[Tensor]) -> tuple[int, ...]:
     """Channels before, between and after the layers."""
     return (x.shape[1], *(w.shape[1] for w in parameters[: len(parameters) // 2]))
-
-
-def launch(function: str, planned: Plan, call: Call, dtype: torch.dtype) -> None:
-    """Run it; ctypes releases the interpreter's lock meanwhile."""
-    stack = ctypes.addressof(planned.stack)
-    getattr(library(), function)(stack, ctypes.addressof(call), int(dtype == torch.float64))
 
 
 def cpu_stack(
@@ -274,13 +204,12 @@ def cpu_stack(
 
     Raises:
         RuntimeError: the kernel cannot be built here.
-        ValueError: a device or dtype that it does not do; shapes that do not fit.
+        ValueError: a device or dtype that it does not do.
     """
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
         raise ValueError(
             f"kernel='cpu' takes float32 or float64 on the CPU, not {x.dtype} on {x.device}"
         )
-    check_stack(x, weights, biases, spec)
     x = x.contiguous()
     parameters = [p.contiguous() for p in (*weights, *biases)]
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *parameters)):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from flowlat.kernels.stencil.spec import ACTIVATIONS, StencilSpec, active_on
+from flowlat.kernels.stencil.spec import ACTIVATIONS, StencilSpec, only_active
 
 
 def reference_stack(
@@ -18,10 +18,7 @@ def reference_stack(
         act = ACTIVATIONS[name]
         z = [_branch(x, weight[r], bias[r], r, spec) for r in range(len(spec.branches))]
         x = act(sum(z) / len(z)) if spec.activation_last else sum(act(v) for v in z) / len(z)
-    active = active_on(spec, x.device)
-    if active is None:
-        return x
-    return torch.where(active, x, torch.zeros((), dtype=x.dtype, device=x.device))
+    return only_active(x, spec)
 
 
 def _branch(x: Tensor, weight: Tensor, bias: Tensor, r: int, spec: StencilSpec) -> Tensor:

@@ -54,10 +54,12 @@ class StencilSpec:
     def __post_init__(self) -> None:
         if not self.shape or min(self.shape) < 1:
             raise ValueError(f"the lattice needs sides of at least 1, got {self.shape}")
-        if not 1 <= self.k <= len(self.shape):
-            raise ValueError(f"k must lie in 1..{len(self.shape)}, got {self.k}")
+        d = len(self.shape)
+        if not 1 <= self.k <= d:
+            reason = f"exceeds the lattice dimension d={d}" if self.k > 0 else "must be positive"
+            raise ValueError(f"k={self.k} {reason}")
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd and positive, got {self.kernel_size}")
+            raise ValueError(f"kernel_size={self.kernel_size}: must be odd and positive")
         if not self.activations:
             raise ValueError("a stack needs at least one layer: activations is empty")
         for name in self.activations:
@@ -93,16 +95,13 @@ class StencilSpec:
     def offsets(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """Displacement in the lattice of every tap of every branch: (R, f^k) tuples of length d."""
         reach = range(-(self.kernel_size // 2), self.kernel_size // 2 + 1)
-        table = []
-        for axes in self.branches:
-            rows = []
-            for steps in itertools.product(reach, repeat=self.k):
-                offset = [0] * len(self.shape)
-                for axis, step in zip(axes, steps, strict=True):
-                    offset[axis] = step
-                rows.append(tuple(offset))
-            table.append(tuple(rows))
-        return tuple(table)
+
+        def offset(axes: tuple[int, ...], steps: tuple[int, ...]) -> tuple[int, ...]:
+            step = dict(zip(axes, steps, strict=True))
+            return tuple(step.get(axis, 0) for axis in range(len(self.shape)))
+
+        taps = list(itertools.product(reach, repeat=self.k))
+        return tuple(tuple(offset(axes, steps) for steps in taps) for axes in self.branches)
 
     @cached_property
     def neighbours(self) -> Tensor:
@@ -127,6 +126,12 @@ class StencilSpec:
 def active_on(spec: StencilSpec, device: torch.device) -> Tensor | None:
     """``spec.active`` on a device, copied there once: a CUDA graph cannot wait for a copy."""
     return None if spec.active is None else spec.active.to(device)
+
+
+def only_active(y: Tensor, spec: StencilSpec) -> Tensor:
+    """y ``(batch, C_out, *shape)`` with zeros where the last layer's output is not wanted."""
+    active = active_on(spec, y.device)
+    return y.contiguous() if active is None else torch.where(active, y, y.new_zeros(()))
 
 
 def check_stack(

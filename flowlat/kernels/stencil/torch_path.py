@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from flowlat.kernels.stencil.spec import ACTIVATIONS, StencilSpec, active_on
+from flowlat.kernels.stencil.spec import ACTIVATIONS, StencilSpec, only_active
 
 
 def torch_stack(
@@ -25,11 +25,7 @@ def torch_stack(
         z = _branches(h, weight, bias, spec)
         h = act(_mean(z)) if spec.activation_last else _mean([act(v) for v in z])
         h = h.unflatten(1, (*spec.shape, x.shape[0]))
-    y = h.movedim(-1, 0)
-    active = active_on(spec, x.device)
-    if active is None:
-        return y.contiguous()
-    return torch.where(active, y, torch.zeros((), dtype=y.dtype, device=y.device))
+    return only_active(h.movedim(-1, 0), spec)
 
 
 def _mean(parts: list[Tensor]) -> Tensor:

@@ -11,7 +11,6 @@ This module imports without triton; the kernels are in triton_kernels.py.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import itertools
 import os
@@ -48,7 +47,7 @@ def triton_stack(
     Differentiable once in all of them.
 
     Raises:
-        RuntimeError: x is neither float32 nor float64, or not on a CUDA device.
+        RuntimeError: x is neither float32 nor float64, or not on a CUDA device; no triton.
     """
     if x.dtype not in (torch.float32, torch.float64):
         raise RuntimeError(f"kernel='triton' takes float32 and float64, got {x.dtype}")
@@ -103,7 +102,11 @@ class _Stack(torch.autograd.Function):
 
 @cache
 def _kernels() -> ModuleType:
-    return importlib.import_module("flowlat.kernels.stencil.triton_kernels")
+    try:
+        from flowlat.kernels.stencil import triton_kernels
+    except ImportError as error:
+        raise RuntimeError("kernel='triton' needs the triton package") from error
+    return triton_kernels
 
 
 @dataclass(frozen=True)
