@@ -1,6 +1,7 @@
 """Periodic lattices: shape, parity, momenta, sums over sites."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch

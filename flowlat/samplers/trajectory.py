@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from flowlat.lattice import Lattice, batch_fastest, filter_modes, sum_sites
+from flowlat.lattice import Fourier, Lattice, batch_fastest, sum_sites
 from flowlat.samplers.integrators import INTEGRATORS, Derivative, IntegratorName
 
 #: how far a step size moves towards its target in one update
@@ -31,9 +31,8 @@ class Momenta:
 
     def __init__(self, lattice: Lattice, mass2: float | None = None):
         self.shape = lattice.shape
-        self.masses = None
-        if mass2 is not None:
-            self.masses = 2 * (lattice.khat2(half=True) + mass2)
+        self.fourier = Fourier(lattice)
+        self.masses = None if mass2 is None else 2 * (self.fourier.khat2 + mass2)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Momenta of n configurations, ``(n, *shape)`` in float64, on the generator's device."""
@@ -41,14 +40,14 @@ class Momenta:
         noise = torch.randn(shape, generator=generator, device=device, dtype=torch.float64)
         pi = noise.movedim(-1, 0)
         if self.masses is not None:
-            pi = filter_modes(pi, self.masses.to(device).sqrt())
+            pi = self.fourier.filter(pi, self.masses.to(device).sqrt())
         return batch_fastest(pi)
 
     def velocity(self, pi: Tensor) -> Tensor:
         """M^-1 pi."""
         if self.masses is None:
             return pi
-        return filter_modes(pi, 1 / self.masses.to(pi.device))
+        return self.fourier.filter(pi, 1 / self.masses.to(pi.device))
 
     def energy(self, pi: Tensor) -> Tensor:
         """K(pi), ``(n, *shape) -> (n,)``."""

@@ -34,8 +34,6 @@ def test_batch_fastest_is_the_same_field():
     assert batch_fastest(turned).data_ptr() == turned.data_ptr()
 
 
-
-
 def test_odd_side_has_no_checkerboard():
     with pytest.raises(ValueError, match=r"shape=\[4, 5\].*5 is odd"):
         Lattice([4, 5]).require_checkerboard()
