@@ -98,22 +98,29 @@ def spawn_ranks(
             processes += context.processes
             for early in tuple(received):  # before they could be told
                 forward(early, None)
+            failure: ProcessExitedException | ProcessRaisedException | None = None
             try:
-                while not context.join(grace_period=GRACE):
-                    pass
-            except (ProcessExitedException, ProcessRaisedException) as failure:
+                while not context.join(1.0, GRACE):
+                    if all(map(Path.exists, answers)):  # a rank may hang at its exit
+                        for process in processes:
+                            process.join(GRACE)
+                        break
+            except (ProcessExitedException, ProcessRaisedException) as error:
+                failure = error
+            results = [pickle.loads(path.read_bytes()) for path in answers if path.exists()]
+            for result in results:
                 # of errors that ranks have in common that of rank 0 is raised, which knows most
-                for path in filter(Path.exists, answers):
-                    if isinstance(error := pickle.loads(path.read_bytes()), BaseException):
-                        raise error from failure
-                if isinstance(failure, ProcessRaisedException):
-                    raise
-                if received:
-                    raise Interrupted("ended before the start", received[0]) from failure
-                name, code = failure.signal_name, failure.exit_code
-                cause = f"by {name}" if name else f"with code {code}"
-                raise RankError(f"rank {failure.error_index} died, {cause}") from failure
-            return pickle.loads(answers[0].read_bytes())
+                if isinstance(result, BaseException):
+                    raise result from failure
+            if failure is None:
+                return results[0]
+            if isinstance(failure, ProcessRaisedException):
+                raise failure
+            if received:
+                raise Interrupted("ended before the start", received[0]) from failure
+            name, code = failure.signal_name, failure.exit_code
+            cause = f"by {name}" if name else f"with code {code}"
+            raise RankError(f"rank {failure.error_index} died, {cause}") from failure
     finally:
         for process in processes:
             process.kill()
@@ -164,10 +171,9 @@ def end_with_parent() -> None:
 
     PyTorch has Linux send SIGINT then, which a training may catch.
     """
-    parent = multiprocessing.parent_process()
 
     def watch() -> None:
-        if parent is not None:
+        if parent := multiprocessing.parent_process():
             parent.join()
             os._exit(1)
 

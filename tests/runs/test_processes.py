@@ -43,6 +43,11 @@ def tells_and_sleeps(path: str) -> None:
     time.sleep(600)
 
 
+def hangs_at_its_exit() -> int:
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    return 5
+
+
 def look_for(number: int) -> None:
     """A process, for a minute."""
     for _ in range(6000):
@@ -60,6 +65,12 @@ def test_an_error_of_one_rank_ends_all(impatient):
     with pytest.raises(DivergedError, match="on rank 1"):
         spawn_ranks(2, fails_on_one, 1)
     assert os.environ == before
+
+
+def test_a_rank_that_hangs_at_its_exit_is_not_waited_for(impatient):
+    started = time.monotonic()
+    assert spawn_ranks(2, hangs_at_its_exit) == 5
+    assert time.monotonic() - started < 300
 
 
 def test_a_process_that_dies_is_named():
