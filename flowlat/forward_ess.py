@@ -12,8 +12,8 @@ from flowlat.config.build import build_action
 from flowlat.config.checkpoint import flow_of, read_checkpoint
 from flowlat.ensemble.reference import read_reference, require_theory
 from flowlat.flows.proposals import proposals
+from flowlat.runs.cli import exit_code
 from flowlat.runs.console import table
-from flowlat.utils.errors import USER_ERRORS
 from flowlat.utils.formatting import fraction, with_error
 from flowlat.utils.rng import Stream
 
@@ -46,8 +46,9 @@ def judge(checkpoint: Path, ensemble: Path, seed: int = 0) -> str:
     return table(rows)
 
 
+@exit_code
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, or 2 on an error that the user can mend."""
+    """The exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m flowlat.forward_ess",
         description="ESS and log Z of a flow on its own samples and on an ensemble of the same "
@@ -57,11 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, metavar="CKPT", help="a checkpoint of train.py")
     parser.add_argument("ensemble", type=Path, metavar="ENSEMBLE", help="a run of sample.py")
     options = parser.parse_args(arguments)
-    try:
-        print(judge(options.checkpoint, options.ensemble))
-    except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    print(judge(options.checkpoint, options.ensemble))
     return 0
 
 

@@ -9,8 +9,9 @@ from flowlat.report.build import build
 from flowlat.report.page.html import write
 from flowlat.report.page.terminal import as_text
 from flowlat.report.training.watch import watch
+from flowlat.runs.cli import exit_code
 from flowlat.runs.console import shorten
-from flowlat.utils.errors import USER_ERRORS
+from flowlat.utils.errors import WriteError
 
 EXAMPLES = """
 A RUN is a folder of sample.py, of train.py, or of a multirun of train.py. Of several samplings
@@ -26,8 +27,9 @@ examples:
 """
 
 
+@exit_code
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, 2 on an error that the user can mend, 130 after Ctrl-C."""
+    """The exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m flowlat.report",
         description="Pictures and one self-contained HTML page of runs of flowlat.",
@@ -45,22 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.watch and (len(options.run) > 1 or options.out):
         parser.error("--watch takes one RUN and writes nothing")
     out = options.out or (options.run[0] if len(options.run) == 1 else Path("report"))
-    try:
-        if options.watch:
-            for line in watch(options.run[0]):
-                print(line, flush=True)
-        else:
-            page = build(options.run)
+    if options.watch:
+        for line in watch(options.run[0]):
+            print(line, flush=True)
+    else:
+        page = build(options.run)
+        try:
             path = write(page, out)
-            print(f"{as_text(page.sections)}\n\nReport: {shorten(str(path))}")
-    except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {out}: cannot be written ({error.strerror})", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        except OSError as error:
+            raise WriteError(f"--out={out}: cannot be written ({error.strerror})") from error
+        print(f"{as_text(page.sections)}\n\nReport: {shorten(str(path))}")
     return 0
 
 

@@ -12,7 +12,7 @@ from flowlat.report.ensemble.weights import weights
 from flowlat.report.page.blocks import Page, Section
 from flowlat.report.sweep.study import study
 from flowlat.report.training.learning_curves import training
-from flowlat.runs.folders import Sampled, Study, Trained, read_run
+from flowlat.runs.folders import Sampled, Trained, read_run
 from flowlat.utils.errors import ConfigError
 
 
@@ -26,10 +26,10 @@ def build(paths: Sequence[Path]) -> Page:
     runs = [read_run(path) for path in paths]
     sampled = [run for run in runs if isinstance(run, Sampled)]
     trained = [run for run in runs if isinstance(run, Trained)]
-    studies = [run for run in runs if isinstance(run, Study)]
+    studies = [run for run in runs if isinstance(run, Path)]
     if len(studies) > 1:
-        raise ConfigError(f"RUN={studies[1].path}: one multirun a report")
-    sections = [section for run in studies for section in study(run.path)]
+        raise ConfigError(f"RUN={studies[1]}: one multirun a report")
+    sections = [section for folder in studies for section in study(folder)]
     if trained:
         sections += training(trained)
     if sampled:

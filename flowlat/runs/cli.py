@@ -1,4 +1,4 @@
-"""What train.py and sample.py share: one-line errors and the run folder."""
+"""What the commands share: one-line errors, and for train.py and sample.py the run folder."""
 
 import logging
 import shutil
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -20,12 +20,29 @@ from omegaconf import DictConfig
 from flowlat.runs.processes import external_launcher, rank
 from flowlat.utils.errors import USER_ERRORS, Interrupted
 
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
 #: why a job of a multirun failed: a line, and perhaps a traceback
 ERROR_FILE = "error.txt"
+
+
+def exit_code(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
+    """Of ``python -m``: 2, with one line, on an error that the user can mend, 130 on Ctrl-C."""
+
+    @wraps(main)
+    def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except (*USER_ERRORS, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
+
+    return wrapped
 
 
 def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfig], Result | None]:
@@ -89,17 +106,13 @@ class RunFolderCheck(Callback):
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        if external_launcher() and not any(
-            override.startswith("hydra.run.dir=") for override in config.hydra.overrides.hydra
-        ):
-            how = "torchrun and srun need it, as one folder for all processes"
-            exit_with(2, f"error: hydra.run.dir: {how}")
+        if external_launcher() and "hydra.run.dir=" not in " ".join(config.hydra.overrides.hydra):
+            exit_with(2, "error: hydra.run.dir: torchrun and srun need it, one for all processes")
         require_writable("hydra.run.dir", config.hydra.run.dir)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         if external_launcher():
-            how = "start the sweep without, trainer=ddp starts its own"
-            exit_with(2, f"error: -m within torchrun or srun: {how}")
+            exit_with(2, "error: -m within torchrun or srun: trainer=ddp starts its own processes")
         require_writable("hydra.sweep.dir", config.hydra.sweep.dir)
 
 

@@ -1,7 +1,7 @@
 """The run folders a report is made of: a sampling, a training, or a multirun of trainings."""
 
 import json
-from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,10 +30,9 @@ class Sampled(NamedTuple):
 
     def weights(self) -> np.ndarray | None:
         """Normalised weights of the rows of a weighted ensemble; None for a chain."""
-        log_weight = self.ensemble.log_weight
-        if self.ensemble.kind != "weighted" or log_weight is None:
+        if self.ensemble.kind != "weighted":
             return None
-        weight, _ = normalised(log_weight)
+        weight, _ = normalised(self.ensemble.read("log_weight"))
         return weight / weight.sum()
 
 
@@ -46,17 +45,8 @@ class Trained(NamedTuple):
     summary: dict[str, Any] | None
 
 
-class Study(NamedTuple):
-    """A multirun of train.py."""
-
-    path: Path
-
-
-Run = Sampled | Trained | Study
-
-
-def read_run(path: Path) -> Run:
-    """The run in a folder.
+def read_run(path: Path) -> Sampled | Trained | Path:
+    """The run in a folder; of a multirun, the folder.
 
     Raises:
         ConfigError: no such folder, or nothing in it to report.
@@ -65,14 +55,14 @@ def read_run(path: Path) -> Run:
     if not path.is_dir():
         raise ConfigError(f"RUN={path}: no such folder")
     if (path / "ensemble.h5").exists():
-        summary = read_json(path / "summary.json")
+        summary = read_data(path / "summary.json")
         if summary is None:
             raise ConfigError(f"RUN={path}: no summary.json, the sampling did not finish")
         return Sampled(path, open_ensemble(path), summary)
     if (path / "metrics.csv").exists():
         return read_training(path)
     if (path / "multirun.yaml").exists():
-        return Study(path)
+        return path
     raise ConfigError(
         f"RUN={path}: no ensemble.h5, metrics.csv or multirun.yaml: nothing to report"
     )
@@ -80,7 +70,7 @@ def read_run(path: Path) -> Run:
 
 def read_training(path: Path) -> Trained:
     """A training, whatever there is of it yet."""
-    return Trained(path, epochs(path), read_config(path), read_json(path / "summary.json"))
+    return Trained(path, epochs(path), read_config(path), read_data(path / "summary.json"))
 
 
 def epochs(path: Path) -> list[dict[str, str]]:
@@ -91,36 +81,31 @@ def epochs(path: Path) -> list[dict[str, str]]:
     """
     file = path / "metrics.csv"
     rows = [row for row in read_metrics(file) if None not in row.values()]
-    for row in rows:
-        for name, cell in row.items():
-            try:
-                float(cell or "nan")
-            except ValueError as error:
-                raise ConfigError(f"{file}: {name}={cell} is not a number") from error
+    for name, cell in chain.from_iterable(row.items() for row in rows):
+        try:
+            float(cell or "nan")
+        except ValueError as error:
+            raise ConfigError(f"{file}: {name}={cell} is not a number") from error
     return rows
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """The config that Hydra left in a training's folder; empty if it did not."""
-    return read_yaml(path / ".hydra" / "config.yaml") or {}
+    return read_data(path / ".hydra" / "config.yaml") or {}
 
 
-def read_yaml(path: Path) -> Any:
-    """Plain data, or None where there is no file. ConfigError if it is not YAML."""
-    # interpolations stay as they are written: they speak of Hydra's run
-    return _read(path, lambda: OmegaConf.to_container(OmegaConf.load(path), resolve=False))
+def read_data(path: Path) -> Any:
+    """Plain data of a YAML file, or of a JSON file with a mapping; None where there is no file.
 
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A summary, or None where there is no file. ConfigError if it is not JSON."""
-    content = _read(path, lambda: json.loads(path.read_text()))
-    if not isinstance(content, dict | None):
-        raise ConfigError(f"{path}: not a summary")
-    return content
-
-
-def _read(path: Path, load: Callable[[], Any]) -> Any:
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if not path.exists():
+        return None
     try:
-        return load() if path.exists() else None
+        if path.suffix == ".json":
+            return {**json.loads(path.read_text())}
+        # interpolations stay as they are written: they speak of Hydra's run
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except Exception as error:  # a damaged file may fail in any way
         raise ConfigError(f"{path}: not readable ({type(error).__name__})") from error

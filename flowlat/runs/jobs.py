@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from flowlat.config.compose import conf_dir
 from flowlat.runs.cli import ERROR_FILE
-from flowlat.runs.folders import Trained, read_training, read_yaml
+from flowlat.runs.folders import Trained, read_data, read_training
 from flowlat.utils.errors import ConfigError
 
 
@@ -30,9 +30,8 @@ class Job(NamedTuple):
             return f"failed: {error.read_text().splitlines()[0]}"
         if self.run.summary is not None:
             return ""
-        if not self.run.rows:
-            return "crashed, or running: not one epoch"
-        return f"crashed, or running: {int(self.run.rows[-1]['epoch']) + 1} epochs"
+        epochs = int(self.run.rows[-1]["epoch"]) + 1 if self.run.rows else 0
+        return f"crashed, or running: {epochs} epochs"
 
     def changes(self, keys: Sequence[str]) -> str:
         """Its overrides of ``keys`` as they are typed."""
@@ -66,15 +65,13 @@ def read_jobs(folder: Path) -> list[Job]:
 
 def read_job(folder: Path) -> Job | None:
     """The job in a folder, None if there is none."""
-    hydra: Any = read_yaml(folder / ".hydra" / "hydra.yaml")
-    if hydra is None:
+    hydra = read_data(folder / ".hydra" / "hydra.yaml")
+    # a job which went on by itself, with hydra.run.dir, has no number
+    names = [str(hydra["hydra"]["job"]["num"]), folder.name] if hydra else []
+    number = next(filter(str.isdigit, names), None)
+    if number is None:
         return None
-    number = str(hydra["hydra"]["job"]["num"])
-    if not number.isdigit():  # that of a job which went on by itself, with hydra.run.dir
-        number = folder.name
-    if not number.isdigit():
-        return None
-    overrides = read_yaml(folder / ".hydra" / "overrides.yaml") or []
+    overrides = read_data(folder / ".hydra" / "overrides.yaml") or []
     return Job(int(number), as_dict(overrides), read_training(folder))
 
 
@@ -86,7 +83,7 @@ def varying(jobs: Sequence[Job]) -> list[str]:
 
 def planned(folder: Path) -> list[dict[str, str]]:
     """The overrides of every job, in order; none where a sweeper chooses them as it goes."""
-    hydra = read_yaml(folder / "multirun.yaml")["hydra"]
+    hydra = read_data(folder / "multirun.yaml")["hydra"]
     if not hydra["sweeper"]["_target_"].endswith(".BasicSweeper"):
         return []
     params = hydra["sweeper"].get("params") or {}

@@ -84,9 +84,9 @@ def summarise(config: DictConfig) -> bool:
         return False
     keys, failed = varying(jobs), [job for job in jobs if job.status]
     rows: list[tuple[str, ...]] = [("job", *keys, "ESS", "acceptance", "seconds")]
+    columns = {"ess": ".4f", "acceptance": ".4f", "seconds": ".0f"}
     for job in jobs:
         summary = (job.run and job.run.summary) or {}
-        columns = {"ess": ".4f", "acceptance": ".4f", "seconds": ".0f"}
         results = [number(summary.get(name), style) or "-" for name, style in columns.items()]
         rows.append((str(job.number), *(job.overrides.get(key, "") for key in keys), *results))
     print(f"\nSweep of {len(jobs)} jobs, {len(jobs) - len(failed)} finished:\n{table(rows)}")

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from flowlat.runs.cli import exit_code
 from flowlat.runs.console import table
-from flowlat.utils.errors import USER_ERRORS
 from flowlat.utils.files import write_json
 from flowlat.utils.formatting import with_error
 from flowlat.utils.provenance import provenance
@@ -37,8 +37,9 @@ examples:
 """
 
 
+@exit_code
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, 1 on disagreement, 2 on an error that the user can mend, 130 on Ctrl-C."""
+    """The exit code; 1 on disagreement."""
     groups = list(dict.fromkeys(case.group for case in cases()))
     parser = argparse.ArgumentParser(
         prog="python -m flowlat.validate",
@@ -52,21 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="a folder for validate.json")
     options = parser.parse_args(arguments)
     found: list[Check] = []
-    try:
-        if options.out:
-            options.out.mkdir(parents=True, exist_ok=True)
-        with errors_only():
-            for case in cases():
-                if options.group in (None, case.group):
-                    found += measure(case, options.quick, options.seed)
-        print(summary(found, options.quick))
-        if options.out:
-            write_json(options.out / "validate.json", as_json(found, options.seed, options.quick))
-    except (*USER_ERRORS, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+    with errors_only():
+        for case in cases():
+            if options.group in (None, case.group):
+                found += measure(case, options.quick, options.seed)
+    print(summary(found, options.quick))
+    if options.out:
+        write_json(options.out / "validate.json", as_json(found, options.seed, options.quick))
     return 1 if overall(found) < THRESHOLD else 0
 
 

@@ -57,7 +57,7 @@ def test_a_damaged_summary(tmp_path, refused):
     (folder / "summary.json").write_text('{"ess": 0.')
     assert f"{folder}/summary.json: not readable" in refused(folder)
     (folder / "summary.json").write_text("[]")
-    assert "not a summary" in refused(folder)
+    assert f"{folder}/summary.json: not readable" in refused(folder)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, refused):

@@ -117,7 +117,7 @@ def test_jobs_that_did_not_finish_are_shown_as_such(folder):
     assert isinstance(table, Table)
     assert [(row[0], row[2]) for row in table.rows] == [
         ("9", "crashed, or running: 6 epochs"),
-        ("10", "crashed, or running: not one epoch"),
+        ("10", "crashed, or running: 0 epochs"),
         ("11", "missing: it never started"),
     ]
     assert "lattice.shape=[4,4,4] arch=combconv_k1 seed=3" in table.rows[2][1]
