@@ -35,7 +35,20 @@ def fit_report(summary: dict[str, Any]) -> str:
 
 def sample_report(summary: dict[str, Any], folder: Path) -> str:
     """What a sampling run measured, and where it is."""
-    quality = [
+    vectors = [
+        (name, in_brief([measured(element) for element in entry]))
+        for name, entry in summary["observables"].items()
+        if isinstance(entry, list)
+    ]
+    tables = quality(summary), scalars(summary), vectors
+    body = "\n\n".join(table(rows) for rows in tables if rows)
+    files = ", ".join(p.name for p in sorted(folder.iterdir()) if p.suffix in FILES)
+    return f"\n{contents(summary)}:\n{body}\n\nIn {shorten(str(folder))}: {files}"
+
+
+def quality(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """The figures of quality that an ensemble has."""
+    figures = [
         ("acceptance", number(summary["acceptance"], ".4f")),
         ("ESS", number(summary.get("ess"), ".4f")),
         ("log Z", measured(summary.get("log_z"))),
@@ -45,15 +58,7 @@ def sample_report(summary: dict[str, Any], folder: Path) -> str:
         ("Schwinger-Dyson", against(summary["schwinger_dyson"], 1)),
         ("samples per second", f"{summary['samples_per_second']:.0f}"),
     ]
-    vectors = [
-        (name, in_brief([measured(element) for element in entry]))
-        for name, entry in summary["observables"].items()
-        if isinstance(entry, list)
-    ]
-    tables = [row for row in quality if row[1]], scalars(summary), vectors
-    body = "\n\n".join(table(rows) for rows in tables if rows)
-    files = ", ".join(p.name for p in sorted(folder.iterdir()) if p.suffix in FILES)
-    return f"\n{contents(summary)}:\n{body}\n\nIn {shorten(str(folder))}: {files}"
+    return [figure for figure in figures if figure[1]]
 
 
 def scalars(summary: dict[str, Any]) -> list[tuple[str, ...]]:

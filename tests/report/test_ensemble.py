@@ -72,7 +72,7 @@ def test_every_kind_has_its_pictures_and_figures(kind, drawn, tmp_path):
     summary = json.loads((drawn(kind, kind) / "summary.json").read_text())
     identity = summary["schwinger_dyson"]
     pull = (identity["value"] - 1) / identity["error"]
-    assert f"pull {pull:+.2f}" in text
+    assert f"exactly 1: {pull:+.1f} sigma" in text
     assert "&lt;sign M&gt;" in text
     assert "phi(x+mu)" in text  # the convention
     assert "git_revision" in text

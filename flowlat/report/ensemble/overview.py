@@ -10,28 +10,14 @@ from flowlat.ensemble.summary import LOPSIDED
 from flowlat.lattice import Lattice
 from flowlat.report.page.blocks import Block, Table, Text
 from flowlat.runs.folders import Sampled
-from flowlat.runs.results import pull
+from flowlat.runs.results import contents, pull, quality
 from flowlat.utils.formatting import measured, number, with_error
 
 #: a pull beyond this is worth a second look
 SUSPICIOUS = 3.5
 
-#: key of the summary -> its row
-FIGURES = {
-    "sampler": "sampler",
-    "kind": "rows of the ensemble are",
-    "n_samples": "configurations",
-    "replicas": "replicas",
-    "acceptance": "acceptance",
-    "ess": "ESS",
-    "log_z": "log Z",
-    "free_energy_density": "free-energy density -log Z / V",
-    "longest_rejection_run": "longest rejection run",
-    "step_size": "step size",
-    "n_leapfrog": "leapfrog steps",
-    "sign_balance": "<sign M>",
-    "seconds": "seconds",
-}
+#: key of the summary -> its row, below the figures of quality
+SETTINGS = {"step_size": "step size", "n_leapfrog": "leapfrog steps", "seconds": "seconds"}
 
 
 def exact_values(run: Sampled) -> Known:
@@ -42,13 +28,15 @@ def exact_values(run: Sampled) -> Known:
 
 
 def overview(run: Sampled) -> list[Block]:
-    """The figures of quality, with the Schwinger-Dyson pull, and what is wrong with them."""
+    """The figures of quality, and what is wrong with them."""
     summary = run.summary
-    rows = [[label, cell(summary[key])] for key, label in FIGURES.items() if key in summary]
-    identity = summary.get("schwinger_dyson")
-    difference = pull(identity, 1)
-    if math.isfinite(difference):
-        rows.append(["<phi dS/dphi>, exactly 1", f"{measured(identity)}, pull {difference:+.2f}"])
+    settings = [(label, number(summary.get(key), ".4g")) for key, label in SETTINGS.items()]
+    rows = [
+        ("sampler", summary.get("sampler") or "-"),
+        ("ensemble", contents(summary)),
+        *quality(summary),
+        *(setting for setting in settings if setting[1]),
+    ]
     return [*(Text(text, warning=True) for text in warnings(summary)), Table(["", ""], rows)]
 
 
@@ -83,18 +71,15 @@ def observables(run: Sampled) -> list[Block]:
     head = "observable", "value", "reweighted", "tau_int", "exact", "pull"
     rows = []
     for name, entry in run.summary["observables"].items():
-        if isinstance(entry, list):
-            continue
-        value = exact.get(name)
-        truth = value if isinstance(value, float) else math.nan
-        weighted = measured(reweighted.get(name)) or "-"
-        difference = number(pull(entry, truth), "+.2f")
-        row = name, cell(entry), weighted, tau(entry), number(truth, ".6g"), difference
-        rows.append(list(compress(row, columns)))
+        if isinstance(entry, dict):
+            truth = float(exact.get(name, math.nan))
+            values = measured(entry) or "-", measured(reweighted.get(name)) or "-", tau(entry)
+            row = name, *values, number(truth, ".6g"), number(pull(entry, truth), "+.2f")
+            rows.append(tuple(compress(row, columns)))
     caption = (
         "Lattice units. tau_int = 1/2 + sum of rho(t), in steps of the chain: white noise has 0.5."
     )
-    return [Table(list(compress(head, columns)), rows, caption)]
+    return [Table(tuple(compress(head, columns)), rows, caption)]
 
 
 def origin(run: Sampled) -> list[Block]:
@@ -114,12 +99,3 @@ def tau(entry: dict[str, Any]) -> str:
     if error:
         return with_error(entry["tau_int"], error)
     return number(entry.get("tau_int"), ".2f") or "-"
-
-
-def cell(value: Any) -> str:
-    """An entry of the summary as it stands in a table, a dash where there is nothing."""
-    if isinstance(value, dict):
-        return measured(value) or "-"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "-" if value is None else str(value)
