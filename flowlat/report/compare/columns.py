@@ -37,12 +37,11 @@ class Comparison:
         """The difference over its error; NaN where there is nothing to compare with."""
         # log Z is not to be had from HMC: then the first column that has a value is the reference
         order = [self.exact, self.reference, *self.columns]
-        other = next((c.values[name] for c in order if name in c.values), None)
-        mine = column.values.get(name)
-        if mine is None or other is None or mine is other:
+        other = next((c for c in order if name in c.values), column)
+        if other is column or name not in column.values:
             return math.nan
-        error = math.hypot(mine[1], other[1])
-        return (mine[0] - other[0]) / error if error > 0 else math.nan
+        (value, error), (reference, its_error) = column.values[name], other.values[name]
+        return (value - reference) / (math.hypot(error, its_error) or math.nan)
 
     def pulls(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
         """Label of the column -> name -> pull, of those that exist."""
@@ -79,18 +78,15 @@ def label(letter: str, run: Sampled) -> str:
 
 def columns_of(letter: str, run: Sampled) -> list[Column]:
     """The values of a run: of its chain, and of its weights where it has both."""
-    summary = run.summary
-    log_z = {"log_z": summary["log_z"]} if summary.get("log_z") else {}
-    main, reweighted = summary["observables"], summary.get("reweighted")
-    if reweighted is None:
-        return [Column(label(letter, run), with_errors({**main, **log_z}))]
-    return [
-        Column(label(letter, run), with_errors(main)),
-        Column(f"{letter} reweighted", with_errors({**reweighted, **log_z})),
-    ]
+    columns = [Column(label(letter, run), with_errors(run.summary["observables"]))]
+    if run.summary.get("reweighted"):
+        columns.append(Column(f"{letter} reweighted", with_errors(run.summary["reweighted"])))
+    if run.summary.get("log_z"):
+        columns[-1].values.update(with_errors({"log_z": run.summary["log_z"]}))
+    return columns
 
 
-def with_errors(values: dict[str, Any]) -> Values:
+def with_errors(values: Mapping[str, Any]) -> Values:
     """Those summary entries that have a value and an error."""
     return {name: v for name, v in flat(values).items() if all(map(math.isfinite, v))}
 
@@ -99,16 +95,11 @@ def flat(values: Mapping[str, Any]) -> Values:
     """Entries of a summary as pairs, NaN for null; exact numbers and vectors, with error 0."""
     pairs: Values = {}
     for name, entry in values.items():
-        if isinstance(entry, dict | float):
-            pairs[name] = pair(entry)
+        if isinstance(entry, dict):
+            value, error = (math.nan if v is None else v for v in (entry["value"], entry["error"]))
+            pairs[name] = value, error
+        elif isinstance(entry, float):
+            pairs[name] = entry, 0.0
         else:
-            pairs |= {f"{name}({t})": pair(element) for t, element in enumerate(entry)}
+            pairs |= flat({f"{name}({t})": element for t, element in enumerate(entry)})
     return pairs
-
-
-def pair(entry: Any) -> tuple[float, float]:
-    """Value and error of a summary's entry, or an exact value."""
-    if not isinstance(entry, dict):
-        return float(entry), 0.0
-    value, error = (math.nan if entry[key] is None else entry[key] for key in ("value", "error"))
-    return value, error

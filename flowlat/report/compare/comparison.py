@@ -18,13 +18,18 @@ def comparison(runs: Sequence[Sampled]) -> list[Section]:
     Raises:
         EnsembleError: they are of different theories or lattices.
     """
-    require_same_theory(runs)
+    theories = [theory_of(run.ensemble.config) for run in runs]
+    for run, theory in zip(runs, theories, strict=True):
+        for key, (value, other) in differences(theories[0], theory).items():
+            raise EnsembleError(
+                f"runs {runs[0].path} and {run.path} cannot be compared: "
+                f"{key}={other} against {value}"
+            )
     lettered = {chr(ord("A") + i): run for i, run in enumerate(runs)}
     exact = Column("exact", flat(exact_values(runs[0])))
     columns = [column for pair in lettered.items() for column in columns_of(*pair)]
     # HMC needs no flow to be right: it is what the others are held against
-    chains = (letter for letter, run in lettered.items() if run.ensemble.kind == "chain")
-    first = next(chains, "A")
+    first = next((key for key, run in lettered.items() if run.ensemble.kind == "chain"), "A")
     reference = next(column for column in columns if column.label.startswith(first))
     compared = Comparison(exact, columns, reference)
     legend = [
@@ -48,15 +53,3 @@ def comparison(runs: Sequence[Sampled]) -> list[Section]:
         Section("Side by side", tables),
         Section("Pictures", pictures),
     ]
-
-
-def require_same_theory(runs: Sequence[Sampled]) -> None:
-    """Raise EnsembleError, naming the first difference in lattice or action."""
-    first, *others = runs
-    for run in others:
-        a, b = theory_of(first.ensemble.config), theory_of(run.ensemble.config)
-        for key, (value, other) in differences(a, b).items():
-            raise EnsembleError(
-                f"runs {first.path} and {run.path} cannot be compared: "
-                f"{key}={other} against {value}"
-            )

@@ -8,7 +8,7 @@ from flowlat.report.compare.columns import Column
 from flowlat.report.ensemble.history import magnetization_histograms
 from flowlat.report.ensemble.overview import SUSPICIOUS
 from flowlat.report.page.blocks import Picture
-from flowlat.report.page.plots import GREY, integer_ticks, picture, plot_points, style, subplots
+from flowlat.report.page.plots import GREY, plot_points, style, subplots
 from flowlat.runs.folders import Sampled
 
 
@@ -30,7 +30,7 @@ def pulls(columns: Mapping[str, Mapping[str, float]]) -> Picture:
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     caption = "Differences in units of their error; the bands are one and two of it."
-    return picture("pulls", figure, caption)
+    return Picture("pulls", figure, caption)
 
 
 def ratios(exact: Column, columns: Sequence[Column], reference: Column) -> Picture:
@@ -41,20 +41,20 @@ def ratios(exact: Column, columns: Sequence[Column], reference: Column) -> Pictu
     for number, column in enumerate(columns):
         if column is base:
             continue
-        pairs = {
-            t: (column.values[name], base.values[name])
-            for t in range(len(base.values))
-            if (name := f"two_point({t})") in column.values and name in base.values
-        }
-        pairs = {t: (c, b) for t, (c, b) in pairs.items() if c[0] != 0 and b[0] != 0}
-        c, c_error, b, b_error = np.array(list(pairs.values())).reshape(-1, 4).T
-        times = np.array(list(pairs)) + 0.08 * (number - len(columns) / 2)
+        names = {t: f"two_point({t})" for t in range(len(base.values))}
+        rows = [
+            (t, *column.values[name], *base.values[name])
+            for t, name in names.items()
+            if name in column.values and name in base.values
+        ]
+        t, c, c_error, b, b_error = np.array([r for r in rows if r[1] and r[3]]).reshape(-1, 5).T
         error = np.abs(c / b) * np.hypot(c_error / c, b_error / b)
-        plot_points(axes, times, c / b, error, column.label, **style(number))
+        shift = 0.08 * (number - len(columns) / 2)
+        plot_points(axes, t + shift, c / b, error, column.label, **style(number))
     axes.axhline(1, color=GREY, lw=0.8)
     axes.set(xlabel="t, lattice units", ylabel=f"C(t) / C(t) of {label}")
-    integer_ticks(axes)
-    return picture("two_point_ratio", figure, f"Two-point functions relative to {label}.")
+    axes.locator_params(axis="x", integer=True)
+    return Picture("two_point_ratio", figure, f"Two-point functions relative to {label}.")
 
 
 def histograms(runs: Mapping[str, Sampled]) -> list[Picture]:
@@ -67,4 +67,4 @@ def histograms(runs: Mapping[str, Sampled]) -> list[Picture]:
     for number, (label, (density, edges)) in enumerate(zip(runs, densities, strict=True)):
         axes.stairs(density, edges, color=style(number)["color"], lw=1.4, label=label)
     axes.set(xlabel="M, lattice units", ylabel="density")
-    return [picture("magnetization", figure, "Distribution of M in each of the runs.")]
+    return [Picture("magnetization", figure, "Distribution of M in each of the runs.")]

@@ -1,12 +1,13 @@
 """The Markov chain: acceptance along it, runs of rejections, autocorrelation functions."""
 
+from itertools import groupby
+from typing import Any
+
 import numpy as np
-from matplotlib.axes import Axes
-from pyerrors import Obs
 
 from flowlat.report.ensemble.overview import tau
 from flowlat.report.page.blocks import Picture
-from flowlat.report.page.plots import BLUE, GREEN, GREY, ORANGE, integer_ticks, picture, subplots
+from flowlat.report.page.plots import BLUE, GREEN, GREY, ORANGE, subplots
 from flowlat.runs.folders import Sampled
 
 #: name of the observable -> how it is written
@@ -44,48 +45,39 @@ def _acceptance(steps: np.ndarray) -> Picture:
     lengths = np.bincount(rejection_runs(steps))[1:]
     right.bar(np.arange(1, len(lengths) + 1), lengths, color=GREEN)
     right.set(xlabel="rejections in a row", ylabel="how often", yscale="log")
-    integer_ticks(right)
+    right.locator_params(axis="x", integer=True)
     caption = (
         f"Acceptance in {len(windows)} windows of the run, and the lengths of its rejection runs."
     )
-    return picture("acceptance", figure, caption)
+    return Picture("acceptance", figure, caption)
 
 
-def rejection_runs(steps: np.ndarray) -> np.ndarray:
+def rejection_runs(steps: np.ndarray) -> list[int]:
     """The length of every unbroken run of rejections, flags ``(steps, replicas)``."""
-    # an accepted step between the replicas, so that no run crosses from one to the next
-    fence = np.ones((1, steps.shape[1]), dtype=bool)
-    flags = np.concatenate([fence, steps, fence]).T.ravel()
-    lengths = np.diff(np.flatnonzero(flags)) - 1
-    return lengths[lengths > 0]
+    return [len([*run]) for flags in steps.T for taken, run in groupby(flags) if not taken]
 
 
 def _autocorrelation(run: Sampled, names: list[str]) -> Picture:
     figure, panels = subplots(4.5 * len(names), 3.4, columns=len(names), squeeze=False)
     for axes, name in zip(panels[0], names, strict=True):
-        _rho(axes, run.ensemble.obs(name), tau(run.summary["observables"][name]))
+        obs: Any = run.ensemble.obs(name)
+        obs.gamma_method()
+        (chain,) = obs.e_names
+        rho, window = obs.e_rho[chain], obs.e_windowsize[chain]
+        shown, n = min(len(rho), max(2 * window + 1, 11)), sum(obs.shape.values())
+        error = [0.0, *(rho_error(rho, t, n) for t in range(1, shown))]
+        axes.errorbar(range(shown), rho[:shown], error, color=BLUE, marker="o", ms=3, capsize=2)
+        tau_int = f"$\\tau_\\mathrm{{int}}$ = {tau(run.summary['observables'][name])}"
+        axes.axvline(window, color=ORANGE, ls="--", label=f"window {window}\n{tau_int}")
+        axes.axhline(0, color=GREY, lw=0.8)
         axes.set_title(SHOWN[name], fontsize=11)
-        axes.set_xlabel("separation in the chain, steps")
-        axes.set_ylabel("autocorrelation $\\rho$")
+        axes.set(xlabel="separation in the chain, steps", ylabel="autocorrelation $\\rho$")
         axes.legend(frameon=False, loc="center right")
     caption = (
         "Normalised autocorrelation function over all replicas; tau_int = 1/2 + its sum up to the "
         "window (dashed), where truncation and statistical error balance."
     )
-    return picture("autocorrelation", figure, caption)
-
-
-def _rho(axes: Axes, obs: Obs, tau_int: str) -> None:
-    obs.gamma_method()
-    (name,) = obs.e_names
-    rho, window = obs.e_rho[name], obs.e_windowsize[name]
-    shown = min(len(rho), max(2 * window + 1, 11))
-    n = sum(obs.shape.values())
-    error = [0.0, *(rho_error(rho, t, n) for t in range(1, shown))]
-    axes.errorbar(range(shown), rho[:shown], error, color=BLUE, marker="o", ms=3, capsize=2)
-    label = f"window {window}\n$\\tau_\\mathrm{{int}}$ = {tau_int}"
-    axes.axvline(window, color=ORANGE, ls="--", label=label)
-    axes.axhline(0, color=GREY, lw=0.8)
+    return Picture("autocorrelation", figure, caption)
 
 
 def rho_error(rho: np.ndarray, t: int, n: int) -> float:

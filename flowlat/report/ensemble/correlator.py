@@ -11,15 +11,7 @@ from flowlat.analysis.cosh_fit import CoshFit, Plateau
 from flowlat.analysis.estimates import chain_estimate, weighted_estimate
 from flowlat.analysis.gamma_method import Estimate
 from flowlat.report.page.blocks import Block, Picture, Table, Text
-from flowlat.report.page.plots import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    integer_ticks,
-    picture,
-    plot_points,
-    subplots,
-)
+from flowlat.report.page.plots import ORANGE, plot_points, style, subplots
 from flowlat.runs.folders import Sampled
 from flowlat.utils.formatting import with_error
 
@@ -55,31 +47,26 @@ class Decay:
     def fitted(self) -> bool:
         return math.isfinite(self.mass.value)
 
-    def curve(self, times: np.ndarray) -> np.ndarray:
-        """The fit at any times."""
-        mass = torch.tensor(self.mass.value, dtype=torch.float64)
-        return self.amplitude.value * self.fit.shape(mass, torch.from_numpy(times))[0].numpy()
-
     def sentence(self) -> str:
         """The pole mass and the quality of the fit, in a sentence."""
         of = "C(t)" if self.name == "two_point" else "C(t) - <|M|>^2 (the ensemble is ordered)"
         if not self.fitted:
             return f"The cosh fit of {of} found no mass."
         (m, error, *_), size = self.mass, self.period
-        text = (
+        quality = f", chi2 = {self.chi2:.2f} for {self.dof} degrees of freedom, uncorrelated"
+        return (
             f"Pole mass of {of}, from t = {self.times[0]} to {self.times[-1]}: "
             f"m = {with_error(m, error)}, m T = {with_error(m * size, error * size)}"
+            f"{quality if self.dof else ''}."
         )
-        quality = f", chi2 = {self.chi2:.2f} for {self.dof} degrees of freedom, uncorrelated"
-        return text + (quality if self.dof else "") + "."
 
 
 def estimate(run: Sampled, observable: Any, name: str) -> list[Estimate]:
     """A vector observable with errors, from what the run measured under ``name``."""
-    series, log_weight = run.series(name), run.ensemble.log_weight
-    if run.ensemble.kind == "weighted" and log_weight is not None:
-        population = run.ensemble.population
-        estimates = weighted_estimate(observable, series[0], log_weight, population, name)
+    series, ensemble = run.series(name), run.ensemble
+    if ensemble.kind == "weighted":
+        weighted = ensemble.read("log_weight"), ensemble.population
+        estimates = weighted_estimate(observable, series[0], *weighted, name)
     else:
         estimates = chain_estimate(observable, series, name)
     return estimates if isinstance(estimates, list) else [estimates]
@@ -104,40 +91,46 @@ def correlator(run: Sampled) -> list[Block]:
     functions = {"C(t)": vector(run, "two_point")}
     if ordered:
         functions["C(t) - <|M|>^2"] = decay.two_point
+    vectors = {**functions, "effective mass": decay.masses}
+    texts = [[with_error(*pair) for pair in vector.T] for vector in vectors.values()]
+    rows = [[str(t), *row] for t, row in enumerate(zip_longest(*texts, fillvalue=""))]
     return [
         _two_point(functions, decay),
         _effective_mass(decay),
         Text(decay.sentence()),
-        _table({**functions, "effective mass": decay.masses}),
+        Table(["t", *vectors], rows, "Lattice units."),
     ]
 
 
 def _two_point(functions: dict[str, np.ndarray], decay: Decay) -> Picture:
     figure, axes = subplots(6.5, 3.8)
-    styles = zip(functions.items(), ((BLUE, "o"), (GREEN, "s")), strict=False)
-    for (label, (values, errors)), (colour, marker) in styles:
+    for number, (label, (values, errors)) in enumerate(functions.items()):
         drawn = np.where(values > 0, values, np.nan)  # the axis is logarithmic
-        plot_points(axes, np.arange(len(values)), drawn, errors, label, color=colour, marker=marker)
+        plot_points(
+            axes, np.arange(len(values)), drawn, errors, label, **style(2 * number)
+        )  # the fit has 1
     if decay.fitted:
-        times = np.linspace(float(decay.times.min()), float(decay.times.max()), 200)
-        axes.plot(times, decay.curve(times), color=ORANGE, label="cosh fit")
+        times = torch.linspace(decay.times[0], decay.times[-1], 200, dtype=torch.float64)
+        mass = torch.tensor(decay.mass.value, dtype=torch.float64)
+        curve = decay.amplitude.value * decay.fit.shape(mass, times)[0]
+        axes.plot(times, curve, color=ORANGE, label="cosh fit")
     axes.set(xlabel="t, lattice units", ylabel="two-point function, lattice units", yscale="log")
-    integer_ticks(axes)
+    axes.locator_params(axis="x", integer=True)
     caption = (
         "Zero-momentum two-point function, t up to half the period, and the fit of "
         f"A (exp(-m t) + exp(-m (T - t))), T = {decay.period}."
     )
-    return picture("two_point", figure, caption)
+    return Picture("two_point", figure, caption)
 
 
 def _effective_mass(decay: Decay) -> Picture:
     figure, axes = subplots(6.5, 3.4)
     masses, errors = decay.masses
     t = np.arange(len(masses)) + 0.5
-    plot_points(axes, t, masses, errors, "effective mass", color=BLUE, marker="o")
+    plot_points(axes, t, masses, errors, "effective mass", **style(0))
     if decay.fitted:
         m, error = decay.mass[:2]
-        ends = float(decay.times.min()), float(decay.times.max())
+        ends = decay.times[0].item(), decay.times[-1].item()
         axes.fill_between(ends, m - error, m + error, color=ORANGE, alpha=0.4, lw=0)
         axes.plot(ends, (m, m), color=ORANGE, label="cosh fit")
     axes.set(xlabel="t, lattice units", ylabel="m, inverse lattice units")
@@ -146,10 +139,4 @@ def _effective_mass(decay: Decay) -> Picture:
         "Effective mass of the periodic form between t and t + 1, drawn half-way. Points with no "
         "solution are left out."
     )
-    return picture("effective_mass", figure, caption)
-
-
-def _table(vectors: dict[str, np.ndarray]) -> Table:
-    texts = [[with_error(*pair) for pair in vector.T] for vector in vectors.values()]
-    rows = [[str(t), *row] for t, row in enumerate(zip_longest(*texts, fillvalue=""))]
-    return Table(["t", *vectors], rows, "Lattice units.")
+    return Picture("effective_mass", figure, caption)

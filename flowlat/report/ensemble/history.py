@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from flowlat.report.page.blocks import Block, Picture, Text
-from flowlat.report.page.plots import BLUE, GREY, ORANGE, picture, subplots
+from flowlat.report.page.plots import BLUE, GREY, ORANGE, subplots
 from flowlat.runs.folders import Sampled
 
 #: name of the observable -> its axis
@@ -19,23 +19,18 @@ POINTS = 2000
 
 def history(run: Sampled) -> list[Block]:
     """Pictures of M and S/V along the run, and the histogram of M, where they were measured."""
-    measured = run.ensemble.measured
-    names = [name for name in SHOWN if name in measured]
-    missing = [name for name in SHOWN if name not in measured]
-    blocks: list[Block] = []
-    if names:
-        blocks.append(_histories(run, names))
-    if "magnetization" in measured:
+    names = [name for name in SHOWN if name in run.ensemble.measured]
+    blocks: list[Block] = [_histories(run, names)] if names else []
+    if "magnetization" in names:
         blocks.append(_histogram(run))
-    if missing:
-        blocks.append(Text(f"Not measured in this run: {', '.join(missing)}."))
+    if missing := ", ".join(name for name in SHOWN if name not in names):
+        blocks.append(Text(f"Not measured in this run: {missing}."))
     return blocks
 
 
 def _histories(run: Sampled, names: list[str]) -> Picture:
     chain = run.ensemble.kind != "weighted"
-    n = len(names)
-    figure, panels = subplots(10, 2.6 * n, n, 2, squeeze=False, sharex=True)
+    figure, panels = subplots(10, 2.6 * len(names), len(names), 2, squeeze=False, sharex=True)
     for (left, right), name in zip(panels, names, strict=True):
         _plot_thinned(left, run.series(name)[0], ls="none", marker=".", ms=2, color=GREY)
         left.set_ylabel(f"{SHOWN[name]}, lattice units")
@@ -49,18 +44,15 @@ def _histories(run: Sampled, names: list[str]) -> Picture:
         f"Left: {which}. Right: the mean over {what} up to there; the band is the final value with "
         "its error."
     )
-    return picture("history", figure, caption)
+    return Picture("history", figure, caption)
 
 
 def _running_mean(axes: Axes, run: Sampled, name: str) -> None:
-    weights, chains = run.weights(), run.series(name)
-    if weights is None:
-        steps = min(map(len, chains))
-        mean = np.mean([chain[:steps] for chain in chains], axis=0).cumsum() / np.arange(
-            1, steps + 1
-        )
-    else:
-        mean = (weights * chains[0]).cumsum() / weights.cumsum()
+    chains, weights = run.series(name), run.weights()
+    steps = min(map(len, chains))
+    weights = np.ones(steps) if weights is None else weights
+    series = np.mean([chain[:steps] for chain in chains], axis=0)
+    mean = (weights * series).cumsum() / weights.cumsum()
     _plot_thinned(axes, mean, color=BLUE, lw=1.2)
     final = run.summary["observables"].get(name)
     if final and final["error"] is not None:
@@ -86,7 +78,7 @@ def _histogram(run: Sampled) -> Picture:
         "Distribution of M, and its mirror image (dashed): the two agree where an even action "
         "is sampled in both of its modes."
     )
-    return picture("magnetization", figure, caption)
+    return Picture("magnetization", figure, caption)
 
 
 def magnetization_histograms(

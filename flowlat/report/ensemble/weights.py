@@ -4,7 +4,7 @@ import numpy as np
 
 from flowlat.analysis.importance import normalised
 from flowlat.report.page.blocks import Picture
-from flowlat.report.page.plots import BLUE, GREY, picture, plot_log_weights, subplots
+from flowlat.report.page.plots import BLUE, GREY, plot_log_weights, subplots
 from flowlat.runs.folders import Sampled
 
 
@@ -22,4 +22,4 @@ def weights(run: Sampled) -> list[Picture]:
     right.set_xlabel("fraction of the configurations, heaviest first")
     right.set_ylabel("share of the total weight")
     caption = "Distribution of the log weights, and the share of the total that the heaviest hold."
-    return [picture("log_weight", figure, caption)]
+    return [Picture("log_weight", figure, caption)]

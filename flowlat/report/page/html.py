@@ -7,12 +7,13 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from flowlat.report.page.blocks import Page, Picture, Table
+from flowlat.report.page.blocks import Page, Picture
+from flowlat.report.page.plots import finish
 from flowlat.utils.files import replacing
 
 
-def render(page: Page, images: Mapping[str, bytes]) -> str:
-    """The whole page, all text escaped; ``images`` holds the PNG of every picture by its name."""
+def render(page: Page, images: Mapping[str, str]) -> str:
+    """The whole page, all text escaped; ``images``: the PNG of each picture by name, base64."""
     environment = Environment(
         loader=PackageLoader("flowlat.report.page", "."),
         autoescape=True,
@@ -20,9 +21,6 @@ def render(page: Page, images: Mapping[str, bytes]) -> str:
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.tests["table"] = lambda block: isinstance(block, Table)
-    environment.tests["picture"] = lambda block: isinstance(block, Picture)
-    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     return environment.get_template("report.html.j2").render(page=page, images=images)
 
 
@@ -36,10 +34,10 @@ def write(page: Page, out: Path) -> Path:
     for block in (block for section in page.sections for block in section.blocks):
         if isinstance(block, Picture):
             buffer = io.BytesIO()
-            block.figure.savefig(buffer, format="png", dpi=110)
-            images[block.name] = buffer.getvalue()
+            finish(block.figure).savefig(buffer, format="png", dpi=110)
+            images[block.name] = base64.b64encode(buffer.getvalue()).decode()
             with replacing(out / f"{block.name}.png") as partial:
-                partial.write_bytes(images[block.name])
+                partial.write_bytes(buffer.getvalue())
     path = out / "report.html"
     with replacing(path) as partial:
         partial.write_text(render(page, images), encoding="utf-8")

@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
-from flowlat.report.page.blocks import Picture
 
 # Okabe and Ito: told apart by every kind of colour vision
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -96,11 +93,6 @@ def style(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
-def integer_ticks(axes: Axes) -> None:
-    """No ticks between the integers of the x axis."""
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
 def finish(figure: Figure) -> Figure:
     """Grid, two spines, and a legend where something has a label and there is no legend yet."""
     for axes in figure.axes:
@@ -109,11 +101,6 @@ def finish(figure: Figure) -> Figure:
         if axes.get_legend() is None and axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
     return figure
-
-
-def picture(name: str, figure: Figure, caption: str) -> Picture:
-    """A figure as a block of a page, finished."""
-    return Picture(name, finish(figure), caption)
 
 
 def series(rows: Rows, name: str, against: str = "step") -> tuple[np.ndarray, np.ndarray]:

@@ -11,17 +11,10 @@ def as_text(sections: Iterable[Section]) -> str:
     parts = []
     for block in (block for section in sections for block in section.blocks):
         if isinstance(block, Table):
-            parts.append(lines(block))
+            rows = [["  " + block.head[0], *block.head[1:]]] if any(block.head) else []
+            for number, (first, *rest) in enumerate(block.rows):
+                rows.append([("* " if number in block.marked else "  ") + first, *rest])
+            parts.append(f"{block.caption}\n{table(rows)}".lstrip("\n"))
         elif isinstance(block, Text) and block.warning:
             parts.append(block.text)
     return "\n\n".join(parts)
-
-
-def lines(block: Table) -> str:
-    """The caption, the head, and the rows in columns; the first two where there are any."""
-    head = [["  " + block.head[0], *block.head[1:]]] if any(block.head) else []
-    rows = [
-        [("* " if number in block.marked else "  ") + row[0], *row[1:]]
-        for number, row in enumerate(block.rows)
-    ]
-    return "\n".join(filter(None, [block.caption, table([*head, *rows])]))

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from flowlat.report.page.blocks import Block, Picture, Section, Table, Text
-from flowlat.report.page.plots import COLOURS, picture, series, style, subplots
+from flowlat.report.page.plots import COLOURS, series, style, subplots
 from flowlat.report.sweep.groups import Groups, grouped
 from flowlat.report.sweep.time_to_target import TARGET, time_to_target
 from flowlat.runs.folders import Trained
-from flowlat.runs.jobs import Job, read_jobs, varying
+from flowlat.runs.jobs import read_jobs, varying
 from flowlat.utils.errors import ConfigError
 
 #: columns of metrics.csv that are drawn, with their words, and against which
@@ -29,21 +29,14 @@ def study(folder: Path) -> list[Section]:
     jobs = read_jobs(folder)
     if any(job.run and (job.run.path / "ensemble.h5").exists() for job in jobs):
         raise ConfigError(f"RUN={folder}: a multirun of sample.py: name its job folders")
-    groups = grouped(jobs)
-    blocks: list[Block] = unfinished(jobs)
-    if groups:
+    blocks: list[Block] = []
+    if bad := [job for job in jobs if job.status]:
+        text = f"{len(bad)} of {len(jobs)} jobs did not finish; what they have is in the curves."
+        rows = [[str(job.number), job.changes(varying(jobs)), job.status] for job in bad]
+        blocks += [Text(text, warning=True), Table(["job", "overrides", "status"], rows)]
+    if groups := grouped(jobs):
         blocks += [time_to_target(groups), *(curves(groups, against) for against in AGAINST)]
     return [Section(f"Study {folder}", blocks)]
-
-
-def unfinished(jobs: Sequence[Job]) -> list[Block]:
-    """The jobs that are missing or did not finish, by their overrides."""
-    bad = [job for job in jobs if job.status]
-    if not bad:
-        return []
-    rows = [[str(job.number), job.changes(varying(jobs)), job.status] for job in bad]
-    text = f"{len(bad)} of {len(jobs)} jobs did not finish; what they have is in the curves."
-    return [Text(text, warning=True), Table(["job", "overrides", "status"], rows)]
 
 
 def curves(groups: Groups, against: str) -> Picture:
@@ -66,7 +59,7 @@ def curves(groups: Groups, against: str) -> Picture:
         f"Acceptance and ESS against {against}: the median over the seeds, and the band "
         "from the lowest to the highest of them; a cross where a run broke off."
     )
-    return picture(f"study_{against}", figure, caption)
+    return Picture(f"study_{against}", figure, caption)
 
 
 def _band(

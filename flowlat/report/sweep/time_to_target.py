@@ -2,9 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from operator import attrgetter
 from statistics import median
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,32 +16,21 @@ from flowlat.utils.formatting import number
 TARGET = 0.5
 
 
-class Reached(NamedTuple):
-    """Epochs and seconds to the target, medians over the seeds (infinity where most never got
-    there), the seeds that did, and the highest acceptance of any."""
-
-    epochs: float
-    seconds: float
-    seeds: int
-    best: float
-
-
 def time_to_target(groups: Groups) -> Table:
     """Epochs and seconds to the target, and who was first in each theory."""
     rows: list[list[str]] = []
     marked = set()
     for theory, group in groups.items():
         times = {label: reached(runs) for label, runs in group.items()}
-        firsts = {w: min(times.values(), key=attrgetter(w)) for w in ("epochs", "seconds")}
-        for label, time in times.items():
-            won = [what for what, first in firsts.items() if first is time]
-            won = [what for what in won if math.isfinite(getattr(time, what))]
+        first_epochs, first_seconds, *_ = map(min, zip(*times.values(), strict=True))
+        for label, (epochs, seconds, seeds, best) in times.items():
+            firsts = {"epochs": epochs == first_epochs, "seconds": seconds == first_seconds}
+            won = " and ".join(w for w, first in firsts.items() if first and epochs < math.inf)
             if won:
                 marked.add(len(rows))
-            row = [theory, label]
-            row += [number(time.epochs, ".0f") or "-", number(time.seconds, ".1f") or "-"]
-            row += [f"{time.seeds} of {len(group[label])}", f"{time.best:.3f}"]
-            rows.append([*row, f"first in {' and '.join(won)}" if won else ""])
+            row = [theory, label, number(epochs, ".0f") or "-", number(seconds, ".1f") or "-"]
+            row += [f"{seeds} of {len(group[label])}", f"{best:.3f}"]
+            rows.append([*row, won and f"first in {won}"])
     head = ["theory", "runs", "epochs", "seconds", "seeds there", "highest acceptance", ""]
     caption = (
         f"To {TARGET:.0%} acceptance: the median over the seeds; a dash where most never got there."
@@ -51,8 +38,9 @@ def time_to_target(groups: Groups) -> Table:
     return Table(head, rows, caption, frozenset(marked))
 
 
-def reached(runs: Sequence[Trained]) -> Reached:
-    """When the acceptance of these runs first was at the target; epochs are counted from 1."""
+def reached(runs: Sequence[Trained]) -> tuple[float, float, int, float]:
+    """Epochs (from 1) and seconds until the acceptance is at the target, medians over the seeds
+    (infinity where most never got there), how many seeds did, and the highest acceptance of any."""
     epochs, seconds, best = [], [], 0.0
     for run in runs:
         epoch, acceptance = series(run.rows, "acceptance", "epoch")
@@ -61,4 +49,4 @@ def reached(runs: Sequence[Trained]) -> Reached:
         best = max(best, acceptance.max())
         epochs.append(there[0] + 1 if len(there) else math.inf)
         seconds.append(clock[int(there[0])] if len(there) else math.inf)
-    return Reached(median(epochs), median(seconds), int(np.isfinite(epochs).sum()), best)
+    return median(epochs), median(seconds), int(np.isfinite(epochs).sum()), best

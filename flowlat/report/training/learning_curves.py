@@ -1,10 +1,10 @@
 """Trainings: loss, log Z, ESS and acceptance against the step and against the time."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from operator import itemgetter
 
 from flowlat.report.page.blocks import Picture, Section, Table
-from flowlat.report.page.plots import picture, plot_loss, series, style, subplots
+from flowlat.report.page.plots import plot_loss, series, style, subplots
 from flowlat.runs.folders import Trained
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.formatting import measured, number
@@ -29,8 +29,11 @@ def reached(runs: Sequence[Trained]) -> Table:
     head = ["run", "epochs", "steps", "seconds", "ESS", "acceptance", "log Z", ""]
     rows = []
     for run in runs:
-        last, final = run.rows[-1], run.summary or best(run)
-        seconds = run.summary["seconds"] if run.summary else float(last["seconds"])
+        last, final = run.rows[-1], run.summary
+        seconds = final["seconds"] if final else float(last["seconds"])
+        if not final:  # the epoch of the highest ESS, if one was evaluated
+            epochs = [{k: float(v or "nan") for k, v in r.items()} for r in run.rows if r["ess"]]
+            final = max(epochs, key=itemgetter("ess"), default={})
         log_z = {"value": final.get("log_z"), "error": final.get("log_z_err")}
         rows.append(
             [
@@ -45,12 +48,6 @@ def reached(runs: Sequence[Trained]) -> Table:
             ]
         )
     return Table(head, rows, "Measured on fresh samples of the best checkpoint.")
-
-
-def best(run: Trained) -> Mapping[str, Any]:
-    """The epoch of the highest ESS, empty before the first evaluation."""
-    evaluated = [{k: float(v or "nan") for k, v in row.items()} for row in run.rows if row["ess"]]
-    return max(evaluated, key=lambda row: row["ess"], default={})
 
 
 def learning(runs: Sequence[Trained], against: str) -> Picture:
@@ -71,4 +68,4 @@ def learning(runs: Sequence[Trained], against: str) -> Picture:
         axes.set_xlabel(AXES[against])
     more = "" if len(runs) == 1 else " Dashed: -log Z."
     caption = f"Loss, ESS and acceptance of the Metropolis chain against {AXES[against]}.{more}"
-    return picture(f"learning_{against}", figure, caption)
+    return Picture(f"learning_{against}", figure, caption)

@@ -2,24 +2,23 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import takewhile
 from operator import eq
 from pathlib import Path
+from typing import Any
 
 from flowlat.runs.cli import ERROR_FILE
 from flowlat.runs.folders import epochs, read_config
 from flowlat.runs.jobs import planned
 from flowlat.utils.errors import ConfigError
 
-#: seconds between two looks
-INTERVAL = 1.0
 
-
-def watch(folder: Path, interval: float = INTERVAL) -> Iterator[str]:
+def watch(folder: Path, interval: float = 1.0) -> Iterator[str]:
     """Lines, as the epochs come, of a training or of every job of a multirun, with its number; ends
-    when all have left their summary, or failed. A search ends by Ctrl-C.
+    when all have left their summary, or failed. A search ends by Ctrl-C. ``interval``: seconds
+    between two looks.
 
     Raises:
         ConfigError: no such folder.
@@ -28,15 +27,18 @@ def watch(folder: Path, interval: float = INTERVAL) -> Iterator[str]:
         raise ConfigError(f"RUN={folder}: no such folder")
     multirun = (folder / "multirun.yaml").exists()
     expected = (len(planned(folder)) or math.inf) if multirun else 1
-    shown: dict[Path, list[dict[str, str] | str]] = {}
+    shown: dict[Path, list[Any]] = {}
     while True:
-        runs = jobs(folder) if multirun else [folder]
+        begun = (path.parent for path in folder.glob("*/.hydra") if path.parent.name.isdigit())
+        runs = sorted(begun, key=lambda path: int(path.name)) if multirun else [folder]
         # looked for before the rows are: an epoch between the two is then not missed
         ended = len(runs) >= expected and all(map(finished, runs))
         for run in runs:
-            now = events(run)
+            now: list[Any] = [*epochs(run)]
+            if (error := run / ERROR_FILE).exists():
+                now.append("failed: " + error.read_text().partition("\n")[0])
             # a resumed run takes epochs back and writes them anew
-            fresh = now[common(shown.get(run, []), now) :]
+            fresh = now[sum(takewhile(bool, map(eq, shown.get(run, []), now))) :]
             total = read_config(run).get("trainer", {}).get("max_epochs", "?") if fresh else "?"
             for event in fresh:
                 text = event if isinstance(event, str) else line(event, total)
@@ -47,32 +49,12 @@ def watch(folder: Path, interval: float = INTERVAL) -> Iterator[str]:
         time.sleep(interval)
 
 
-def jobs(folder: Path) -> list[Path]:
-    """The folders of the jobs of a multirun that have begun, by number."""
-    begun = (path.parent for path in folder.glob("*/.hydra") if path.parent.name.isdigit())
-    return sorted(begun, key=lambda path: int(path.name))
-
-
-def events(run: Path) -> list[dict[str, str] | str]:
-    """The epochs of a training until now, and why it failed, if it did."""
-    error = run / ERROR_FILE
-    failed = ["failed: " + error.read_text().partition("\n")[0]] if error.exists() else []
-    return [*epochs(run), *failed]
-
-
-def common(before: Sequence[object], now: Sequence[object]) -> int:
-    """How many first elements are the same."""
-    return len(list(takewhile(bool, map(eq, before, now))))
-
-
 def finished(folder: Path) -> bool:
     """Whether there is an error, or a summary that is not of an earlier leg of the run."""
     if (folder / ERROR_FILE).exists():
         return True
     with suppress(FileNotFoundError):
-        files = folder / "metrics.csv", folder / "summary.json"
-        metrics, summary = (file.stat().st_mtime for file in files)
-        return summary >= metrics
+        return (folder / "summary.json").stat().st_mtime >= (folder / "metrics.csv").stat().st_mtime
     return False
 
 
