@@ -13,9 +13,6 @@ from flowlat.runs.folders import Sampled
 #: name of the observable -> how it is written
 SHOWN = {"abs_magnetization": "|M|", "chi2": "$\\chi_2$"}
 
-#: windows into which the accept history is averaged
-WINDOWS = 100
-
 
 def chain(run: Sampled) -> list[Picture]:
     """Pictures of acceptance and autocorrelation; none of what a weighted ensemble has not."""
@@ -35,7 +32,7 @@ def chain(run: Sampled) -> list[Picture]:
 
 def _acceptance(steps: np.ndarray) -> Picture:
     """Of accept flags ``(steps, replicas)``."""
-    windows = np.array_split(steps, min(WINDOWS, len(steps)))
+    windows = np.array_split(steps, min(100, len(steps)))
     rates = [window.mean() for window in windows]
     ends = np.cumsum([len(window) for window in windows])
     figure, (left, right) = subplots(9, 3.4, columns=2)

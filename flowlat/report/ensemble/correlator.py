@@ -37,7 +37,7 @@ class Decay:
         self.chi2, self.dof = math.nan, len(times) - 2
         if self.dof < 0:
             return
-        c, sigma = (torch.from_numpy(v)[self.times] for v in (values, errors))
+        c, sigma = torch.from_numpy(self.two_point)[:, self.times]
         self.fit = CoshFit(two_point, self.times, sigma, self.period)
         self.amplitude, self.mass = estimate(run, self.fit, name)
         best = torch.tensor([self.amplitude.value, self.mass.value], dtype=torch.float64)

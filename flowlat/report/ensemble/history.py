@@ -13,9 +13,6 @@ from flowlat.runs.folders import Sampled
 #: name of the observable -> its axis
 SHOWN = {"magnetization": "M", "action_density": "S/V"}
 
-#: points of a history that a picture can show
-POINTS = 2000
-
 
 def history(run: Sampled) -> list[Block]:
     """Pictures of M and S/V along the run, and the histogram of M, where they were measured."""
@@ -64,7 +61,7 @@ def _running_mean(axes: Axes, run: Sampled, name: str) -> None:
 
 
 def _plot_thinned(axes: Axes, values: np.ndarray, **options: Any) -> None:
-    every = max(1, len(values) // POINTS)
+    every = max(1, len(values) // 2000)  # as many points as a picture can show
     axes.plot(np.arange(1, len(values) + 1)[::every], values[::every], **options)
 
 

@@ -95,7 +95,6 @@ def origin(run: Sampled) -> list[Block]:
 
 def tau(entry: dict[str, Any]) -> str:
     """tau_int with its error, a dash where there is none."""
-    error = entry.get("tau_int_error")
-    if error:
+    if error := entry.get("tau_int_error"):
         return with_error(entry["tau_int"], error)
     return number(entry.get("tau_int"), ".2f") or "-"

@@ -14,12 +14,9 @@ from flowlat.utils.files import replacing
 
 def render(page: Page, images: Mapping[str, str]) -> str:
     """The whole page, all text escaped; ``images``: the PNG of each picture by name, base64."""
+    loader = PackageLoader("flowlat.report.page", ".")
     environment = Environment(
-        loader=PackageLoader("flowlat.report.page", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     return environment.get_template("report.html.j2").render(page=page, images=images)
 

@@ -15,8 +15,7 @@ from flowlat.runs.folders import Trained
 from flowlat.runs.jobs import read_jobs, varying
 from flowlat.utils.errors import ConfigError
 
-#: columns of metrics.csv that are drawn, with their words, and against which
-AGAINST = ("epoch", "seconds")
+#: columns of metrics.csv that are drawn, with their words
 SHOWN = {"acceptance": "acceptance", "ess": "ESS"}
 
 
@@ -35,7 +34,7 @@ def study(folder: Path) -> list[Section]:
         rows = [[str(job.number), job.changes(varying(jobs)), job.status] for job in bad]
         blocks += [Text(text, warning=True), Table(["job", "overrides", "status"], rows)]
     if groups := grouped(jobs):
-        blocks += [time_to_target(groups), *(curves(groups, against) for against in AGAINST)]
+        blocks += [time_to_target(groups), curves(groups, "epoch"), curves(groups, "seconds")]
     return [Section(f"Study {folder}", blocks)]
 
 

@@ -35,18 +35,10 @@ def reached(runs: Sequence[Trained]) -> Table:
             epochs = [{k: float(v or "nan") for k, v in r.items()} for r in run.rows if r["ess"]]
             final = max(epochs, key=itemgetter("ess"), default={})
         log_z = {"value": final.get("log_z"), "error": final.get("log_z_err")}
-        rows.append(
-            [
-                str(run.path),
-                str(int(last["epoch"]) + 1),
-                last["step"],
-                f"{seconds:.0f}",
-                number(final.get("ess"), ".4f") or "-",
-                number(final.get("acceptance"), ".4f") or "-",
-                measured(log_z) or "-",
-                "" if run.summary else "not finished: its best epoch",
-            ]
-        )
+        row = [str(run.path), str(int(last["epoch"]) + 1), last["step"], f"{seconds:.0f}"]
+        row += [number(final.get(name), ".4f") or "-" for name in ("ess", "acceptance")]
+        state = "" if run.summary else "not finished: its best epoch"
+        rows.append([*row, measured(log_z) or "-", state])
     return Table(head, rows, "Measured on fresh samples of the best checkpoint.")
 
 
