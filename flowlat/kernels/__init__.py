@@ -2,7 +2,6 @@
 
 ``stencil_stack`` computes what StencilSpec says with the kernel asked for:
 
-- "reference": branch by branch and tap by tap, the oracle of the tests;
 - "torch": plain PyTorch, batch innermost; any device and dtype;
 - "cpu": one fused C++ forward and backward, compiled at first use; float32 and float64;
 - "triton": the same on a CUDA device;

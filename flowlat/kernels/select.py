@@ -11,7 +11,6 @@ from torch import Tensor
 
 from flowlat.kernels.library import why_unavailable
 from flowlat.kernels.stencil.cpu import cpu_stack
-from flowlat.kernels.stencil.reference import reference_stack
 from flowlat.kernels.stencil.spec import StencilSpec, check_stack
 from flowlat.kernels.stencil.torch_path import torch_stack
 from flowlat.kernels.stencil.triton_stencil import available as triton_available
@@ -19,12 +18,7 @@ from flowlat.kernels.stencil.triton_stencil import triton_stack
 
 log = logging.getLogger("flowlat")
 
-STACKS = {
-    "reference": reference_stack,
-    "torch": torch_stack,
-    "cpu": cpu_stack,
-    "triton": triton_stack,
-}
+STACKS = {"torch": torch_stack, "cpu": cpu_stack, "triton": triton_stack}
 KERNELS = ("auto", *STACKS)
 
 

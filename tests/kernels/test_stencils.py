@@ -1,6 +1,7 @@
 """Every kernel against the reference, and the reference against the published form."""
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch.nn import functional as F
 
 from flowlat.kernels import ACTIVATIONS, KERNELS, StencilSpec, available_kernels, stencil_stack
 from flowlat.kernels.affine import affine, affine_reference
+from tests.support.reference_stack import reference_stack
 
 SHAPES = [(6,), (1, 3), (4, 6), (2, 4, 4), (2, 2, 4, 2)]
 FAST = [name for name in ("torch", "cpu") if name in available_kernels()]
@@ -27,15 +29,17 @@ def stack(spec, channels, batch, dtype=torch.float64):
     return draw(batch, channels[0], *spec.shape), weights, biases
 
 
-def outputs_and_gradients(x, weights, biases, spec, kernel):
-    y = stencil_stack(x, weights, biases, spec, kernel)
+def outputs_and_gradients(x, weights, biases, spec, kernel=None):
+    """By a kernel; None: by the oracle."""
+    stack = reference_stack if kernel is None else partial(stencil_stack, kernel=kernel)
+    y = stack(x, weights, biases, spec)
     cotangent = torch.cos(torch.arange(y.numel(), dtype=y.dtype)).reshape(y.shape)
     return [y, *torch.autograd.grad(y, [x, *weights, *biases], cotangent)]
 
 
 def assert_same(spec, channels, batch, kernel, dtype=torch.float64, tolerance=1e-9):
     arguments = stack(spec, channels, batch, dtype)
-    expected = outputs_and_gradients(*arguments, spec, "reference")
+    expected = outputs_and_gradients(*arguments, spec)
     found = outputs_and_gradients(*arguments, spec, kernel)
     for a, b in zip(found, expected, strict=True):
         assert (a - b).abs().max() <= tolerance * (1 + b.abs().max())
@@ -97,7 +101,7 @@ def test_reference_is_the_published_form(shape, k):
     spec = StencilSpec(shape, k, 3, ("leaky_relu",))
     x, weights, biases = stack(spec, (2, 3), 5)
     expected = published(x, weights[0], biases[0], spec, F.leaky_relu)
-    found = stencil_stack(x, weights, biases, spec, "reference")
+    found = reference_stack(x, weights, biases, spec)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -106,7 +110,7 @@ def test_four_dimensions_by_brute_force():
     shape = (2, 3, 2, 2)
     spec = StencilSpec(shape, 4, 3, ("identity",))
     x, weights, biases = stack(spec, (1, 1), 1)
-    found = stencil_stack(x, weights, biases, spec, "reference")[0, 0]
+    found = reference_stack(x, weights, biases, spec)[0, 0]
     kernel = weights[0].reshape(3, 3, 3, 3)
     for site in itertools.product(*map(range, shape)):
         total = biases[0][0, 0]
@@ -122,7 +126,7 @@ def test_any_strides(kernel):
     _, weights, biases = stack(spec, (2, 3), 5)
     x = torch.randn(6, 4, 2, 5, dtype=torch.float64).permute(3, 2, 1, 0).requires_grad_()
     assert not x.is_contiguous()
-    expected = outputs_and_gradients(x, weights, biases, spec, "reference")
+    expected = outputs_and_gradients(x, weights, biases, spec)
     for a, b in zip(outputs_and_gradients(x, weights, biases, spec, kernel), expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
 
@@ -213,7 +217,7 @@ def test_affine(dtype, shape):
 def test_bad_input_is_named():
     spec = StencilSpec((4, 4), 1, 3, ("tanh",))
     x, weights, biases = stack(spec, (1, 2), 3)
-    with pytest.raises(ValueError, match=r"unknown kernel 'abacus'.*reference"):
+    with pytest.raises(ValueError, match=r"unknown kernel 'abacus'.*torch"):
         stencil_stack(x, weights, biases, spec, "abacus")
     for kernel in FAST:
         with pytest.raises(ValueError, match="weight 0 must be"):

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from flowlat.kernels import ACTIVATIONS, StencilSpec
 from flowlat.kernels.stencil import triton_stencil as ts
-from flowlat.kernels.stencil.reference import reference_stack
+from tests.support.reference_stack import reference_stack
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"
