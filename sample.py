@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from flowlat.config.compose import refuse_theory, validate
 from flowlat.config.schemas import SampleConfig
 from flowlat.runs.cli import one_line_errors, run_dir
-from flowlat.runs.results import sample_report
+from flowlat.runs.console import sample_report
 from flowlat.runs.sweep import with_sweep_summary
 from flowlat.sampling.draw import draw
 

@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
 from flowlat.runs.cli import one_line_errors, run_dir
-from flowlat.runs.results import fit_report
+from flowlat.runs.console import fit_report
 from flowlat.runs.sweep import with_sweep_summary
 from flowlat.training.launch import train
 

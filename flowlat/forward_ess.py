@@ -13,8 +13,7 @@ from flowlat.config.checkpoint import flow_of, read_checkpoint
 from flowlat.ensemble.reference import read_reference, require_theory
 from flowlat.flows.proposals import proposals
 from flowlat.runs.cli import exit_code
-from flowlat.runs.console import table
-from flowlat.utils.formatting import fraction, with_error
+from flowlat.utils.formatting import fraction, table, with_error
 from flowlat.utils.rng import Stream
 
 BATCH_SIZE = 1024

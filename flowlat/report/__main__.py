@@ -10,8 +10,8 @@ from flowlat.report.page.html import write
 from flowlat.report.page.terminal import as_text
 from flowlat.report.training.watch import watch
 from flowlat.runs.cli import exit_code
-from flowlat.runs.console import shorten
 from flowlat.utils.errors import WriteError
+from flowlat.utils.formatting import shorten
 
 EXAMPLES = """
 A RUN is a folder of sample.py, of train.py, or of a multirun of train.py. Of several samplings

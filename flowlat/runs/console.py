@@ -1,24 +1,102 @@
-"""Tables and paths as one reads them in a terminal."""
+"""What a training and a sampling print at their end."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
+from itertools import compress
 from pathlib import Path
+from typing import Any
+
+from flowlat.utils.formatting import (
+    fraction,
+    in_brief,
+    measured,
+    number,
+    shorten,
+    table,
+    with_error,
+)
+
+#: what a sampling run leaves in its folder
+FILES = (".h5", ".png", ".json", ".html")
 
 
-def in_brief(values: list[str], width: int = 72) -> str:
-    """The first values of a vector, as many as fit into a line."""
-    fitting = (n for n in range(len(values), 1, -1) if len(" ".join(values[:n])) <= width)
-    shown = next(fitting, 1)
-    rest = f" ... {len(values) - shown} more" if len(values) > shown else ""
-    return " ".join(values[:shown]) + rest
+def fit_report(summary: dict[str, Any]) -> str:
+    """What a training reached, where it is, and how to sample from it."""
+    checkpoint = shorten(summary["checkpoint"])
+    rows = [
+        ("ESS", f"{summary['ess']:.4f}"),
+        ("acceptance", f"{summary['acceptance']:.4f}"),
+        ("log Z", with_error(summary["log_z"], summary["log_z_err"])),
+        ("epochs, steps", f"{summary['epochs']}, {summary['steps']}"),
+        ("seconds", f"{summary['seconds']:.0f}"),
+        ("checkpoint", checkpoint),
+    ]
+    if "forward_ess" in summary:  # there was an ensemble to measure it on
+        forward = fraction(summary["forward_ess"], summary["forward_ess_err"])
+        rows.insert(3, ("forward ESS", forward))
+    return (
+        f"\nReached, on {summary['n_samples']} fresh samples:\n{table(rows)}\n"
+        f"Sample from it:\n  python sample.py ckpt_path={checkpoint}"
+    )
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows in aligned columns, two spaces before each."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+def sample_report(summary: dict[str, Any], folder: Path) -> str:
+    """What a sampling run measured, and where it is."""
+    vectors = [
+        (name, in_brief([measured(element) for element in entry]))
+        for name, entry in summary["observables"].items()
+        if isinstance(entry, list)
+    ]
+    tables = quality(summary), scalars(summary), vectors
+    body = "\n\n".join(table(rows) for rows in tables if rows)
+    files = ", ".join(p.name for p in sorted(folder.iterdir()) if p.suffix in FILES)
+    return f"\n{contents(summary)}:\n{body}\n\nIn {shorten(str(folder))}: {files}"
 
 
-def shorten(path: str) -> str:
-    """A path as one would type it here: relative if it lies below the working folder."""
-    here = Path.cwd()
-    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+def quality(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """The figures of quality that an ensemble has."""
+    figures = [
+        ("acceptance", number(summary["acceptance"], ".4f")),
+        ("ESS", number(summary.get("ess"), ".4f")),
+        ("log Z", measured(summary.get("log_z"))),
+        ("free energy / V", measured(summary.get("free_energy_density"))),
+        ("longest rejection run", number(summary.get("longest_rejection_run"), "d")),
+        ("<sign M>", f"{summary['sign_balance']:.3f}"),
+        ("Schwinger-Dyson", against(summary["schwinger_dyson"], 1)),
+        ("samples per second", f"{summary['samples_per_second']:.0f}"),
+    ]
+    return [figure for figure in figures if figure[1]]
+
+
+def scalars(summary: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A row for each observable that is a number, reweighted too where it can be."""
+    reweighted = summary.get("reweighted") or {}
+    rows = [("observable", "value", "tau_int", "reweighted")]
+    for name, entry in summary["observables"].items():
+        if isinstance(entry, dict):
+            tau_int = number(entry["tau_int"], ".2f")
+            rows.append((name, measured(entry), tau_int, measured(reweighted.get(name))))
+    columns = True, True, summary["kind"] != "weighted", bool(reweighted)
+    return [tuple(compress(row, columns)) for row in rows]
+
+
+def contents(summary: dict[str, Any]) -> str:
+    """What the rows of an ensemble are, and how many."""
+    n, replicas = summary["n_samples"], summary["replicas"]
+    if summary["kind"] == "weighted":
+        return f"{n} weighted configurations"
+    rows = "proposals" if summary["kind"] == "proposals" else "configurations"
+    return f"{n} {rows} of {replicas} chains" if replicas > 1 else f"{n} {rows}"
+
+
+def pull(estimate: Mapping[str, Any] | None, exact: float) -> float:
+    """How many errors a value is from the exact one; NaN where there is no value or no error."""
+    if not estimate or estimate["value"] is None:
+        return math.nan
+    return (estimate["value"] - exact) / (estimate["error"] or math.nan)
+
+
+def against(estimate: Mapping[str, Any], exact: float) -> str:
+    """A value with its error and how many errors it is from the exact one."""
+    sigma = number(pull(estimate, exact), "+.1f")
+    return f"{measured(estimate)}, exactly {exact}" + (f": {sigma} sigma" if sigma else "")

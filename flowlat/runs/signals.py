@@ -1,4 +1,7 @@
-"""Signals that end a training: noted at once, obeyed when its state is whole."""
+"""Signals that end a training: noted at once, obeyed when its state is whole.
+
+Who obeys is ``Last`` in training/callbacks/checkpoints.py: it writes last.ckpt and stops.
+"""
 
 import os
 import signal

@@ -11,11 +11,10 @@ from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from flowlat.runs.console import shorten, table
 from flowlat.runs.jobs import read_jobs, varying
 from flowlat.runs.slurm import wait_for_slurm
 from flowlat.utils.errors import ConfigError
-from flowlat.utils.formatting import number
+from flowlat.utils.formatting import number, shorten, table
 
 #: set, Hydra raises what launcher and sweeper raise; else it prints that and ends the program
 RAISE = "HYDRA_FULL_ERROR"

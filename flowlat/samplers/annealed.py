@@ -10,17 +10,12 @@ from flowlat.actions import Action
 from flowlat.analysis.importance import ess, log_mean
 from flowlat.flows.flow import Flow
 from flowlat.lattice import Lattice, batch_fastest
+from flowlat.samplers.accept import metropolis_test, select
 from flowlat.samplers.base import Block, IndependentSampler, Kind
 from flowlat.samplers.density import Density, FlowDensity
 from flowlat.samplers.integrators import IntegratorName
 from flowlat.samplers.mean_field import MeanField
-from flowlat.samplers.trajectory import (
-    Trajectory,
-    adapted,
-    first_step_size,
-    metropolis_test,
-    select,
-)
+from flowlat.samplers.trajectory import Trajectory, adapted, first_step_size
 from flowlat.utils.limits import Count, Probability
 
 #: particles of the pilot population, and moves it makes at the start of the path to tune itself

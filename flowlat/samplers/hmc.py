@@ -8,17 +8,11 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.lattice import Lattice, batch_fastest
+from flowlat.samplers.accept import metropolis_test, select
 from flowlat.samplers.base import MarkovChain
 from flowlat.samplers.integrators import IntegratorName
 from flowlat.samplers.mean_field import MeanField, random_signs
-from flowlat.samplers.trajectory import (
-    Trajectory,
-    adapted,
-    first_step_size,
-    metropolis_test,
-    random_length,
-    select,
-)
+from flowlat.samplers.trajectory import Trajectory, adapted, first_step_size, random_length
 from flowlat.utils.limits import Count, Positive, Probability
 
 #: a trajectory of more steps means that no step size is accepted

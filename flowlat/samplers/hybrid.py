@@ -8,10 +8,10 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.flows.flow import Flow
+from flowlat.samplers.accept import metropolis_test, select
 from flowlat.samplers.base import MarkovChain
 from flowlat.samplers.density import FlowDensity
 from flowlat.samplers.hmc import HMC, HMCState
-from flowlat.samplers.trajectory import metropolis_test, select
 from flowlat.utils.limits import Count
 
 

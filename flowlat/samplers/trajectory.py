@@ -1,4 +1,4 @@
-"""The halves of a Hybrid Monte Carlo update: a proposal by dynamics and its accept test.
+"""A trajectory of Hybrid Monte Carlo: momenta, dynamics, the size of its steps.
 
 Duane, Kennedy, Pendleton, Roweth, Phys. Lett. B 195 (1987) 216.
 """
@@ -74,23 +74,6 @@ class Trajectory:
         pi = momenta.draw(len(phi), generator)
         new, new_pi = self.integrator(phi, pi, force, momenta.velocity, step_size, n_steps)
         return new, momenta.energy(new_pi) - momenta.energy(pi)
-
-
-def metropolis_test(log_ratio: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Accept with probability min(1, exp(log_ratio)): (accepted bool, probability), ``(batch,)``.
-
-    NaN, of a trajectory that blew up or of two weights of zero, is rejected.
-    """
-    probability = log_ratio.clamp(max=0).exp().nan_to_num(nan=0.0)
-    uniform = torch.rand(
-        log_ratio.shape, generator=generator, device=log_ratio.device, dtype=torch.float64
-    )
-    return uniform < probability, probability
-
-
-def select(accepted: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    """``new`` where accepted ``(batch,)``, else ``old``; both ``(batch, ...)``."""
-    return torch.where(accepted.reshape(-1, *[1] * (new.dim() - 1)), new, old)
 
 
 def random_length(n_steps: int, generator: torch.Generator) -> int:

@@ -1,7 +1,8 @@
-"""Numbers with errors as one reads them."""
+"""Numbers with errors, tables and paths as one reads them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -32,3 +33,23 @@ def number(value: float | None, spec: str) -> str:
 def fraction(value: float, error: float) -> str:
     """A fraction with its error; its order of magnitude alone where it is next to nothing."""
     return with_error(value, error) if value > 1e-3 else f"{value:.0e}"
+
+
+def in_brief(values: list[str], width: int = 72) -> str:
+    """The first values of a vector, as many as fit into a line."""
+    fitting = (n for n in range(len(values), 1, -1) if len(" ".join(values[:n])) <= width)
+    shown = next(fitting, 1)
+    rest = f" ... {len(values) - shown} more" if len(values) > shown else ""
+    return " ".join(values[:shown]) + rest
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in aligned columns, two spaces before each."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def shorten(path: str) -> str:
+    """A path as one would type it here: relative if it lies below the working folder."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

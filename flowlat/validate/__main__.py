@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from flowlat.runs.cli import exit_code
-from flowlat.runs.console import table
 from flowlat.utils.files import write_json
-from flowlat.utils.formatting import with_error
+from flowlat.utils.formatting import table, with_error
 from flowlat.utils.provenance import provenance
 from flowlat.validate.cases import Case, cases
 from flowlat.validate.ensembles import checks

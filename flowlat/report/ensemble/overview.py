@@ -9,8 +9,8 @@ from flowlat.analysis.exact import Known, known
 from flowlat.ensemble.summary import LOPSIDED
 from flowlat.lattice import Lattice
 from flowlat.report.page.blocks import Block, Table, Text
+from flowlat.runs.console import contents, pull, quality
 from flowlat.runs.folders import Sampled
-from flowlat.runs.results import contents, pull, quality
 from flowlat.utils.formatting import measured, number, with_error
 
 #: a pull beyond this is worth a second look

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from flowlat.report.page.blocks import Section, Table, Text
-from flowlat.runs.console import table
+from flowlat.utils.formatting import table
 
 
 def as_text(sections: Iterable[Section]) -> str:
