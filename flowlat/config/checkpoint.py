@@ -2,16 +2,16 @@
 
 import hashlib
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any
 
 import torch
 
 from flowlat.config.build import CONTRACTS, FLOW_GROUPS, build_flow
 from flowlat.config.renamed import with_new_names
-from flowlat.config.schemas import TrainConfig
 from flowlat.config.sizes import check_sizes
 from flowlat.config.trust import check_node
-from flowlat.config.validation import check
+from flowlat.config.validation import check_nodes
 from flowlat.flows.flow import Flow
 from flowlat.utils.archive import require_whole
 from flowlat.utils.errors import CheckpointError, ConfigError
@@ -128,7 +128,9 @@ def _check_flow_config(config: Any) -> None:
     groups = {group: config.get(group) for group in FLOW_GROUPS}
     for group, package in PACKAGES.items():
         check_node(groups[group], package, CONTRACTS[group], f"config.{group}")
-    check(groups, TrainConfig)
+    if not isinstance(groups["symmetrize"], bool):
+        raise ConfigError(f"config.symmetrize={brief(groups['symmetrize'])}: must be a boolean")
+    check_nodes(groups)
     check_sizes(groups)
 
 

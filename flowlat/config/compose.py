@@ -12,7 +12,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from flowlat.config.renamed import with_new_names
 from flowlat.config.schemas import SampleConfig, TrainConfig, sampler_name
 from flowlat.config.sizes import check_sizes
-from flowlat.config.validation import check, locate, require_complete, signature
+from flowlat.config.validation import check, locate, signature
 from flowlat.utils.errors import ConfigError
 
 
@@ -72,7 +72,6 @@ def validate(cfg: DictConfig, schema: type) -> dict[str, Any]:
         raise ConfigError(str(error).splitlines()[0]) from error
     plain = with_new_names({str(k): value for k, value in content.items() if k != "hydra"})
     check(plain, schema)
-    require_complete(plain, schema)
     if schema is SampleConfig:
         _require_flow(plain)
     check_sizes(plain)

@@ -1,30 +1,28 @@
-"""What a config may hold: composed by Hydra, checked against dataclasses and what they name."""
+"""What a config may hold: composed by Hydra, checked against these types and what nodes name."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
 
 from flowlat.utils.limits import Probability, Rows, Seed, Workers
 
-
-def require_target(node: Any) -> Any:
-    """The node, unless it names nothing to build."""
-    if not isinstance(node, dict) or "_target_" not in node:
-        raise PydanticCustomError("node", "must be a mapping with a _target_")
-    return node
+strict = with_config(ConfigDict(strict=True, extra="forbid"))
 
 
-#: a group: what to build, and its options
-Node = Annotated[dict[str, Any], BeforeValidator(require_target)]
+@with_config(ConfigDict(strict=True, extra="allow"))
+class Node(TypedDict):
+    """A group: what to build, and its options."""
+
+    _target_: str
+
+
 #: what an observable is called, and its columns in a file
 Name = Annotated[str, Field(pattern=r"^\w+$")]
 
 
-@dataclass
-class DataConfig:
+@strict
+class DataConfig(TypedDict):
     """What a training step sees.
 
     batch_size: configurations a step, over all ranks.
@@ -32,11 +30,11 @@ class DataConfig:
     """
 
     batch_size: Annotated[int, Field(ge=1)]
-    double_at: Sequence[Probability]
+    double_at: list[Probability]
 
 
-@dataclass
-class DivergenceConfig:
+@strict
+class DivergenceConfig(TypedDict):
     """What to do about NaN or infinity in loss, gradient, log weights or weights.
 
     max_rollbacks: so often, over the whole training, back to the end of the last epoch; then stop.
@@ -47,8 +45,8 @@ class DivergenceConfig:
     lr_factor: Probability
 
 
-@dataclass
-class TrainConfig:
+@strict
+class TrainConfig(TypedDict):
     """conf/train.yaml."""
 
     lattice: Node
@@ -73,8 +71,8 @@ class TrainConfig:
     init_from: str | None
 
 
-@dataclass
-class SampleConfig:
+@strict
+class SampleConfig(TypedDict):
     """conf/sample.yaml."""
 
     lattice: Node

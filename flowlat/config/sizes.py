@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from flowlat.archs import combconv, continuous
+from flowlat.archs import combconv
 from flowlat.config.compare import flatten
 from flowlat.config.validation import locate, signature
-from flowlat.lattice.spectrum import Spectrum
 from flowlat.utils.limits import BATCH, LAYERS, NUMBERS, SITES, require_at_most
 
 DOUBLINGS = "2^len(data.double_at)"
@@ -41,26 +40,19 @@ def check_sizes(config: Mapping[str, Any]) -> None:
         asked = ", ".join([f"{key}={count}" for key, count in counts.items()] + [on_lattice])
         require_at_most(limit, "numbers", math.prod(counts.values()) * volume, asked)
     arch: Any = groups.get("arch")
-    target = locate(arch["_target_"]) if arch else None
-    if target is combconv:
+    if arch and locate(arch["_target_"]) is combconv:
         _check_couplings(arch, shape)
-    if target is continuous:  # which transforms each axis by a matrix
-        require_at_most(NUMBERS, "numbers in a matrix", max([0, *shape]) ** 2, on_lattice)
-    if target is continuous or (target is combconv and arch["block"]):
-        terms = signature(Spectrum)["n_coefficients"].default
-        require_at_most(NUMBERS, "numbers in a filter", terms * volume, on_lattice)
 
 
 def _check_couplings(arch: Mapping[str, Any], shape: Sequence[int]) -> None:
     """The layers of all nets, and their weights with the masks of the couplings."""
-    k = min(arch["k"] or len(shape), len(shape))
+    k, n = min(arch["k"] or len(shape), len(shape)), arch["n_couplings"]
     n_params = 2 if arch["spline_bins"] is None else 3 * arch["spline_bins"] + 1
     channels = [1, *arch["hidden"], n_params]
     pairs = sum(c_in * c_out for c_in, c_out in pairwise(channels))
     weights = math.comb(len(shape), k) * arch["kernel_size"] ** k * pairs
     keys = ("n_couplings", "hidden", "k", "kernel_size", "spline_bins")
     asked = ", ".join(f"arch.{key}={arch[key]}" for key in keys)
-    n = arch["n_couplings"]
     require_at_most(LAYERS, "layers", n * 2 * len(channels), asked)
     require_at_most(NUMBERS, "numbers", n * (weights + math.prod(shape)), asked)
 

@@ -6,16 +6,17 @@ annotations the types. Nothing is converted: "3" and True are no integers; an in
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
 from functools import cache
 from inspect import Parameter
 from operator import getitem
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import hydra
-from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
 
+from flowlat.config.schemas import Node
 from flowlat.utils.errors import ConfigError
 
 #: hydra's own keywords of a node, which are no parameters
@@ -27,19 +28,25 @@ def check(plain: dict[str, Any], schema: type) -> None:
     """Check keys and values of plain data against the schema and every ``_target_`` within.
 
     Raises:
-        ConfigError: the first that is unknown, of the wrong type or out of range.
+        ConfigError: the first that is unknown, missing, of the wrong type or out of range.
     """
-    check_parameters(plain, schema, "")
-    _check_nodes(plain, "")
+    _validate(plain, schema, "")
+    check_nodes(plain)
 
 
-def require_complete(plain: dict[str, Any], schema: Any, path: str = "") -> None:
-    """Raise ConfigError if a field of a dataclass is missing, or one of those within."""
-    for name, hint in get_type_hints(schema).items():
-        if name not in plain:
-            raise ConfigError(f"{path}{name}: missing")
-        if is_dataclass(hint):
-            require_complete(plain[name], hint, f"{path}{name}.")
+def check_nodes(node: Any, path: str = "") -> None:
+    """Check every node with a ``_target_`` against the signature it names; ConfigError as above."""
+    if isinstance(node, dict) and "_target_" in node:
+        check_parameters(node, locate(node["_target_"], path), path)
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if isinstance(value, dict | list):
+            check_nodes(value, f"{path}{key}.")
+
+
+def check_parameters(node: dict[str, Any], target: Any, path: str) -> None:
+    """Check the keys and values of a node against the parameters of what it is passed to."""
+    options = {key: value for key, value in node.items() if key not in KEYWORDS}
+    _validate(options, _options(target, path), path)
 
 
 def locate(target: Any, path: str = "") -> Any:
@@ -58,87 +65,66 @@ def signature(target: Any, path: str = "") -> Mapping[str, Parameter]:
         raise ConfigError(f"{path}_target_={target!r}: cannot be configured") from error
 
 
-def check_parameters(node: dict[str, Any], target: Any, path: str) -> None:
-    """Check the keys and values of a node against the parameters of what it is passed to."""
-    parameters = signature(target, path)
-    hints, options = _options(target)
-    open_ended = any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
-    for key, value in node.items():
-        if key in options:
-            _check_value(options[key], value, f"{path}{key}")
-            if is_dataclass(hints.get(key)):
-                check_parameters(value, hints[key], f"{path}{key}.")
-        elif not (
-            open_ended
-            or key in KEYWORDS
-            or (key in parameters and isinstance(value, dict) and "_target_" in value)
-        ):
-            known = ", ".join(options)
-            raise ConfigError(f"{path}{key}={value!r}: no such option (known: {known})")
-
-
-def _check_nodes(node: Any, path: str) -> None:
-    """Check every node with a ``_target_`` against the signature it names."""
-    if isinstance(node, dict) and "_target_" in node:
-        check_parameters(node, locate(node["_target_"], path), path)
-    children = node.items() if isinstance(node, dict) else enumerate(node)
-    for key, value in children:
-        if isinstance(value, dict | list):
-            _check_nodes(value, f"{path}{key}.")
-
-
 @cache
-def _options(target: Any) -> tuple[dict[str, Any], dict[str, TypeAdapter]]:
-    """The annotations of what is called, and a validator for each parameter of plain data."""
-    function = target.__init__ if inspect.isclass(target) else target
+def _options(target: Any, path: str) -> Any:
+    """What can stand in a yaml for the parameters of a class or function."""
+    parameters = signature(target, path)
     try:
+        function = target.__init__ if inspect.isclass(target) else target
         hints = get_type_hints(function, include_extras=True)
     except (NameError, TypeError):  # annotations of other packages may not resolve
         hints = {}
-    options = {}
-    for name, parameter in signature(target).items():
-        hint = _plain(hints.get(name, Any))
-        if hint is not NoReturn and parameter.kind not in VARIADIC:
-            options[name] = TypeAdapter(hint, config=ConfigDict(strict=True))
-    return hints, options
+    names = [name for name, p in parameters.items() if p.kind not in VARIADIC]
+    open_ended = any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
+    config = ConfigDict(strict=True, extra="allow" if open_ended else "forbid")
+    types = {name: _plain(hints.get(name, Any)) for name in names}
+    return with_config(config)(TypedDict("Options", types, total=False))  # type: ignore[operator]
 
 
 def _plain(hint: Any) -> Any:
-    """What of an annotation can stand in a yaml; NoReturn if the program has to supply it."""
+    """What of an annotation can stand in a yaml: for any other object, the node that makes it."""
     origin, arguments = get_origin(hint), get_args(hint)
-    if is_dataclass(hint):
-        return dict
     if origin is Annotated:
-        inner = _plain(arguments[0])
-        return inner if inner is NoReturn else getitem(Annotated, (inner, *hint.__metadata__))
+        return getitem(Annotated, (_plain(arguments[0]), *hint.__metadata__))
     if origin in (Union, UnionType):
-        members = [m for m in map(_plain, arguments) if m is not NoReturn]
-        return NoReturn if members in ([], [NoneType]) else getitem(Union, tuple(members))
+        return getitem(Union, tuple(map(_plain, arguments)))
     if origin in (list, dict, tuple, Sequence):
         items = tuple(a if a is ... else _plain(a) for a in arguments)
-        if NoReturn in items:
-            return NoReturn
+        if Node in items:
+            return Node
         # a yaml has lists only: they are strict, tuples are not
         kind: Any = list if origin is Sequence else origin
         return getitem(Annotated, (kind[items], Strict(kind is not tuple)))
     known = (Any, int, float, bool, str, list, dict, Sequence, NoneType)
-    return hint if hint in known or origin is Literal else NoReturn
+    return hint if hint in known or origin is Literal else Node
 
 
-def _check_value(option: TypeAdapter, value: Any, key: str) -> None:
+_adapter = cache(TypeAdapter)
+
+
+def _validate(plain: dict[str, Any], schema: Any, path: str) -> None:
     try:
-        option.validate_python(value)
+        _adapter(schema).validate_python(plain)
     except ValidationError as error:
-        where, what = zip(*(_explain(e, value, key) for e in error.errors()), strict=True)
+        where, what = zip(*(_explain(e, plain, schema, path) for e in error.errors()), strict=True)
         # several at one place: the members of a union
         expected = dict.fromkeys(w for at, w in zip(where, what, strict=True) if at == where[0])
         raise ConfigError(f"{where[0]}: {' or '.join(expected)}") from error
 
 
-def _explain(error: Any, value: Any, key: str) -> tuple[str, str]:
+def _explain(error: Any, value: Any, schema: Any, path: str) -> tuple[str, str]:
     """Where and what an error of pydantic is: ("lattice.shape.1=0", "must be ...")."""
+    keys = []
     for part in error["loc"]:  # which also names members of unions
         inside = isinstance(value, dict) and part in value
         if inside or (isinstance(value, list) and part in range(len(value))):
-            key, value = f"{key}.{part}", value[part]
-    return f"{key}={value!r}", error["msg"].replace("Input should be", "must be")
+            value = value[part]
+            keys.append(str(part))
+    if error["type"] == "missing" and isinstance(value, dict):
+        return f"{path}{'.'.join([*keys, str(error['loc'][-1])])}", "missing"
+    message = error["msg"].replace("Input should be", "must be")
+    if error["type"] == "extra_forbidden":
+        for key in keys[:-1]:
+            schema = schema.__annotations__[key]
+        message = f"no such option (known: {', '.join(schema.__annotations__)})"
+    return f"{path}{'.'.join(keys)}={value!r}", message

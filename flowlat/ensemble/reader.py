@@ -16,9 +16,8 @@ from torch.utils.data import TensorDataset
 from flowlat.actions import Action
 from flowlat.analysis.gamma_method import replicas
 from flowlat.config.build import build_action, instantiate_all
-from flowlat.config.schemas import SampleConfig
 from flowlat.config.trust import check_node
-from flowlat.config.validation import check
+from flowlat.config.validation import check_nodes
 from flowlat.ensemble.hdf5 import attribute, datasets, reading
 from flowlat.ensemble.layout import (
     FORMAT,
@@ -231,7 +230,7 @@ class Ensemble:
         """The action, if its class is flowlat's own."""
         with reading(self.path):
             check_node(self.config["action"], "flowlat.actions", Action, "action")
-            check({"action": self.config["action"]}, SampleConfig)
+            check_nodes(self.config["action"], "action.")
             return build_action(self.config)
 
     def observables(self, trust: bool = False) -> dict[str, Observable]:
@@ -250,7 +249,7 @@ class Ensemble:
                     nodes[name] = node
                 except ConfigError as error:
                     log.warning("%s: %s; left out unless trusted", self.path, error)
-            check({"observables": nodes}, SampleConfig)
+            check_nodes(nodes, "observables.")
             return instantiate_all({"observables": nodes}, "observables")
 
     def _measured(self, name: str) -> np.ndarray:

@@ -150,7 +150,7 @@ BAD = {
     "arch=conv arch.activation=step": "unknown activation 'step'; known: identity, relu",
     "arch=conv arch.kernel=abacus": "kernel=abacus: unknown .known: auto",
     "arch._target_=flowlat.nothing": "flowlat.nothing.*no such class",
-    "+arch.lattice=3": "arch.lattice=3: no such option",
+    "+arch.lattice=3": "arch.lattice=3: must be",
     "arch=transformer": "Could not find 'arch/transformer'.*Available options.*combconv_k1",
     "~arch": "arch",
     "arch=null": "arch",
@@ -186,9 +186,8 @@ BAD = {
     "evaluation.n_samples=0": "n_samples=0",
     "evaluation.batch_size=0": "batch_size=0",
     "evaluation.every_n_epochs=0": "every_n_epochs=0",
-    "evaluation.n_samples=1000000000": "n_samples=1000000000: more than 134217728 log weights",
+    "evaluation.n_samples=1000000000": "n_samples=1000000000: must be less than or equal to",
     "evaluation.batch_size=1000000000000": "evaluation.batch_size=1000000000000, .*more than",
-    "~evaluation.n_samples": "evaluation.n_samples: missing",
     "evaluation.ensemble=none": "evaluation: none: no such file",
     "evaluation=null": "evaluation",
     "optimizer.lr=-1": "[Ii]nvalid learning rate: -1",
@@ -200,7 +199,7 @@ BAD = {
     "+data.size=3": "data.size=3: no such option .known: batch_size, double_at",
     "~data.batch_size": "data.batch_size: missing",
     "~seed": "seed: missing",
-    "logger=tensorboard logger.tensorboard=3": "logger.tensorboard=3: must be a mapping",
+    "logger=tensorboard logger.tensorboard=3": "logger.tensorboard=3: must be a valid dictionary",
     "+optimizer.foreach=true": "optimizer.*foreach",
     "+optimizer.params=3": "optimizer.*params",
     "scheduler.rise=3": "rise=3",
@@ -268,7 +267,7 @@ BAD_SAMPLING = {
     "sampler=none": "Could not find 'sampler/none'.*hmc.*metropolis",
     "~sampler": "sampler",
     "+sampler.n_steps=3": "sampler.n_steps=3: no such option",
-    "+sampler.flow=3": "sampler.flow=3: no such option",
+    "+sampler.flow=3": "sampler.flow=3: must be",
     "lattice=3d ckpt_path=any": "lattice=3d with ckpt_path=any: .* those of the checkpoint",
     "lattice.shape=[4,4] ckpt_path=any": r"lattice.shape=\[4,4\] with ckpt_path=any",
     "action.lam=5 ckpt_path=any": "action.lam=5 with ckpt_path=any",
@@ -299,7 +298,7 @@ def test_some_samplers_need_no_flow(sampler):
 def test_a_schema_holds_the_keys_of_its_yaml(schema):
     name = "train" if schema is TrainConfig else "sample"
     found = set(compose(["ckpt_path=any"] if name == "sample" else [], name))
-    assert found == set(schema.__dataclass_fields__)
+    assert found == set(schema.__annotations__)
 
 
 def test_symmetrize_needs_an_even_action(monkeypatch):

@@ -69,10 +69,12 @@ def test_what_fits(node):
         ({"shape": [0.5, "4"]}, "x.shape.0=0.5: must be a valid integer$"),
         ({"either": 1.5}, "x.either=1.5: must be a valid list or .*string or .*integer"),
         ({"mode": "b"}, "x.mode='b': must be 'a' or 2"),
-        ({"lattice": 3}, "x.lattice=3: no such option .known: n, mass, betas, .*, anything"),
-        ({"flow": None}, "x.flow=None: no such option"),
-        ({"make": "os.system"}, "x.make='os.system': no such option"),
-        ({"tensors": []}, r"x.tensors=\[\]: no such option"),
+        ({"lattice": 3}, "x.lattice=3: must be a valid dictionary"),
+        ({"lattice": {}}, "x.lattice._target_: missing"),
+        ({"flow": 3}, "x.flow=3: must be a valid dictionary"),
+        ({"make": "os.system"}, "x.make='os.system': must be a valid dictionary"),
+        ({"tensors": []}, r"x.tensors=\[\]: must be a valid dictionary"),
+        ({"sides": 3}, "x.sides=3: no such option .known: lattice, make, .*, anything"),
     ],
 )
 def test_what_does_not(node, message):
