@@ -8,12 +8,12 @@ from pydantic import Field
 from flowlat.bijections import (
     Affine,
     Bijection,
+    Checkerboard,
     Composition,
     SinhArcsinh,
     Spectral,
     Spline,
     Transform,
-    checkerboards,
 )
 from flowlat.lattice import Lattice
 from flowlat.nets import CombConvNet, Net, Z2Equivariant
@@ -75,11 +75,9 @@ def combconv(
         )
         return Z2Equivariant(plain, kind.reflect) if equivariant else plain
 
-    couplings = checkerboards(lattice, n_couplings, net, transform)
-    if block is None:
-        return Composition(couplings, recompute)
-    layers: list[Bijection] = [SinhArcsinh(odd=equivariant)]
-    for first in range(0, n_couplings, block):
-        layers += couplings[first : first + block]
-        layers += [Spectral(lattice), SinhArcsinh(odd=equivariant)]
+    layers: list[Bijection] = [] if block is None else [SinhArcsinh(odd=equivariant)]
+    for i in range(n_couplings):
+        layers.append(Checkerboard(lattice, "odd" if i % 2 else "even", net(), transform()))
+        if block is not None and ((i + 1) % block == 0 or i + 1 == n_couplings):
+            layers += [Spectral(lattice), SinhArcsinh(odd=equivariant)]
     return Composition(layers, recompute)

@@ -2,7 +2,7 @@
 
 from flowlat.bijections.affine import Affine
 from flowlat.bijections.base import Bijection, Composition, Transform
-from flowlat.bijections.checkerboard import Checkerboard, checkerboards
+from flowlat.bijections.checkerboard import Checkerboard
 from flowlat.bijections.continuous import Continuous
 from flowlat.bijections.sinh_arcsinh import SinhArcsinh
 from flowlat.bijections.spectral import Spectral
@@ -18,5 +18,4 @@ __all__ = [
     "Spectral",
     "Spline",
     "Transform",
-    "checkerboards",
 ]

@@ -1,11 +1,9 @@
 """A coupling layer on a checkerboard: mask x net x transform."""
 
-from collections.abc import Callable
-
 from torch import Tensor
 
 from flowlat.bijections.base import Bijection, Transform
-from flowlat.lattice import Lattice, Parity, opposite
+from flowlat.lattice import Lattice, Parity
 from flowlat.nets.base import Net
 
 
@@ -22,12 +20,14 @@ class Checkerboard(Bijection):
 
     def __init__(self, lattice: Lattice, active: Parity, net: Net, transform: Transform):
         super().__init__()
-        lattice.require_checkerboard()
+        if odd := [side for side in lattice.shape if side % 2]:
+            shape = list(lattice.shape)
+            raise ValueError(f"shape={shape}: a checkerboard needs even sides, {odd[0]} is odd")
         self.net = net
         self.transform = transform
         self.active: Parity = active
-        frozen = lattice.parity_mask(opposite(active)).float()
-        self.register_buffer("frozen", frozen, persistent=False)
+        frozen = ~lattice.parity_mask(active)
+        self.register_buffer("frozen", frozen.float(), persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.transform(x, self._params(x))
@@ -37,15 +37,3 @@ class Checkerboard(Bijection):
 
     def _params(self, x: Tensor) -> Tensor:
         return self.net((x * self.frozen).unsqueeze(1), self.active)
-
-
-def checkerboards(
-    lattice: Lattice,
-    n_couplings: int,
-    net: Callable[[], Net],
-    transform: Callable[[], Transform],
-) -> list[Bijection]:
-    """``n_couplings`` layers of alternating parity, each with a net and a transform of its own."""
-    parities: tuple[Parity, Parity] = ("even", "odd")
-    nets = [net() for _ in range(n_couplings)]
-    return [Checkerboard(lattice, parities[i % 2], net, transform()) for i, net in enumerate(nets)]

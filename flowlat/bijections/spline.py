@@ -31,11 +31,16 @@ class Spline(Transform):
 
     def __init__(self, bins: int, bound: float = 2.0):
         super().__init__()
+        try:
+            from zuko.transforms import MonotonicRQSTransform
+        except ImportError as error:
+            message = f"spline_bins={bins}: needs zuko: pip install 'flowlat[splines]'"
+            raise ValueError(message) from error
         self.bins = bins
         self.n_params = 3 * bins + 1
         self.log_bound = nn.Parameter(torch.tensor(math.log(bound)))
         self._affine = Affine()
-        self._spline = rational_quadratic(bins)
+        self._spline = MonotonicRQSTransform
 
     def forward(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         inner, log_slope = self._build(params).call_and_ladj(x)
@@ -60,14 +65,3 @@ class Spline(Transform):
     def _build(self, params: Tensor) -> Any:
         knots = params[:, 2:].movedim(1, -1).split([self.bins, self.bins, self.bins - 1], -1)
         return self._spline(*knots, bound=self.log_bound.exp(), slope=LEAST_SLOPE)
-
-
-def rational_quadratic(bins: int) -> Any:
-    """zuko's transform; ValueError that says how to install it."""
-    try:
-        from zuko.transforms import MonotonicRQSTransform
-    except ImportError as error:
-        raise ValueError(
-            f"spline_bins={bins}: needs zuko: pip install 'flowlat[splines]'"
-        ) from error
-    return MonotonicRQSTransform

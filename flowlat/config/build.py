@@ -19,8 +19,13 @@ from flowlat.utils.errors import ConfigError
 
 #: the groups that define a flow, and so all that a checkpoint has to hold
 FLOW_GROUPS = ("lattice", "action", "prior", "arch", "symmetrize")
-#: what those groups have to build
-CONTRACTS = {"lattice": Lattice, "action": Action, "prior": Prior, "arch": Bijection}
+#: what those groups have to build, and the packages of which a file may name what builds it
+CONTRACTS = {
+    "lattice": (Lattice, "flowlat.lattice"),
+    "action": (Action, "flowlat.actions"),
+    "prior": (Prior, "flowlat.priors"),
+    "arch": (Bijection, "flowlat.archs"),
+}
 
 
 def build_flow(cfg: DictConfig | dict[str, Any], seed: int | None = None) -> Flow:
@@ -57,8 +62,8 @@ def instantiate(config: dict[str, Any], group: str, **given: Any) -> Any:
         made = hydra.utils.instantiate(config[group], **given)
     except (InstantiationException, OmegaConfBaseException) as error:
         cause = error.__cause__ or error
-        raise ConfigError(f"{group}: {cause or type(cause).__name__}") from error
-    if not isinstance(made, CONTRACTS.get(group, object)):
+        raise ConfigError(f"{group}: {cause}") from error
+    if group in CONTRACTS and not isinstance(made, CONTRACTS[group][0]):
         raise ConfigError(f"{group}._target_={config[group]['_target_']}: makes no {group}")
     return made
 

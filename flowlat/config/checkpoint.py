@@ -16,14 +16,6 @@ from flowlat.flows.flow import Flow
 from flowlat.utils.archive import require_whole
 from flowlat.utils.errors import CheckpointError, ConfigError
 
-#: the packages of whose classes and functions a checkpoint may name one, by group
-PACKAGES = {
-    "lattice": "flowlat.lattice",
-    "action": "flowlat.actions",
-    "prior": "flowlat.priors",
-    "arch": "flowlat.archs",
-}
-
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """The contents of a flowlat checkpoint, as plain data, and its config checked.
@@ -103,9 +95,11 @@ def load_weights(flow: Flow, weights: dict[str, torch.Tensor], path: str | Path)
     Raises:
         CheckpointError: other names, shapes or types of numbers than the flow's, or a NaN.
     """
+    single_or_double = {torch.float32, torch.float64}
     for name, weight in flow.state_dict().items():
-        if name in weights and not _same_kind(weights[name].dtype, weight.dtype):
-            raise CheckpointError(f"{path}: {name}: {weights[name].dtype} are no weights of a flow")
+        kind = weights[name].dtype if name in weights else weight.dtype
+        if kind != weight.dtype and {kind, weight.dtype} != single_or_double:
+            raise CheckpointError(f"{path}: {name}: {kind} are no weights of a flow")
     try:
         flow.load_state_dict(weights)
     except RuntimeError as error:
@@ -126,8 +120,8 @@ def _check_flow_config(config: Any) -> None:
     if not isinstance(config, dict):
         raise ConfigError("config: not a mapping")
     groups = {group: config.get(group) for group in FLOW_GROUPS}
-    for group, package in PACKAGES.items():
-        check_node(groups[group], package, CONTRACTS[group], f"config.{group}")
+    for group, (contract, package) in CONTRACTS.items():
+        check_node(groups[group], package, contract, f"config.{group}")
     if not isinstance(groups["symmetrize"], bool):
         raise ConfigError(f"config.symmetrize={brief(groups['symmetrize'])}: must be a boolean")
     check_nodes(groups)
@@ -155,8 +149,3 @@ def is_plain(weight: Any) -> bool:
         and not weight.is_quantized
         and not weight.is_nested
     )
-
-
-def _same_kind(a: torch.dtype, b: torch.dtype) -> bool:
-    """Whether both are of single or double precision, or the very same."""
-    return a == b or {a, b} == {torch.float32, torch.float64}

@@ -37,9 +37,8 @@ def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictCo
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             cfg = hydra.compose(config_name, overrides=overrides)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(" ".join(str(error).split())) from error
-    except ValueError as error:  # Hydra's own, of an override such as arch=null
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        # a ValueError, of an override such as arch=null, does not say what was typed
         raise ConfigError(f"{' '.join(overrides)}: {error}") from error
     validate(cfg, TrainConfig if config_name == "train" else SampleConfig)
     return cfg
@@ -72,15 +71,10 @@ def validate(cfg: DictConfig, schema: type) -> dict[str, Any]:
         raise ConfigError(str(error).splitlines()[0]) from error
     plain = with_new_names({str(k): value for k, value in content.items() if k != "hydra"})
     check(plain, schema)
-    if schema is SampleConfig:
-        _require_flow(plain)
+    if schema is SampleConfig and plain["ckpt_path"] is None:
+        node = plain["sampler"]
+        flow = signature(locate(node["_target_"])).get("flow")
+        if flow and flow.default is flow.empty:
+            raise ConfigError(f"ckpt_path=null: sampler={sampler_name(node)} needs a trained flow")
     check_sizes(plain)
     return plain
-
-
-def _require_flow(config: dict[str, Any]) -> None:
-    """Raise ConfigError if the sampler needs a flow, and there is none."""
-    node = config["sampler"]
-    flow = signature(locate(node["_target_"])).get("flow")
-    if flow and flow.default is flow.empty and config["ckpt_path"] is None:
-        raise ConfigError(f"ckpt_path=null: sampler={sampler_name(node)} needs a trained flow")

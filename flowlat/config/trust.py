@@ -27,26 +27,22 @@ def check_node(node: Any, package: str, contract: type, path: str) -> None:
         if not isinstance(key, str) or not re.fullmatch(r"_target_|[a-zA-Z]\w*", key):
             raise ConfigError(f"{path}: {brief(key)} is not allowed in a file")
         _check_plain(value, f"{path}.{key}", DEEPEST_LIST)
-    _check_target(node["_target_"], package, contract, path)
+    if not _builds(node["_target_"], package, contract, path):
+        raise ConfigError(f"{path}._target_={brief(node['_target_'])}: not allowed in a file")
 
 
-def _check_target(target: Any, package: str, contract: type, path: str) -> None:
+def _builds(target: Any, package: str, contract: type, path: str) -> bool:
+    """Whether it names a class or a function of the package that makes an instance."""
     name = rf"{re.escape(package)}(\.[a-zA-Z]\w*){{1,2}}"
-    if isinstance(target, str) and re.fullmatch(name, target, re.ASCII):
-        named = locate(target, f"{path}.")
-        home = getattr(named, "__module__", "")
-        ours = home == package or home.startswith(f"{package}.")
-        if ours and "." not in named.__qualname__ and _builds(named, contract):
-            return
-    raise ConfigError(f"{path}._target_={brief(target)}: not allowed in a file")
-
-
-def _builds(target: Any, contract: type) -> bool:
-    """Whether calling a class or a function of ours makes an instance of the contract."""
-    kind = typing.get_type_hints(target).get("return") if inspect.isfunction(target) else target
-    if not inspect.isclass(kind) or not issubclass(kind, contract):
+    if not isinstance(target, str) or not re.fullmatch(name, target, re.ASCII):
         return False
-    return kind is not target or not inspect.isabstract(kind)
+    named = locate(target, f"{path}.")
+    if not f"{getattr(named, '__module__', '')}.".startswith(f"{package}."):
+        return False
+    made = typing.get_type_hints(named).get("return") if inspect.isfunction(named) else named
+    concrete = made is not named or not inspect.isabstract(made)
+    ours = inspect.isclass(made) and issubclass(made, contract)
+    return ours and concrete and "." not in named.__qualname__
 
 
 def _check_plain(value: Any, path: str, depth: int) -> None:

@@ -6,7 +6,6 @@ from flowlat.lattice.geometry import (
     Parity,
     batch_fastest,
     neighbour,
-    opposite,
     sum_sites,
 )
 from flowlat.lattice.spectrum import Spectrum
@@ -18,6 +17,5 @@ __all__ = [
     "Spectrum",
     "batch_fastest",
     "neighbour",
-    "opposite",
     "sum_sites",
 ]

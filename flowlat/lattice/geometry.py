@@ -26,24 +26,10 @@ class Lattice:
     def __repr__(self) -> str:
         return f"Lattice({list(self.shape)})"
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Lattice) and self.shape == other.shape
-
-    def __hash__(self) -> int:
-        return hash(self.shape)
-
     def parity_mask(self, parity: Parity) -> Tensor:
         """Boolean mask ``(*shape)`` of the sites whose coordinates sum to an even or odd number."""
         total = outer_sum([torch.arange(side) for side in self.shape])
         return total % 2 == (0 if parity == "even" else 1)
-
-    def require_checkerboard(self) -> None:
-        """Raise ValueError if a checkerboard does not close around the torus (an odd side)."""
-        for side in self.shape:
-            if side % 2:
-                raise ValueError(
-                    f"shape={list(self.shape)}: a checkerboard needs even sides, {side} is odd"
-                )
 
     def khat2(self) -> Tensor:
         """Lattice momenta squared, khat^2 = sum_mu 4 sin^2(k_mu / 2), float64 ``(*shape)``."""
@@ -54,11 +40,6 @@ class Lattice:
 def outer_sum(terms: Sequence[Tensor]) -> Tensor:
     """t_1(i) + t_2(j) + ... for a term of each axis, ``(len(t_1), len(t_2), ...)``."""
     return torch.stack(torch.meshgrid(*terms, indexing="ij")).sum(0)
-
-
-def opposite(parity: Parity) -> Parity:
-    """The other sublattice."""
-    return "odd" if parity == "even" else "even"
 
 
 def sum_sites(x: Tensor) -> Tensor:

@@ -57,8 +57,9 @@ class CombConvNet(Net):
         self.biases = nn.ParameterList()
         for c_in, c_out in pairwise(channels):
             bound = 1 / math.sqrt(c_in * taps)
-            self.weights.append(uniform((n_branches, c_out, c_in, taps), bound))
-            self.biases.append(uniform((n_branches, c_out), bound))
+            for layers, shape in ((self.weights, (c_out, c_in, taps)), (self.biases, (c_out,))):
+                values = torch.empty(n_branches, *shape).uniform_(-bound, bound)
+                layers.append(nn.Parameter(values))
         if identity_start:
             self.weights[-1].data.mul_(1e-2)
             self.biases[-1].data.mul_(1e-2)
@@ -88,7 +89,3 @@ class BatchNorm(nn.BatchNorm1d):
 def layers_of(spec: StencilSpec, first: int, last: int, outputs: Parity | None) -> StencilSpec:
     """Part of a stack. Cached, since a spec carries its neighbour tables."""
     return replace(spec, activations=spec.activations[first:last], outputs=outputs)
-
-
-def uniform(shape: tuple[int, ...], bound: float) -> nn.Parameter:
-    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))

@@ -1,8 +1,5 @@
 """The path-gradient estimator of the reverse KL."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 
@@ -22,22 +19,15 @@ def path_gradient(flow: Flow, action: Action, noise: Tensor) -> tuple[Tensor, Te
     """
     phi, log_q = flow(noise)
     sample = phi.detach().requires_grad_()
-    with held_fixed(flow):
+    learnable = [parameter for parameter in flow.parameters() if parameter.requires_grad]
+    try:
+        for parameter in learnable:
+            parameter.requires_grad_(False)
         # not the log_q above: that one also depends on phi through the noise
         (score,) = torch.autograd.grad(flow.log_prob(sample).sum(), sample)
-    sample = sample.detach()
-    loss = sum_sites((score - action.force(sample)) * phi).mean()
-    return loss, -action(sample) - log_q.detach()
-
-
-@contextmanager
-def held_fixed(flow: Flow) -> Iterator[None]:
-    """The flow's parameters are constants within."""
-    learnable = [p for p in flow.parameters() if p.requires_grad]
-    for parameter in learnable:
-        parameter.requires_grad_(False)
-    try:
-        yield
     finally:
         for parameter in learnable:
             parameter.requires_grad_(True)
+    sample = sample.detach()
+    loss = sum_sites((score - action.force(sample)) * phi).mean()
+    return loss, -action(sample) - log_q.detach()

@@ -28,11 +28,6 @@ class Configurations:
         return self.theory(self.phi)
 
     @cached_property
-    def force(self) -> Tensor:
-        """-dS/dphi(x), ``(batch, *shape)``."""
-        return self.theory.force(self.phi)
-
-    @cached_property
     def kinetic(self) -> Tensor:
         """sum_x sum_mu (phi(x+mu) - phi(x))^2, ``(batch,)``."""
         total = torch.zeros_like(self.phi)

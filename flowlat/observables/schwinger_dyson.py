@@ -15,4 +15,5 @@ class SchwingerDyson(Observable):
     symbol = "<phi dS/dphi>"
 
     def measure(self, configurations: Configurations) -> Tensor:
-        return -sum_sites(configurations.phi * configurations.force) / configurations.volume
+        phi, action = configurations.phi, configurations.theory
+        return -sum_sites(phi * action.force(phi)) / configurations.volume

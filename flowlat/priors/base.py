@@ -24,18 +24,10 @@ class Prior(nn.Module, ABC):
         # carries device and dtype for priors without parameters
         self.register_buffer("device_anchor", torch.zeros(()), persistent=False)
 
-    @property
-    def device(self) -> torch.device:
-        return self.device_anchor.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.device_anchor.dtype
-
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """White Gaussian noise ``(n, *shape)`` on the prior's device."""
-        shape = (n, *self.lattice.shape)
-        return torch.randn(shape, generator=generator, device=self.device, dtype=self.dtype)
+        noise = self.device_anchor.new_empty(n, *self.lattice.shape)
+        return noise.normal_(generator=generator)
 
     @abstractmethod
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:

@@ -50,11 +50,11 @@ class SingleSitePotential(Prior):
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Uniform noise ``(n, *shape)`` in float64."""
-        shape = (n, *self.lattice.shape)
-        return torch.rand(shape, generator=generator, device=self.device, dtype=torch.float64)
+        noise = self.device_anchor.new_empty(n, *self.lattice.shape, dtype=torch.float64)
+        return noise.uniform_(generator=generator)
 
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        z = self._quantile(noise.double()).to(self.dtype)
+        z = self._quantile(noise.double()).to(self.device_anchor.dtype)
         return z, self.log_prob(z)
 
     def log_prob(self, z: Tensor) -> Tensor:

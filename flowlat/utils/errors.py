@@ -50,7 +50,5 @@ class RankError(_OneLine, RuntimeError):
     """A process of a training on several devices that died."""
 
 
-USER_ERRORS = (
-    *(ConfigError, CheckpointError, EnsembleError, DivergedError, RankError),
-    *(WriteError, TooLargeError, Interrupted),
-)
+#: all of them
+USER_ERRORS = (_OneLine,)

@@ -77,7 +77,7 @@ NAMES = (
         "flowlat.lattice.Lattice.__init__",
         "flowlat.lattice.geometry.Sequence",
     ),
-    *("flowlat.lattice.Lattice.require_checkerboard", "flowlat.lattice.Lattice.__class__"),
+    *("flowlat.lattice.Lattice.parity_mask", "flowlat.lattice.Lattice.__class__"),
     *("flowlat.lattice.geometry.__loader__", "flowlat.lattice.geometry.__builtins__.eval"),
     *("flowlat.actions", "flowlat.actions.Action", "flowlat.actions.base.ABC"),
     *("flowlat.actions.phi4.sum_neighbours", "flowlat.actions.phi4.torch", "flowlat.actions.phi4"),
@@ -90,7 +90,7 @@ NAMES = (
     *("flowlat.priors.Normal.load_state_dict", "flowlat.priors.potential.math.sqrt"),
     *(
         "flowlat.archs",
-        "flowlat.archs.combconv.checkerboards",
+        "flowlat.archs.combconv.Checkerboard",
         "flowlat.archs.combconv.Composition",
     ),
     *("flowlat.bijections.Composition", "flowlat..actions.Phi4", ".flowlat.actions.Phi4", ""),
