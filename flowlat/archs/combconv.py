@@ -53,16 +53,12 @@ def combconv(
         recompute: compute the couplings again in the backward, to need less memory.
         kernel: implementation of the convolution, see :mod:`flowlat.kernels`.
     """
-
-    def transform() -> Transform:
-        return Affine() if spline_bins is None else Spline(spline_bins)
-
-    kind = transform()
-
-    def net() -> Net:
-        plain = CombConvNet(
+    layers: list[Bijection] = [] if block is None else [SinhArcsinh(odd=equivariant)]
+    for i in range(n_couplings):
+        transform: Transform = Affine() if spline_bins is None else Spline(spline_bins)
+        net: Net = CombConvNet(
             lattice,
-            n_params=kind.n_params,
+            n_params=transform.n_params,
             k=lattice.d if k is None else k,
             hidden=hidden,
             kernel_size=kernel_size,
@@ -73,11 +69,9 @@ def combconv(
             identity_start=identity_start,
             kernel=kernel,
         )
-        return Z2Equivariant(plain, kind.reflect) if equivariant else plain
-
-    layers: list[Bijection] = [] if block is None else [SinhArcsinh(odd=equivariant)]
-    for i in range(n_couplings):
-        layers.append(Checkerboard(lattice, "odd" if i % 2 else "even", net(), transform()))
+        if equivariant:
+            net = Z2Equivariant(net, transform.reflect)
+        layers.append(Checkerboard(lattice, "odd" if i % 2 else "even", net, transform))
         if block is not None and ((i + 1) % block == 0 or i + 1 == n_couplings):
             layers += [Spectral(lattice), SinhArcsinh(odd=equivariant)]
     return Composition(layers, recompute)

@@ -12,6 +12,8 @@ from flowlat.kernels import nonlinear
 from flowlat.lattice import Fourier, Lattice
 from flowlat.lattice.spectrum import chebyshev, momentum_basis
 
+#: terms of f_j, and Chebyshev polynomials in t and in the momentum
+TERMS, TIMES, MOMENTA = 8, 3, 8
 #: how much finer than the training the steps of an evaluation are
 REFINEMENT = 3
 #: an FFT with the sites first, as the nonlinearity wants them, is slower than one of rows: with 32
@@ -53,30 +55,21 @@ class Continuous(Bijection):
     _start: Tensor
     _basis: Tensor
 
-    def __init__(
-        self,
-        lattice: Lattice,
-        n_steps: int,
-        channels: int,
-        odd: bool,
-        n_terms: int = 8,
-        n_times: int = 3,
-        n_momenta: int = 8,
-    ):
+    def __init__(self, lattice: Lattice, n_steps: int, channels: int, odd: bool):
         super().__init__()
         self.n_steps = n_steps
         self.volume = lattice.volume
         self.fourier = Fourier(lattice, LONGEST_DENSE)
-        self.linear = nn.Parameter(torch.zeros(n_times, n_momenta))
-        self.first = nn.Parameter(torch.zeros(n_times, n_momenta, channels))
-        self.second = nn.Parameter(torch.zeros(n_times, n_momenta, channels))
-        self.coefficients = nn.Parameter(torch.zeros(n_times, channels, n_terms // (1 + odd)))
+        self.linear = nn.Parameter(torch.zeros(TIMES, MOMENTA))
+        self.first = nn.Parameter(torch.zeros(TIMES, MOMENTA, channels))
+        self.second = nn.Parameter(torch.zeros(TIMES, MOMENTA, channels))
+        self.coefficients = nn.Parameter(torch.zeros(TIMES, channels, TERMS // (1 + odd)))
         self.odd = odd
         khat2 = self.fourier.khat2
         widths = torch.linspace(0, 1, channels, dtype=torch.float64)
         start = torch.exp(-2 * khat2.unsqueeze(1) * widths)
         self.register_buffer("_start", start.float(), persistent=False)
-        basis = momentum_basis(khat2, lattice.d, n_momenta)
+        basis = momentum_basis(khat2, lattice.d, MOMENTA)
         self.register_buffer("_basis", basis.float(), persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,15 +82,12 @@ class Continuous(Bijection):
         """At the ends and in the middle of every step."""
         steps = self.n_steps if self.training else REFINEMENT * self.n_steps
         t = torch.linspace(-1, 1, 2 * steps + 1, dtype=torch.float64, device=self.linear.device)
-        times = chebyshev(t, len(self.linear)).to(self.linear.dtype)
-
-        def at_all_times(parameter: Tensor) -> Tensor:
-            return torch.tensordot(times, parameter, 1)
-
-        linear = at_all_times(self.linear) @ self._basis.T
-        first = self._start + self._basis @ at_all_times(self.first)
-        second = self._start + self._basis @ at_all_times(self.second)
-        coefficients = at_all_times(self.coefficients)
+        times = chebyshev(t, TIMES).to(self.linear.dtype)
+        parameters = (self.linear, self.first, self.second, self.coefficients)
+        linear, first, second, coefficients = (torch.tensordot(times, p, 1) for p in parameters)
+        linear = linear @ self._basis.T
+        first = self._start + self._basis @ first
+        second = self._start + self._basis @ second
         if self.odd:  # the odd powers alone
             coefficients = torch.stack([torch.zeros_like(coefficients), coefficients], -1)
         parts = (

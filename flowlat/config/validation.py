@@ -106,10 +106,11 @@ def _validate(plain: dict[str, Any], schema: Any, path: str) -> None:
     try:
         _adapter(schema).validate_python(plain)
     except ValidationError as error:
-        where, what = zip(*(_explain(e, plain, schema, path) for e in error.errors()), strict=True)
+        errors = [_explain(one, plain, schema, path) for one in error.errors()]
+        where = errors[0][0]
         # several at one place: the members of a union
-        expected = dict.fromkeys(w for at, w in zip(where, what, strict=True) if at == where[0])
-        raise ConfigError(f"{where[0]}: {' or '.join(expected)}") from error
+        what = dict.fromkeys(message for place, message in errors if place == where)
+        raise ConfigError(f"{where}: {' or '.join(what)}") from error
 
 
 def _explain(error: Any, value: Any, schema: Any, path: str) -> tuple[str, str]:

@@ -14,9 +14,8 @@ def provenance() -> dict[str, str]:
 
     The revision is empty where the code is not in a git checkout.
     """
-    versions = {name: _version(name) for name in PACKAGES}
     return {
-        **versions,
+        **{name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "git_revision": _git_revision(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
