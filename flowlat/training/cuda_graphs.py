@@ -61,7 +61,7 @@ class GraphedObjective:
         self._record = record
         self._steps: dict[tuple[Any, ...], _Step] = {}
         self._addresses: list[int] = []
-        self._usable = True
+        self._most_graphs = MOST_GRAPHS
 
     def __call__(
         self, flow: Flow, action: Action, *batch: Tensor, **_: Any
@@ -72,20 +72,19 @@ class GraphedObjective:
     def _step(self, flow: Flow, action: Action, batch: tuple[Tensor, ...]) -> "_Step | None":
         """The recorded step for this batch; None where there is none to be had."""
         record = self._record or (cuda_graph if batch[0].is_cuda else None)
-        if record is None or not self._usable or not torch.is_grad_enabled():
+        if record is None or not torch.is_grad_enabled():
             return None
-        parameters = [p for p in flow.parameters() if p.requires_grad]
-        addresses = [p.data_ptr() for p in parameters]
+        addresses = [p.data_ptr() for p in flow.parameters() if p.requires_grad]
         if addresses != self._addresses:  # another flow, or one that was moved or cast
             self._steps.clear()
             self._addresses = addresses
         like = tuple((part.shape, part.dtype, part.device) for part in batch)
         key = (like, flow.training, id(flow), id(action))
-        if key not in self._steps and parameters and len(self._steps) < MOST_GRAPHS:
+        if addresses and key not in self._steps and len(self._steps) < self._most_graphs:
             try:
-                self._steps[key] = _Step(self.objective, flow, action, batch, parameters, record)
+                self._steps[key] = _Step(record, self.objective, flow, action, batch)
             except CannotRecord as error:
-                self._usable = False
+                self._most_graphs = 0
                 log.warning("no CUDA graph of this training step: %s", error)
         return self._steps.get(key)
 
@@ -94,26 +93,18 @@ class _Step:
     """A recorded step with the batch it reads."""
 
     def __init__(
-        self,
-        objective: Objective,
-        flow: Flow,
-        action: Action,
-        batch: tuple[Tensor, ...],
-        parameters: Sequence[Tensor],
-        record: Recorder,
+        self, record: Recorder, objective: Objective, flow: Flow, action: Action, batch: Any
     ):
-        self.batch = tuple(part.clone() for part in batch)
-        self.parameters = parameters
+        self.batch = [part.clone() for part in batch]
         self.n_runs = 0
-        self._gradients: Tensor | None = None
-        self._sizes: list[int | None] = []
 
         def run() -> Outputs:
             loss, log_w = objective(flow, action, *self.batch)
+            parameters = [p for p in flow.parameters() if p.requires_grad]
             gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-            self._sizes = [None if g is None else g.numel() for g in gradients]
-            flat = torch.cat([g.flatten() for g in gradients if g is not None])
-            return loss.detach(), log_w, flat
+            used = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None]
+            self.parameters = [p for p, _ in used]
+            return loss.detach(), log_w, torch.cat([g.flatten() for _, g in used])
 
         # recording runs the step, and a batch normalisation counts what it sees
         buffers = [(buffer, buffer.clone()) for buffer in flow.buffers()]
@@ -133,15 +124,12 @@ class _Step:
         # clones: the next replay writes to the same memory
         return _KnownGradients.apply(self, loss, *self.parameters), log_w.clone()
 
-    def gradients(self, scale: Tensor, run: int) -> list[Tensor | None]:
+    def gradients(self, scale: Tensor, run: int) -> list[Tensor]:
         """Those of run number ``run``, times ``scale``; RuntimeError if another run came since."""
-        if run != self.n_runs or self._gradients is None:
+        if run != self.n_runs:
             raise RuntimeError("cuda_graphs: the gradients of this loss are gone, a later step ran")
-        parts = iter((self._gradients * scale).split([n for n in self._sizes if n is not None]))
-        return [
-            None if size is None else next(parts).view_as(p)
-            for p, size in zip(self.parameters, self._sizes, strict=True)
-        ]
+        parts = (self._gradients * scale).split([p.numel() for p in self.parameters])
+        return [part.view_as(p) for part, p in zip(parts, self.parameters, strict=True)]
 
 
 class _KnownGradients(torch.autograd.Function):
