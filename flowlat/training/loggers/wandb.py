@@ -43,13 +43,16 @@ class Wandb(WandbLogger):
         if not offline:
             require_server()
         # wandb falls back to a temporary folder if its own is not there
-        Path(save_dir).mkdir(parents=True, exist_ok=True)
-        known = {**sweep(Path(save_dir)), **earlier(Path(save_dir))}
-        settings = {"project": project, "offline": offline, **known, **options}
-        super().__init__(save_dir=save_dir, log_model=False, experiment=open_run(), **settings)
+        folder = Path(save_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        known = {"project": project, "offline": offline, **sweep(folder)}
+        if earlier := next(folder.glob("wandb/*run-*/run-*.wandb"), None):  # leg of this training
+            known["id"] = earlier.stem.removeprefix("run-")
+        run = {"save_dir": save_dir, "experiment": open_run(), "log_model": False}
+        super().__init__(**run, **{**known, **options})
         for name in CURVES:
-            best = {"summary": "max"} if name in BEST else {}
-            self.experiment.define_metric(name, step_metric="samples", **best)
+            best = "max" if name in BEST else None
+            self.experiment.define_metric(name, step_metric="samples", summary=best)
             # no second column in the table of the runs
             self.experiment.define_metric(f"epochs/{name}", step_metric="epoch", summary="none")
 
@@ -68,12 +71,12 @@ class Wandb(WandbLogger):
         finite = log_weight[log_weight.isfinite()].cpu().numpy()
         row: dict[str, Any] = {"log_weight": wandb.Histogram(finite - finite.mean())}
         if phi.ndim == 2:
-            row["configuration"] = wandb.Image(image(phi.cpu().numpy()), caption=bound(phi))
+            caption = f"|phi| up to {phi.abs().max().item():.3g}, lattice units"
+            row["configuration"] = wandb.Image(image(phi.cpu().numpy()), caption=caption)
         self.experiment.log(row, step=step)
 
     def finalize(self, status: str) -> None:
         """End the run after a success; else it stays open, for a rollback, until finish_wandb."""
-        super().finalize(status)
         if status == "success":
             self.experiment.finish(exit_code=0)
 
@@ -90,19 +93,10 @@ def finish_wandb() -> None:
         run.finish(exit_code=1)
 
 
-def earlier(folder: Path) -> dict[str, str]:
-    """The id of the W&B run that an earlier leg of the training in a folder began."""
-    path = next(folder.glob("wandb/*run-*/run-*.wandb"), None)
-    return {"id": path.stem.removeprefix("run-")} if path else {}
-
-
 def sweep(folder: Path) -> dict[str, Any]:
     """Group and tags of a run whose folder is that of a job of a multirun; else none."""
     path = folder / ".hydra" / "hydra.yaml"
-    if not path.exists():
-        return {}
-    hydra = OmegaConf.load(path).hydra
-    if hydra.mode != "MULTIRUN":
+    if not path.exists() or (hydra := OmegaConf.load(path).hydra).mode != "MULTIRUN":
         return {}
     tags = [override[:TAG] for override in hydra.overrides.task]
     return {"group": "/".join(folder.parent.parts[-2:])[-GROUP:], "tags": tags}
@@ -112,8 +106,3 @@ def image(phi: np.ndarray) -> np.ndarray:
     """A square a site, blue below zero and red above: ``(rows, columns, 3)``, 8 bits."""
     colours = colormaps["RdBu_r"](0.5 + 0.5 * phi / (np.abs(phi).max() or 1.0))[..., :3]
     return (255 * colours).astype(np.uint8).repeat(PIXELS, axis=0).repeat(PIXELS, axis=1)
-
-
-def bound(phi: Tensor) -> str:
-    """What the darkest colour of the image stands for."""
-    return f"|phi| up to {phi.abs().max().item():.3g}, lattice units"
