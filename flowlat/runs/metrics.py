@@ -15,23 +15,19 @@ MEASURED = ("ess", "acceptance", "log_z", "log_z_err", "forward_ess", "forward_e
 COLUMNS = (*COUNTS, "loss", *MEASURED, "lr", "seconds")
 
 
-class MetricsTable:
-    """The rows of a training. An epoch that is repeated, after a resume, replaces its row and those
-    of later ones. The file is written anew each time: whole, whatever happens meanwhile."""
+@rank_zero_only
+def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    """Add the row of an epoch, in place of its former one and of later ones after a resume.
 
-    def __init__(self, path: Path | str):
-        self.path = Path(path)
-
-    @rank_zero_only
-    def write(self, metrics: Mapping[str, Any]) -> None:
-        """Add the row of an epoch; what was not measured is an empty cell."""
-        row = {key: float(metrics[key]) if key in metrics else "" for key in COLUMNS}
-        row |= {key: int(metrics[key]) for key in COUNTS if key in metrics}
-        rows = [r for r in read_metrics(self.path) if int(r["epoch"]) < int(metrics["epoch"])]
-        with replacing(self.path) as partial, partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows([*rows, row])
+    What was not measured is an empty cell. The file is written anew: whole, whatever happens.
+    """
+    row = {key: float(metrics[key]) for key in COLUMNS if key in metrics}
+    row |= {key: int(metrics[key]) for key in COUNTS if key in metrics}
+    rows = [r for r in read_metrics(path) if int(r["epoch"]) < row["epoch"]]
+    with replacing(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows([*rows, row])
 
 
 def read_metrics(path: Path | str) -> list[dict[str, str]]:

@@ -9,7 +9,6 @@ from lightning.pytorch import Trainer
 from flowlat.config.build import build_action, build_flow, instantiate, instantiate_all
 from flowlat.config.checkpoint import flow_weights, load_weights, read_checkpoint
 from flowlat.ensemble.reference import read_reference, require_theory
-from flowlat.runs.metrics import MetricsTable
 from flowlat.runs.processes import environment
 from flowlat.runs.signals import Signals
 from flowlat.training.callbacks import AtomicCheckpointIO, Best, Evaluation, Last, Progress
@@ -81,11 +80,9 @@ def build_trainer(
     config: dict[str, Any], folder: Path, evaluation: Evaluation, signals: Signals
 ) -> Trainer:
     """The Lightning Trainer of a config, with flowlat's callbacks and loggers."""
-    checkpoints = folder / "checkpoints"
-    table = MetricsTable(folder / "metrics.csv")
-    best = [Best(checkpoints, name) for name in BEST]
+    best = [Best(folder / "checkpoints", name) for name in BEST]
     # after the best, whose scores are in what it saves
-    last = Last(checkpoints, table, signals, config["checkpoint_minutes"])
+    last = Last(folder, signals, config["checkpoint_minutes"])
     return instantiate(
         config,
         "trainer",

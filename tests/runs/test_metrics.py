@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from flowlat.runs.metrics import MetricsTable, read_metrics
+from flowlat.runs.metrics import read_metrics, write_metrics
 
 
 def row(epoch, **more):
@@ -10,13 +10,13 @@ def row(epoch, **more):
 
 
 def test_one_row_an_epoch_with_the_columns_of_the_contract(tmp_path):
-    table = MetricsTable(tmp_path / "metrics.csv")
+    path = tmp_path / "metrics.csv"
     for epoch in range(2):
-        table.write(row(epoch, ess=0.1, something=1.0))
-    header = (tmp_path / "metrics.csv").read_text().splitlines()[0]
+        write_metrics(path, row(epoch, ess=0.1, something=1.0))
+    header = path.read_text().splitlines()[0]
     columns = "epoch,step,samples,loss,ess,acceptance,log_z,log_z_err,forward_ess,forward_ess_err"
     assert header == f"{columns},lr,seconds"
-    rows = read_metrics(tmp_path / "metrics.csv")
+    rows = read_metrics(path)
     assert [r["epoch"] for r in rows] == ["0", "1"]
     assert [r["step"] for r in rows] == ["50", "100"]
     assert [r["samples"] for r in rows] == ["0", "64"]
@@ -26,26 +26,25 @@ def test_one_row_an_epoch_with_the_columns_of_the_contract(tmp_path):
 def test_an_epoch_that_is_repeated_replaces_those_from_it_on(tmp_path):
     path = tmp_path / "metrics.csv"
     for epoch in range(4):
-        MetricsTable(path).write(row(epoch))
-    again = MetricsTable(path)
+        write_metrics(path, row(epoch))
     for epoch in (2, 1, 2):  # resumed, and then taken back
-        again.write(row(epoch, loss=0.0))
+        write_metrics(path, row(epoch, loss=0.0))
         assert [r["epoch"] for r in read_metrics(path)] == list(map(str, range(epoch + 1)))
     assert [float(r["loss"]) for r in read_metrics(path)] == [-1.0, 0.0, 0.0]
 
 
 def test_a_full_disk_leaves_the_rows_that_are_there(tmp_path, monkeypatch):
-    table = MetricsTable(tmp_path / "metrics.csv")
-    table.write(row(0))
+    path = tmp_path / "metrics.csv"
+    write_metrics(path, row(0))
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("flowlat.utils.files.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        table.write(row(1))
-    assert [r["epoch"] for r in read_metrics(table.path)] == ["0"]
-    assert list(tmp_path.iterdir()) == [table.path]
+        write_metrics(path, row(1))
+    assert [r["epoch"] for r in read_metrics(path)] == ["0"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_no_file_is_no_rows(tmp_path):

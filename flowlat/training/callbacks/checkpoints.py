@@ -11,7 +11,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from flowlat.runs.metrics import MetricsTable
+from flowlat.runs.metrics import write_metrics
 from flowlat.runs.signals import Signals
 from flowlat.utils.errors import Interrupted
 from flowlat.utils.files import replacing
@@ -53,15 +53,13 @@ class Last(Checkpoint):
         Interrupted: a signal came, and the checkpoint is written.
     """
 
-    def __init__(self, folder: Path, table: MetricsTable, signals: Signals, minutes: float):
-        self.folder, self.table, self.signals = folder, table, signals
-        self.seconds = 60 * minutes
-        self._saved = time.monotonic()
+    def __init__(self, folder: Path, signals: Signals, minutes: float):
+        self.folder, self.signals, self.minutes = folder, signals, minutes
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved = time.monotonic()
         if trainer.is_global_zero:
-            for partial in self.folder.glob(".*.partial"):  # of a run that was killed
+            for partial in self.folder.glob("checkpoints/.*.partial"):  # of a run that was killed
                 partial.unlink()
         # in place of Lightning's, which would save in the middle of a step; it puts the former back
         self.signals.install()
@@ -72,14 +70,14 @@ class Last(Checkpoint):
         # a state saved in the last batch would be taken for the end of the epoch, which is to come
         if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
-        due = time.monotonic() - self._saved >= self.seconds or self.signals.received is not None
-        if trainer.strategy.reduce_boolean_decision(due, all=False):
+        due = time.monotonic() - self._saved >= 60 * self.minutes or self.signals.received
+        if trainer.strategy.reduce_boolean_decision(bool(due), all=False):
             self._save(trainer, "last")
             self._end_if_told(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # first the row, then the state that has it behind: Lightning's loggers get theirs after it
-        self.table.write(trainer.logged_metrics)
+        write_metrics(self.folder / "metrics.csv", trainer.logged_metrics)
         self._save(trainer, "epoch")
         self._save(trainer, "last")
 
@@ -91,7 +89,7 @@ class Last(Checkpoint):
         self._end_if_told(trainer)
 
     def _save(self, trainer: Trainer, name: str) -> None:
-        trainer.save_checkpoint(self.folder / f"{name}.ckpt", weights_only=False)
+        trainer.save_checkpoint(self.folder / "checkpoints" / f"{name}.ckpt", weights_only=False)
         self._saved = time.monotonic()
 
     def _end_if_told(self, trainer: Trainer) -> None:
