@@ -1,18 +1,16 @@
 """A training run, from a checked config to the files of its folder."""
 
-import errno
 import logging
 import signal
+from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from lightning.pytorch import Trainer
 
-from flowlat.analysis.importance import forward_quality
-from flowlat.config.build import build_action, instantiate
+from flowlat.config.build import instantiate
 from flowlat.config.checkpoint import load_flow
-from flowlat.flows.proposals import proposals
 from flowlat.report.page.plots import plot_training
 from flowlat.runs.metrics import read_metrics
 from flowlat.runs.processes import rank
@@ -21,7 +19,6 @@ from flowlat.runs.slurm import requeue
 from flowlat.training.build import build_data, build_module, build_trainer, check_ensembles
 from flowlat.training.callbacks import Best, Evaluation
 from flowlat.training.loggers import finish_wandb
-from flowlat.training.metrics import quality
 from flowlat.training.module import LitFlow
 from flowlat.training.resume import find_start
 from flowlat.utils.errors import (
@@ -35,21 +32,12 @@ from flowlat.utils.errors import (
 from flowlat.utils.files import write_json
 from flowlat.utils.memory import out_of_memory
 from flowlat.utils.provenance import provenance
-from flowlat.utils.rng import Stream, generator
 from flowlat.utils.threads import set_threads
 
 log = logging.getLogger(__name__)
 
 #: what a disk says that takes no more
-UNWRITABLE = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-)
+UNWRITABLE = (ENOSPC, EDQUOT, EFBIG, EROFS, EACCES, EPERM, EIO)
 
 
 def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -75,13 +63,15 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
             if not trainer.is_global_zero:
                 return {}
             checkpoint = folder / "checkpoints" / "best_ess.ckpt"
-            device = trainer.strategy.root_device
+            module = cast(LitFlow, trainer.lightning_module)
+            flow = load_flow(checkpoint).to(trainer.strategy.root_device)
+            measured, *_ = evaluation.measure(flow, module.action, epoch=None)
             summary = {
-                **evaluate_checkpoint(checkpoint, config, evaluation, device),
+                **measured,
                 "n_samples": evaluation.n_samples,
                 "epochs": trainer.current_epoch,
                 "steps": trainer.global_step,
-                "seconds": round(cast(LitFlow, trainer.lightning_module).seconds, 3),
+                "seconds": round(module.seconds, 3),
                 **{
                     f"best_{callback.name}": callback.score
                     for callback in trainer.checkpoint_callbacks
@@ -156,18 +146,3 @@ def resume_hint(folder: Path) -> str:
     if not last.exists():
         return "no checkpoint was written yet"
     return f"the last good checkpoint is {last}, resume=true goes on from there"
-
-
-def evaluate_checkpoint(
-    checkpoint: Path, config: dict[str, Any], evaluation: Evaluation, device: torch.device
-) -> dict[str, float]:
-    """What an evaluation logs, of a checkpoint on samples that the training never saw."""
-    seed, size, reference = evaluation.seed, evaluation.batch_size, evaluation.reference
-    flow, action = load_flow(checkpoint).to(device), build_action(config)
-    batches = proposals(flow, action, evaluation.n_samples, size, seed, Stream.FINAL)
-    log_w = torch.cat([batch.log_weight for batch in batches])
-    measured = quality(log_w, generator(seed, Stream.ACCEPT))._asdict()
-    if reference is not None:
-        own = reference.log_weights(flow, action, size, seed)
-        measured |= forward_quality(own, reference.replicas)
-    return measured

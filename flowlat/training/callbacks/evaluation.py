@@ -9,11 +9,13 @@ from pydantic import Field
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from flowlat.analysis.importance import forward_quality
+from flowlat.actions import Action
+from flowlat.analysis.importance import ess, forward_quality, log_z
 from flowlat.ensemble.reference import read_reference
+from flowlat.flows.flow import Flow
 from flowlat.flows.proposals import proposals
+from flowlat.samplers import independence_chain
 from flowlat.training.loggers import Wandb
-from flowlat.training.metrics import quality
 from flowlat.utils.errors import DivergedError
 from flowlat.utils.limits import NUMBERS, Count
 from flowlat.utils.rng import Stream, generator
@@ -55,29 +57,59 @@ class Evaluation(Callback):
         if (epoch + 1) % self.every_n_epochs and epoch + 1 != trainer.max_epochs:
             return
         module: Any = pl_module
-        flow, action, size, seed = module.best_flow, module.action, self.batch_size, self.seed
         share = trainer.global_rank, trainer.world_size
-        stream = Stream.EVALUATION
-        batches = proposals(flow, action, self.n_samples, size, seed, stream, epoch, *share)
-        parts = [torch.empty(0, dtype=torch.float64, device=module.device)]  # there may be no batch
-        for batch in batches:
-            parts.append(batch.log_weight)
-        log_w = gather(torch.cat(parts))
         try:
-            measured = quality(log_w, generator(seed, Stream.ACCEPT, epoch))._asdict()
+            measured, log_w, phi = self.measure(module.best_flow, module.action, epoch, *share)
             if not math.isfinite(measured["ess"]):
                 raise ValueError("no log weight is finite")
-            if (reference := self.reference) is not None:
-                own = gather(reference.log_weights(flow, action, size, seed, *share))
-                measured |= forward_quality(own, reference.replicas)
         except ValueError as error:
             raise DivergedError(f"{error}, after epoch {epoch}: the training diverged") from error
         pl_module.log_dict(measured, rank_zero_only=False)
         for logger in trainer.loggers:
             if isinstance(logger, Wandb) and trainer.is_global_zero:  # which has the first batches
-                logger.log_evaluation(log_w, batch.phi[0], trainer.global_step)
+                logger.log_evaluation(log_w, phi[0], trainer.global_step)
+
+    def measure(
+        self, flow: Flow, action: Action, epoch: int | None, rank: int = 0, world_size: int = 1
+    ) -> tuple[dict[str, float], Tensor, Tensor]:
+        """What is logged; all log weights ``(n,)``; phi of the last batch of this rank, if any.
+
+        ``epoch=None``: after the training, on samples that it never saw. Of several ranks all have
+        to call it, and all get the figures of the log weights of all.
+
+        Raises:
+            ValueError: a log weight that is NaN or infinite.
+        """
+        stream, step = (Stream.FINAL, ()) if epoch is None else (Stream.EVALUATION, (epoch,))
+        options = self.batch_size, self.seed
+        share = rank, world_size
+        phi = torch.empty(0, dtype=torch.float64, device=next(flow.parameters()).device)
+        parts = [phi]  # there may be no batch
+        for batch in proposals(flow, action, self.n_samples, *options, stream, epoch or 0, *share):
+            phi = batch.phi
+            parts.append(batch.log_weight)
+        log_w = gather(torch.cat(parts), world_size)
+        measured = quality(log_w, generator(self.seed, Stream.ACCEPT, *step))
+        if (reference := self.reference) is not None:
+            own = gather(reference.log_weights(flow, action, *options, *share), world_size)
+            measured |= forward_quality(own, reference.replicas)
+        return measured, log_w, phi
 
 
-def gather(log_w: Tensor) -> Tensor:
+def gather(log_w: Tensor, world_size: int) -> Tensor:
     """The log weights of all ranks, those of rank 0 first: figures of them are no averages."""
-    return torch.cat(gather_all_tensors(log_w)) if torch.distributed.is_initialized() else log_w
+    return torch.cat(gather_all_tensors(log_w)) if world_size > 1 else log_w
+
+
+def quality(log_w: Tensor, generator: torch.Generator | None = None) -> dict[str, float]:
+    """ESS, log Z and the acceptance rate of a Metropolis-Hastings chain over these proposals.
+
+    The first proposal starts the chain and is not a decision: without others the rate is NaN.
+
+    Raises:
+        ValueError: a log weight that is NaN or +inf.
+    """
+    _, accepted = independence_chain(log_w, generator)
+    value, error = log_z(log_w)
+    acceptance = accepted[1:].double().mean().item()
+    return {"ess": ess(log_w), "acceptance": acceptance, "log_z": value, "log_z_err": error}

@@ -1,3 +1,4 @@
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from flowlat.ensemble.reference import read_reference
 from flowlat.sampling import draw as draw_module
 from flowlat.sampling.draw import draw
 from flowlat.training.callbacks import Evaluation
+from flowlat.training.callbacks.evaluation import quality
 from flowlat.utils.errors import DivergedError
 from tests.support.fakes import walk_config
 from tests.support.helpers import moved_flow
@@ -58,3 +60,28 @@ def test_forward_ess_of_an_ensemble(tmp_path, monkeypatch):
     assert logged == {**evaluate(Evaluation(**options), 0, 5, flow), **expected}
     assert set(expected) == {"forward_ess", "forward_ess_err"}
     assert 0 < expected["forward_ess"] < 1
+
+
+def test_acceptance_leaves_the_start_of_the_chain_out():
+    """Of equal weights each proposal is taken; nothing is decided about the only one."""
+    assert quality(torch.zeros(3))["acceptance"] == 1
+    assert math.isnan(quality(torch.zeros(1))["acceptance"])
+    falling = quality(torch.tensor([0.0, -1e3, -1e3]))
+    assert falling["acceptance"] == 0
+
+
+def test_acceptance_of_lognormal_weights():
+    """erfc(s / 2) for log w of variance s^2: in equilibrium log w' - log w is N(-s^2, 2 s^2).
+
+    Within five sigma (p = 6e-7), with sigma twice the binomial one: the decisions correlate.
+    """
+    n, s = 200_000, 0.8
+    log_w = s * torch.randn(n, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found = quality(log_w, torch.Generator().manual_seed(2))["acceptance"]
+    expected = math.erfc(s / 2)
+    assert abs(found - expected) < 5 * 2 * math.sqrt(expected * (1 - expected) / n)
+
+
+def test_quality_refuses_weights_that_mean_nothing():
+    with pytest.raises(ValueError, match=r"NaN or \+inf"):
+        quality(torch.tensor([0.0, math.nan]))
