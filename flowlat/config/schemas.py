@@ -26,11 +26,9 @@ class DataConfig(TypedDict):
     """What a training step sees.
 
     batch_size: configurations a step, over all ranks.
-    double_at: fractions of the training at which that doubles.
     """
 
     batch_size: Annotated[int, Field(ge=1)]
-    double_at: list[Probability]
 
 
 @strict

@@ -13,12 +13,11 @@ from flowlat.config.compare import flatten
 from flowlat.config.validation import locate, signature
 from flowlat.utils.limits import BATCH, LAYERS, NUMBERS, SITES, require_at_most
 
-DOUBLINGS = "2^len(data.double_at)"
 #: options whose product is how many numbers there are on a site, and the limit of those on all
 PER_SITE = [
     (("prior.n_coefficients",), NUMBERS),
     (("arch.channels",), NUMBERS),
-    (("data.batch_size", DOUBLINGS), BATCH),
+    (("data.batch_size",), BATCH),
     (("evaluation.batch_size",), BATCH),
     (("batch_size",), BATCH),
     (("sampler.population",), BATCH),
@@ -31,7 +30,6 @@ def check_sizes(config: Mapping[str, Any]) -> None:
     """Raise ConfigError if what a checked config, or some groups of one, asks for is too large."""
     groups = {key: _with_defaults(node) for key, node in config.items()}
     options = flatten(groups)
-    options[DOUBLINGS] = 2 ** len(options.get("data.double_at", []))
     shape = options.get("lattice.shape", [])
     volume, on_lattice = math.prod(shape), f"lattice.shape={shape}"
     require_at_most(SITES, "sites", volume, on_lattice)

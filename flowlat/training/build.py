@@ -62,7 +62,7 @@ def build_data(config: dict[str, Any]) -> PriorDataModule:
     """The training data of a config, with configurations if the objective has an ensemble."""
     data, ensemble = config["data"], config["objective"].get("ensemble")
     phi = read_reference(ensemble).phi if ensemble else None
-    return PriorDataModule(data["batch_size"], config["seed"], data["double_at"], phi)
+    return PriorDataModule(data["batch_size"], config["seed"], phi)
 
 
 def check_ensembles(config: dict[str, Any]) -> None:

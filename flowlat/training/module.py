@@ -51,18 +51,17 @@ class LitFlow(LightningModule):
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._record = record or {}
-        self.averaged = (
-            AveragedModel(flow, multi_avg_fn=get_ema_multi_avg_fn(ema_decay)) if ema_decay else None
-        )
-        if self.averaged is not None:  # or several devices would wait for their gradients
-            self.averaged.requires_grad_(False)
+        self.averaged: AveragedModel | None = None
+        if ema_decay:
+            self.averaged = AveragedModel(flow, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
+            self.averaged.requires_grad_(False)  # or several devices would wait for their gradients
         self.rollbacks = rollbacks
         self._lr_factor = lr_factor
         self._rollbacks_before = 0  # those that the optimizer's own state has in it
         self._losses: list[Tensor] = []
         self._seconds_before = 0.0
         self._started = time.monotonic()
-        self._steps: list[tuple[float, int]] = []  # of this epoch: when done, samples until then
+        self._step_ends: list[float] = []  # of this epoch
         self.has_stepped = False  # since it was restored
 
     @property
@@ -74,10 +73,6 @@ class LitFlow(LightningModule):
     def seconds(self) -> float:
         """Training time so far, earlier legs of a resumed run included."""
         return self._seconds_before + time.monotonic() - self._started
-
-    @property
-    def _n_samples(self) -> int:
-        return cast(Any, self.trainer).datamodule.n_samples
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         loss, log_w = self.objective(self.flow, self.action, *batch)
@@ -123,34 +118,34 @@ class LitFlow(LightningModule):
     def on_train_epoch_start(self) -> None:
         self.flow.train()
         self._losses.clear()
-        self._steps.clear()
+        self._step_ends.clear()
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self._steps.append((time.monotonic(), self._n_samples))
+        self._step_ends.append(time.monotonic())
         self.has_stepped = True
 
     def on_train_epoch_end(self) -> None:
         self.log("loss", torch.stack(self._losses).mean(), sync_dist=True)
-        # "step" is what loggers take as the abscissa
-        self.log("epoch", float(self.current_epoch))
-        self.log("step", float(self.global_step))
-        self.log("samples", float(self._n_samples))
+        data = cast(Any, self.trainer).datamodule
+        figures = {
+            "epoch": self.current_epoch,
+            "step": self.global_step,  # what loggers take as the abscissa
+            "samples": data.n_drawn * data.batch_size,
+            "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
+            "seconds": self.seconds,
+        }
         # between the ends of steps: without the evaluation that follows the last one
-        (start, before), (end, after) = self._steps[0], self._steps[-1]
-        if end > start:
-            self.log("samples_per_second", (after - before) / (end - start))
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-        self.log("seconds", self.seconds)
+        if (duration := self._step_ends[-1] - self._step_ends[0]) > 0:
+            drawn = (len(self._step_ends) - 1) * data.batch_size
+            figures["samples_per_second"] = drawn / duration
+        self.log_dict({name: float(value) for name, value in figures.items()})
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.flow.parameters())
         total = int(self.trainer.estimated_stepping_batches)
         per_epoch = max(1, total // max(1, self.trainer.max_epochs or 1))
         scheduler = self._scheduler(optimizer, total_steps=total, steps_per_epoch=per_epoch)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if not all(torch.isfinite(w).all() for w in checkpoint["state_dict"].values()):
@@ -169,10 +164,9 @@ class LitFlow(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         record = checkpoint["flowlat"]
-        self._seconds_before = record["seconds"]
+        self._seconds_before, losses = record["seconds"], record["losses"]
         self._rollbacks_before = record["rollbacks"]
         # on another number of ranks: the mean over them, to which their losses add up
-        losses = record["losses"]
         same = len(losses) == self.trainer.world_size
         mine = losses[self.global_rank] if same else losses.mean(0)
         self._losses = list(mine.to(self.device))

@@ -3,11 +3,11 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from flowlat.config.build import FLOW_GROUPS
 from flowlat.config.checkpoint import read_checkpoint
-from flowlat.config.compare import differences
+from flowlat.config.compare import differences, flatten
 from flowlat.training.state import check_state
 from flowlat.utils.errors import CheckpointError, ConfigError
 
@@ -15,20 +15,16 @@ log = logging.getLogger(__name__)
 
 #: what a training goes on with, and may not change between the legs of a run
 GROUPS = (*FLOW_GROUPS, "ema_decay", "objective", "optimizer", "scheduler", "data", "seed")
+#: of the trainer
 STEPS = ("limit_train_batches", "accumulate_grad_batches", "precision", "gradient_clip_val")
 #: options of how a flow is computed, which may
-IMPLEMENTATION = ("kernel", "recompute")
+IMPLEMENTATION = ("arch.kernel", "arch.recompute")
 
 
-class Start(NamedTuple):
-    """Where a training starts."""
-
-    path: Path | None = None  #: the checkpoint; None is the beginning
-    rollbacks: int = 0  #: how often it was taken back before
-
-
-def find_start(config: dict[str, Any], folder: Path) -> Start:
+def find_start(config: dict[str, Any], folder: Path) -> tuple[Path | None, int]:
     """Where the training in ``folder`` goes on, if that is wanted: its last whole checkpoint.
+
+    And how often it was taken back until then. None is the beginning.
 
     Raises:
         ConfigError: there is a training already, and this is not to go on with it; or it has more
@@ -43,7 +39,7 @@ def find_start(config: dict[str, Any], folder: Path) -> Start:
                 f"hydra.run.dir={folder}: has a training already; resume=true goes on with it, "
                 "another folder starts a new one"
             )
-        return Start()
+        return None, 0
     for path in paths:
         try:
             content = read_checkpoint(path)
@@ -55,9 +51,9 @@ def find_start(config: dict[str, Any], folder: Path) -> Start:
             check_state(content, config["trainer"]["limit_train_batches"])
         except CheckpointError as error:
             raise CheckpointError(f"ckpt_path={path}: {error}") from error
-        return Start(path, content["flowlat"]["rollbacks"])
+        return path, content["flowlat"]["rollbacks"]
     log.info("no checkpoint to go on from in %s: from the beginning", folder / "checkpoints")
-    return Start()
+    return None, 0
 
 
 def check_resumable(content: dict[str, Any], config: dict[str, Any], folder: Path) -> None:
@@ -81,9 +77,13 @@ def check_resumable(content: dict[str, Any], config: dict[str, Any], folder: Pat
 
 
 def fixed_options(config: dict[str, Any]) -> dict[str, Any]:
-    """What may not change between the legs of a run."""
-    fixed = {group: config.get(group) for group in GROUPS}
-    fixed["arch"] = {k: v for k, v in config["arch"].items() if k not in IMPLEMENTATION}
-    trainer = config.get("trainer")
-    steps = {key: trainer.get(key) for key in STEPS} if isinstance(trainer, dict) else trainer
-    return {**fixed, "trainer": steps}
+    """What may not change between the legs of a run, by dotted key."""
+    fixed = {
+        key: value
+        for key, value in flatten(config).items()
+        if (key.partition(".")[0] in GROUPS and key not in IMPLEMENTATION)
+        or key.removeprefix("trainer.") in STEPS
+    }
+    if fixed.get("data.double_at") == []:  # an option of 0.1, which was off
+        del fixed["data.double_at"]
+    return fixed

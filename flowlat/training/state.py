@@ -12,7 +12,7 @@ from flowlat.config.checkpoint import is_plain
 from flowlat.config.compare import flatten
 from flowlat.utils.errors import CheckpointError
 
-COUNTS = ("epoch", "flowlat.rollbacks", "PriorDataModule.n_drawn", "PriorDataModule.n_samples")
+COUNTS = ("epoch", "flowlat.rollbacks", "PriorDataModule.n_drawn")
 SCORES = ("callbacks.best_ess.score", "callbacks.best_acceptance.score")
 BATCHES = "loops.fit_loop.epoch_loop.batch_progress"
 STEPS = "loops.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step"

@@ -343,7 +343,7 @@ def resume(folder, tmp_path):
 
 def train(folder, tmp_path):
     theory = {key: walk_config()[key] for key in ("lattice", "action")}
-    data = {"data": {"batch_size": 4, "double_at": []}, "seed": 0}
+    data = {"data": {"batch_size": 4}, "seed": 0}
     options = {**theory, **data, "objective": {"ensemble": str(folder)}, "evaluation": {}}
     return refusal(check_ensembles, options) or refusal(build_data, options)
 

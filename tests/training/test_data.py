@@ -10,7 +10,7 @@ from tests.support.helpers import moved_flow
 from tests.support.tilted import Tilted
 
 
-def data_module(batch_size, rank=0, world_size=1, n_steps=100, **options):
+def data_module(batch_size, rank=0, world_size=1, **options):
     """As it is within a trainer."""
     flow = moved_flow("lattice.shape=[4,4]", "arch=combconv_k1")
     data = PriorDataModule(batch_size, seed=1, **options)
@@ -19,8 +19,6 @@ def data_module(batch_size, rank=0, world_size=1, n_steps=100, **options):
         lightning_module=module,
         global_rank=rank,
         world_size=world_size,
-        max_epochs=1,
-        num_training_batches=n_steps,
     )
     return data
 
@@ -44,25 +42,18 @@ def test_ranks_share_out_the_batch_of_one(configurations):
     assert not any(map(torch.equal, *alone))
 
 
-@pytest.mark.parametrize("options", [{}, {"configurations": PHI}, {"double_at": [0.4, 0.6]}])
+@pytest.mark.parametrize("options", [{}, {"configurations": PHI}])
 def test_state_continues_the_stream(options):
-    data = data_module(4, n_steps=5, **options)
+    data = data_module(4, **options)
     first = batches(data, 2)
     data.load_state_dict(state := data.state_dict())
     rest = batches(data, 3)
-    again = data_module(4, n_steps=5, **options)
+    again = data_module(4, **options)
     again.load_state_dict(state)
     for expected, found in zip(rest, batches(again, 3), strict=True):
         assert all(map(torch.equal, expected, found))
     assert data.state_dict() == again.state_dict()
     assert not torch.equal(first[0][0], first[1][0])
-
-
-def test_the_batch_doubles():
-    data = data_module(4, n_steps=10, double_at=[0.3, 0.5, 0.5], configurations=PHI)
-    sizes = [len(noise) for noise, _ in batches(data, 10)]
-    assert sizes == [4] * 3 + [8] * 2 + [32] * 5
-    assert data.state_dict() == {"n_drawn": 10, "n_samples": sum(sizes)}
 
 
 def test_configurations_are_rows_of_the_ensemble_with_either_sign():

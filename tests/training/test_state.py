@@ -79,6 +79,7 @@ ALTERED = [
     (("flowlat", "config", "data"), torch.zeros(3), "flowlat.config: not plain data"),
     (("flowlat", "config", "data"), {1, 2}, "flowlat.config: not plain data"),
     (("flowlat", "config", "data"), GONE, "data.batch_size=16: "),
+    (("flowlat", "config", "data", "double_at"), [0.5], "data.double_at=None: the training in"),
     (("state_dict",), {}, "Missing key(s) in state_dict"),
     (("state_dict", "flow.more"), torch.zeros(1), 'Unexpected key(s) in state_dict: "flow.more"'),
     (("state_dict",), [1], "no state to go on from: TypeError"),
