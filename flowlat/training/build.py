@@ -37,12 +37,8 @@ def build_module(config: dict[str, Any], record: dict[str, Any], rollbacks: int 
         scheduler(optimizer(flow.parameters()), total_steps=1, steps_per_epoch=1)
     except (ValueError, RuntimeError) as error:
         raise ConfigError(f"optimizer, scheduler: {error}") from error
-    objective = with_cuda_graphs(
-        instantiate(config, "objective"),
-        config["cuda_graphs"],
-        config["lattice"]["shape"],
-        config["data"]["batch_size"],
-    )
+    sites = config["data"]["batch_size"] * math.prod(config["lattice"]["shape"])
+    objective = with_cuda_graphs(instantiate(config, "objective"), config["cuda_graphs"], sites)
     module = LitFlow(
         flow,
         build_action(config),

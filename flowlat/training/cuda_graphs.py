@@ -5,9 +5,8 @@ by one takes longer than running them. A replay launches all of them at once.
 """
 
 import logging
-import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -35,22 +34,19 @@ class CannotRecord(RuntimeError):
     """The step waits for the device, which a graph cannot."""
 
 
-def with_cuda_graphs(
-    objective: Objective, wanted: bool | None, shape: Sequence[int], batch_size: int
-) -> Objective:
-    """The objective, by CUDA graphs if ``wanted``; None: where there are few sites in a batch."""
-    small = math.prod(shape) * batch_size < LARGE
-    return GraphedObjective(objective) if wanted or (wanted is None and small) else objective
+def with_cuda_graphs(objective: Objective, wanted: bool | None, sites: int) -> Objective:
+    """The objective, by CUDA graphs if ``wanted``; None: if a batch has few ``sites``."""
+    graphed = sites < LARGE if wanted is None else wanted
+    return GraphedObjective(objective) if graphed else objective
 
 
 class GraphedObjective:
     """An objective whose forward and backward are one CUDA graph.
 
-    A call copies the batch to where the graph reads it and replays the graph, which leaves loss,
-    log weights and the gradients in the flow's parameters; ``loss.backward()`` then hands these
-    out. Without a CUDA device, and without gradients, this is the objective itself; so it is, after
-    one line in the log, for a step that waits for the device somewhere. What is no tensor becomes
-    part of the graph: a coupling of the action that is changed later has no effect.
+    A call copies the batch to where the graph reads it and replays the graph; ``loss.backward()``
+    hands out the gradients that it left. Without a CUDA device, and without gradients, this is the
+    objective itself; so it is, after one line in the log, for a step that waits for the device.
+    What is no tensor is part of the graph: a coupling of the action changed later has no effect.
 
     Args:
         record: what records a step; None is :func:`cuda_graph` for a batch on a CUDA device.
@@ -119,17 +115,10 @@ class _Step:
         for mine, part in zip(self.batch, batch, strict=True):
             mine.copy_(part)
         with torch.cuda.device_of(batch[0]):
-            loss, log_w, self._gradients = self._replay()
+            loss, log_w, self.gradients = self._replay()
         self.n_runs += 1
         # clones: the next replay writes to the same memory
         return _KnownGradients.apply(self, loss, *self.parameters), log_w.clone()
-
-    def gradients(self, scale: Tensor, run: int) -> list[Tensor]:
-        """Those of run number ``run``, times ``scale``; RuntimeError if another run came since."""
-        if run != self.n_runs:
-            raise RuntimeError("cuda_graphs: the gradients of this loss are gone, a later step ran")
-        parts = (self._gradients * scale).split([p.numel() for p in self.parameters])
-        return [part.view_as(p) for part, p in zip(parts, self.parameters, strict=True)]
 
 
 class _KnownGradients(torch.autograd.Function):
@@ -143,7 +132,11 @@ class _KnownGradients(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, *ctx.step.gradients(scale, ctx.run)
+        step = ctx.step
+        if ctx.run != step.n_runs:
+            raise RuntimeError("cuda_graphs: the gradients of this loss are gone, a later step ran")
+        parts = (step.gradients * scale).split([p.numel() for p in step.parameters])
+        return None, None, *(g.view_as(p) for g, p in zip(parts, step.parameters, strict=True))
 
 
 def cuda_graph(run: Callable[[], Outputs]) -> Callable[[], Outputs]:
@@ -154,15 +147,21 @@ def cuda_graph(run: Callable[[], Outputs]) -> Callable[[], Outputs]:
     Raises:
         CannotRecord: it copies from or to the host, or waits for the device in another way.
     """
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
+    main, side = torch.cuda.current_stream(), torch.cuda.Stream()
+    side.wait_stream(main)
+    with torch.cuda.stream(side), warnings.catch_warnings():
         for _ in range(2):  # compiles kernels, fills tables, plans transforms
             run()
-        waiting = what_waits(run)  # a recording would fail for it half way
-    torch.cuda.current_stream().wait_stream(side)
-    if waiting:
-        raise CannotRecord(waiting)
+        before = torch.cuda.get_sync_debug_mode()
+        warnings.simplefilter("ignore")  # that this mode may miss some
+        torch.cuda.set_sync_debug_mode("error")  # a recording would fail half way
+        try:
+            run()
+        except RuntimeError as error:
+            raise CannotRecord(str(error).splitlines()[0]) from error
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+            main.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     # thread_local: other threads, such as NCCL's, may do as they like meanwhile
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
@@ -173,18 +172,3 @@ def cuda_graph(run: Callable[[], Outputs]) -> Callable[[], Outputs]:
         return outputs
 
     return replay
-
-
-def what_waits(run: Callable[[], Outputs]) -> str | None:
-    """What PyTorch says of the first operation that makes the host wait; None: nothing does."""
-    before = torch.cuda.get_sync_debug_mode()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that this mode may miss some
-        torch.cuda.set_sync_debug_mode("error")
-    try:
-        run()
-    except RuntimeError as error:
-        return str(error).splitlines()[0]
-    finally:
-        torch.cuda.set_sync_debug_mode(before)
-    return None

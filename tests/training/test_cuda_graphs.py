@@ -222,11 +222,10 @@ def test_lightning_trains_the_same_weights():
 
 
 def test_by_default_for_small_lattices():
-    shape, large = (8, 8), LARGE // 64
-    assert isinstance(with_cuda_graphs(reverse_kl, None, shape, 64), GraphedObjective)
-    assert with_cuda_graphs(reverse_kl, None, shape, large) is reverse_kl
-    assert with_cuda_graphs(reverse_kl, False, shape, 64) is reverse_kl
-    assert isinstance(with_cuda_graphs(reverse_kl, True, shape, large), GraphedObjective)
+    assert isinstance(with_cuda_graphs(reverse_kl, None, LARGE - 1), GraphedObjective)
+    assert with_cuda_graphs(reverse_kl, None, LARGE) is reverse_kl
+    assert with_cuda_graphs(reverse_kl, False, 64) is reverse_kl
+    assert isinstance(with_cuda_graphs(reverse_kl, True, LARGE), GraphedObjective)
     names = ["lattice.shape=[4,4]", "cuda_graphs=false"]
     assert not isinstance(build_module(config(names), {}).objective, GraphedObjective)
     assert isinstance(build_module(config(names[:1]), {}).objective, GraphedObjective)
