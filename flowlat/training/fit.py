@@ -66,17 +66,14 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
             module = cast(LitFlow, trainer.lightning_module)
             flow = load_flow(checkpoint).to(trainer.strategy.root_device)
             measured, *_ = evaluation.measure(flow, module.action, epoch=None)
+            best = [c for c in trainer.checkpoint_callbacks if isinstance(c, Best)]
             summary = {
                 **measured,
                 "n_samples": evaluation.n_samples,
                 "epochs": trainer.current_epoch,
                 "steps": trainer.global_step,
                 "seconds": round(module.seconds, 3),
-                **{
-                    f"best_{callback.name}": callback.score
-                    for callback in trainer.checkpoint_callbacks
-                    if isinstance(callback, Best)
-                },
+                **{f"best_{callback.name}": callback.score for callback in best},
                 "checkpoint": str(checkpoint),
             }
             write_json(folder / "summary.json", summary)

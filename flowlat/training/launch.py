@@ -57,22 +57,22 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise RankError(f"{error}; {resume_hint(folder)}") from error
 
 
-def fit_quietly(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """``fit`` in ``quiet``; ranks other than 0 report errors only."""
-    if rank() > 0:
-        for name in ("", "lightning", "lightning.pytorch", "lightning.fabric"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-    with quiet():
-        return fit(config, folder)
-
-
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without warnings that say nothing here."""
     # Lightning's own use of PyTorch; figures that every rank has the same of; batches that are
     # functions of their number
-    texts = ("LeafSpec", "all_gather", "sync_dist=True", "dataloader is not resumable")
+    texts = ("LeafSpec", "all_gather", "sync_dist=True", "dataloader is not resumable", UNUSED_SRUN)
     with warnings.catch_warnings():
-        for message in (*(f".*{text}" for text in texts), UNUSED_SRUN):
-            warnings.filterwarnings("ignore", message=message)
+        for text in texts:
+            warnings.filterwarnings("ignore", message=f".*{text}")
         yield
+
+
+@quiet()
+def fit_quietly(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """``fit`` without those warnings; ranks other than 0 report errors only."""
+    if rank() > 0:
+        for name in ("", "lightning", "lightning.pytorch", "lightning.fabric"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+    return fit(config, folder)

@@ -24,7 +24,10 @@ PRECISIONS = (32, 64, "32", "64", "32-true", "64-true")
 
 
 def check_trainer(options: dict[str, Any]) -> None:
-    """Raise ConfigError on an option of the trainer that it would take, but should not."""
+    """Raise ConfigError on an option of the trainer that it would take, but should not.
+
+    So on devices that are not there, are too many, or start by themselves.
+    """
     for key in FORBIDDEN:
         if key in options:
             raise ConfigError(f"trainer.{key}={options[key]!r}: is not an option here")
@@ -37,11 +40,6 @@ def check_trainer(options: dict[str, Any]) -> None:
         raise ConfigError(f"trainer.gradient_clip_val={clip}: must not be negative")
     if (precision := options.get("precision", 32)) not in PRECISIONS:
         raise ConfigError(f"trainer.precision={precision}: flows are trained in 32 or 64 bits")
-    check_devices(options)
-
-
-def check_devices(options: dict[str, Any]) -> None:
-    """Raise ConfigError on devices that are not there, are too many, or start by themselves."""
     accelerator, strategy = options.get("accelerator"), str(options.get("strategy"))
     available = torch.cuda.is_available() or torch.backends.mps.is_available()
     if accelerator in ("gpu", "cuda") and not available:
