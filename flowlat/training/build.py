@@ -64,12 +64,11 @@ def build_data(config: dict[str, Any]) -> PriorDataModule:
 def check_ensembles(config: dict[str, Any]) -> None:
     """Raise EnsembleError unless those of objective and evaluation are of this theory."""
     for group in ("objective", "evaluation"):
-        path = config[group].get("ensemble")
-        try:
-            if path:
+        if path := config[group].get("ensemble"):
+            try:
                 require_theory(path, config)
-        except EnsembleError as error:
-            raise EnsembleError(f"{group}.ensemble: {error}") from error
+            except EnsembleError as error:
+                raise EnsembleError(f"{group}.ensemble: {error}") from error
 
 
 def build_trainer(

@@ -33,13 +33,11 @@ def find_start(config: dict[str, Any], folder: Path) -> tuple[Path | None, int]:
     """
     paths = [folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "epoch")]
     paths = [path for path in paths if path.exists()]
-    if not config["resume"]:
-        if paths:
-            raise ConfigError(
-                f"hydra.run.dir={folder}: has a training already; resume=true goes on with it, "
-                "another folder starts a new one"
-            )
-        return None, 0
+    if paths and not config["resume"]:
+        raise ConfigError(
+            f"hydra.run.dir={folder}: has a training already; resume=true goes on with it, "
+            "another folder starts a new one"
+        )
     for path in paths:
         try:
             content = read_checkpoint(path)
@@ -52,7 +50,8 @@ def find_start(config: dict[str, Any], folder: Path) -> tuple[Path | None, int]:
         except CheckpointError as error:
             raise CheckpointError(f"ckpt_path={path}: {error}") from error
         return path, content["flowlat"]["rollbacks"]
-    log.info("no checkpoint to go on from in %s: from the beginning", folder / "checkpoints")
+    if config["resume"]:
+        log.info("no checkpoint to go on from in %s: from the beginning", folder / "checkpoints")
     return None, 0
 
 

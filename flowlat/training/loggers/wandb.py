@@ -45,11 +45,11 @@ class Wandb(WandbLogger):
         # wandb falls back to a temporary folder if its own is not there
         folder = Path(save_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        known = {"project": project, "offline": offline, **sweep(folder)}
+        settings = {"project": project, "offline": offline, **sweep(folder)}
         if earlier := next(folder.glob("wandb/*run-*/run-*.wandb"), None):  # leg of this training
-            known["id"] = earlier.stem.removeprefix("run-")
-        run = {"save_dir": save_dir, "experiment": open_run(), "log_model": False}
-        super().__init__(**run, **{**known, **options})
+            settings["id"] = earlier.stem.removeprefix("run-")
+        settings |= options
+        super().__init__(save_dir=save_dir, experiment=open_run(), log_model=False, **settings)
         for name in CURVES:
             best = "max" if name in BEST else None
             self.experiment.define_metric(name, step_metric="samples", summary=best)
