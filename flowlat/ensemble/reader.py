@@ -65,15 +65,13 @@ class Ensemble:
     def __init__(self, path: Path):
         self.path = path
         with reading(path):
-            self._file = h5py.File(
-                path, "r", locking=False
-            )  # nobody writes to a file with its name
-        try:
-            with reading(path):
+            # without a lock: nobody writes to a file with its name
+            self._file = h5py.File(path, "r", locking=False)
+            try:
                 self._read_header()
-        except EnsembleError:
-            self.close()
-            raise
+            except BaseException:
+                self.close()
+                raise
 
     def _read_header(self) -> None:
         self.format = self.attribute("format") if "format" in self._file.attrs else None
@@ -115,21 +113,21 @@ class Ensemble:
         with reading(self.path):
             return attribute(self._file, name)
 
-    def read(self, name: str) -> np.ndarray:
-        """A column by its name."""
-        return self._rows(name, 0, self.n)
-
-    def _rows(self, name: str, start: int, stop: int) -> np.ndarray:
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """The rows of a column by its name: all that count, or those from ``start`` to ``stop``."""
+        if name not in self._columns:
+            known = ", ".join(self.config["observables"])
+            raise EnsembleError(f"{self.path}: does not have {name} (measured: {known})")
         with reading(self.path):
-            values: np.ndarray = self._columns[name][start:stop]
+            values: np.ndarray = self._columns[name][start : stop or self.n]
             if not np.isfinite(values).all():
                 raise ValueError(f"{name}: NaN or infinity")
             return values
 
-    def blocks(self, rows: int, first: int = 0) -> Iterator[dict[str, np.ndarray]]:
+    def blocks(self, rows: int) -> Iterator[dict[str, np.ndarray]]:
         """The columns of every so many rows, those of the last block that do not count, too."""
-        for start in range(first * rows, self.n_rows, rows):
-            yield {name: self._rows(name, start, start + rows) for name in self._columns}
+        for start in range(0, self.n_rows, rows):
+            yield {name: self.read(name, start, start + rows) for name in self._columns}
 
     def state(self) -> dict[str, np.ndarray]:
         """The sampler's state after the last row; a scalar has a shape of (1,)."""
@@ -156,21 +154,16 @@ class Ensemble:
     @cached_property
     def measured(self) -> dict[str, np.ndarray]:
         """What every observable measures on each row, ``(n,)`` or ``(n, k)``."""
-        return {name: self._measured(name) for name in self.config["observables"]}
+        return {name: self.read(f"measured/{name}") for name in self.config["observables"]}
 
     def chain_index(self) -> np.ndarray:
         """The row at which the chains stand after each step, ``(n,)`` int64."""
-        return self._chain_index
-
-    @cached_property
-    def _chain_index(self) -> np.ndarray:
         if self.kind == "weighted":
             raise EnsembleError(f"{self.path}: a weighted ensemble is no chain")
         here = np.arange(self.n)
         if self.format == FORMAT_0_1:
-            if self.kind == "chain":
-                return here
-            return chain_index(self._flags(), self.replicas)[: self.n].numpy()
+            index = chain_index(self._flags(), self.replicas)[: self.n].numpy()
+            return index if self.kind == "proposals" else here
         index = self.read("chain_index")
         if (index < 0).any() or (index > here).any():
             raise EnsembleError(f"{self.path}: chain_index: out of range")
@@ -178,38 +171,35 @@ class Ensemble:
 
     def longest_rejection_run(self) -> int | None:
         """The most steps in a row in which a replica stood still; None for a weighted ensemble."""
-        if self.accepted is None:
-            return None
-        return longest_rejection_run(self._flags(), self.replicas)
+        weighted = self.kind == "weighted"
+        return None if weighted else longest_rejection_run(self._flags(), self.replicas)
 
     def _flags(self) -> Tensor:
         """``accepted``, made up to whole steps of all replicas by some that move."""
-        assert self.accepted is not None
-        return torch.from_numpy(
-            np.pad(self.accepted, (0, -self.n % self.replicas), constant_values=True)
-        )
+        missing = -self.n % self.replicas
+        return torch.from_numpy(np.pad(self.read("accepted"), (0, missing), constant_values=True))
 
     def chains(self, name: str) -> list[np.ndarray]:
         """The series of ``measured[name]`` along the chain, one array a replica.
 
         The last step may not be that of every replica: the arrays may differ by one in length.
         """
-        series = self._measured(name)[self.chain_index()]
+        series = self.read(f"measured/{name}")[self.chain_index()]
         return [series[r :: self.replicas] for r in range(min(self.replicas, self.n))]
 
     def configurations(self) -> np.ndarray:
         """The configurations of the chain, step by step; of a weighted ensemble, the rows."""
-        fields = self._optional(fields_column(self.kind))
-        if fields is None:
+        if not self.config["save_configs"]:
             raise EnsembleError(f"{self.path}: has no configurations (save_configs=false)")
+        fields = self.read(fields_column(self.kind))
         return fields[self.chain_index()] if self.kind == "proposals" else fields
 
     def dataset(self) -> TensorDataset:
         """A torch Dataset of ``(phi,)``; of ``(phi, log_weight)`` for a weighted ensemble."""
-        columns = [torch.from_numpy(self.configurations())]
+        columns = [self.configurations()]
         if self.kind == "weighted":
-            columns.append(torch.from_numpy(self.log_weight))
-        return TensorDataset(*columns)
+            columns.append(self.read("log_weight"))
+        return TensorDataset(*map(torch.from_numpy, columns))
 
     def save_npy(self, path: str | Path) -> None:
         """Write ``configurations()`` to a .npy file."""
@@ -251,12 +241,6 @@ class Ensemble:
                     log.warning("%s: %s; left out unless trusted", self.path, error)
             check_nodes(nodes, "observables.")
             return instantiate_all({"observables": nodes}, "observables")
-
-    def _measured(self, name: str) -> np.ndarray:
-        if name not in self.config["observables"]:
-            known = ", ".join(self.config["observables"])
-            raise EnsembleError(f"{self.path}: does not have {name} (measured: {known})")
-        return self.read(f"measured/{name}")
 
     def _optional(self, name: str) -> np.ndarray | None:
         return self.read(name) if name in self._columns else None

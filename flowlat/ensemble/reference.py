@@ -9,7 +9,6 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.config.compare import differences
-from flowlat.ensemble.hdf5 import reading
 from flowlat.ensemble.reader import open_ensemble
 from flowlat.flows.flow import Flow
 from flowlat.samplers.mean_field import random_signs
@@ -73,20 +72,15 @@ def read_reference(path: str | Path, most: int | None = None) -> Reference:
 
 def require_theory(path: str | Path, config: dict[str, Any]) -> None:
     """Raise EnsembleError unless an ensemble is of the lattice and action of ``config``."""
-    with open_ensemble(path) as ensemble, reading(ensemble.path):
-        theory = theory_of(ensemble.config)
-    for key, (a, b) in differences(theory, theory_of(config)).items():
+    with open_ensemble(path) as ensemble:
+        theories = theory_of(ensemble.config), theory_of(config)
+    for key, (a, b) in differences(*theories).items():
         raise EnsembleError(f"{path}: of another theory, {key}={a} and not {b}")
 
 
 def theory_of(config: dict[str, Any]) -> dict[str, Any]:
-    """Lattice and action by config key; the free action is phi^4 with lam = 0."""
-    action = dict(config["action"])
-    target = action.pop("_target_")
-    if target.rpartition(".")[2] == "Free":
-        target, action = target.replace("Free", "Phi4"), {**action, "lam": 0.0}
-    return {
-        "lattice.shape": list(config["lattice"]["shape"]),
-        **{f"action.{key}": value for key, value in action.items()},
-        "action._target_": target,
-    }
+    """The groups of lattice and action; the free action is phi^4 with lam = 0."""
+    action = config["action"]
+    if action["_target_"].endswith(".Free"):
+        action = action | {"_target_": action["_target_"].replace("Free", "Phi4"), "lam": 0.0}
+    return {"lattice": {"shape": config["lattice"]["shape"]}, "action": action}

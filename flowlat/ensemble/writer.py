@@ -1,8 +1,9 @@
 """A sampling run on the disk: parts as they are drawn, then one ensemble.
 
-    parts/000000.h5, ...    an ensemble of one block each, with the sampler's state after it;
-                            removed once they are in ensemble.h5
-    ensemble.h5             all parts, one after another, with the state of the last one
+    parts/000000.h5, ...    an ensemble of the blocks from this one on that were drawn within about
+                            a second, with the sampler's state after them; removed once they are in
+                            ensemble.h5
+    ensemble.h5             all blocks, one after another, with the state after the last one
 
 Each of them appears whole or not at all, so that a run which is killed at any moment goes on from
 its last part. A block depends on nothing but the state before it and its number, so the result is
@@ -12,6 +13,7 @@ the same to the last bit.
 import logging
 import math
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +28,7 @@ from flowlat.config.compare import differences
 from flowlat.ensemble.hdf5 import create_dataset, creating, reading, set_attribute
 from flowlat.ensemble.layout import FORMAT, FORMAT_0_1
 from flowlat.ensemble.reader import open_ensemble
-from flowlat.ensemble.state import state_from_arrays, state_to_arrays
+from flowlat.ensemble.state import state_from_arrays, state_to
 from flowlat.samplers import chain_index
 from flowlat.samplers.base import Sampler, State
 from flowlat.utils.errors import ConfigError, EnsembleError
@@ -35,81 +37,81 @@ from flowlat.utils.files import replacing
 log = logging.getLogger(__name__)
 
 #: options that may change between the legs of a run; "flow" follows from the checkpoint
-FREE = ("n_samples", "resume", "device", "devices", "threads", "ckpt_path", "flow")
+FREE = ("n_samples", "resume", "device", "devices", "threads", "flow")
+#: a part is written when the one before is so many seconds old
+PART_SECONDS = 1.0
 
 
 class EnsembleWriter:
-    """The blocks of a run that are on the disk.
+    """The blocks of a run: those of its earlier legs, and those that are appended.
 
     Args:
         folder: of the run.
         sampler: that draws the blocks.
-        header: the attributes of the file that are known beforehand. The blocks depend on
-            ``config``, but for ``FREE``, and on ``checkpoint_sha256``.
+        header: further attributes of the file. The blocks depend on ``config``, but for ``FREE``,
+            and on ``checkpoint_sha256``.
+        n: configurations that the ensemble is to have.
+        resume: go on with the blocks that are there.
+
+    Raises:
+        ConfigError: there are blocks, but not to go on with; or they are of another run, of flowlat
+            0.1.0, or more than n.
+        EnsembleError: ensemble.h5 is damaged.
     """
 
-    def __init__(self, folder: Path, sampler: Sampler, header: dict[str, Any]):
+    def __init__(
+        self, folder: Path, sampler: Sampler, header: dict[str, Any], n: int, resume: bool
+    ):
         self.folder, self.path, self.parts = folder, folder / "ensemble.h5", folder / "parts"
-        self.sampler, self.header = sampler, header
-        #: blocks in all; those in ensemble.h5, and the samples there; seconds it took to draw them
-        self.n_blocks = self.n_merged = self.n_samples = 0
+        self.sampler, self.n = sampler, n
+        self.header = header | {
+            "format": FORMAT,
+            "kind": sampler.kind,
+            "replicas": sampler.replicas,
+            "population": sampler.rows if sampler.kind == "weighted" else 1,
+            "seed": header["config"]["seed"],
+        }
+        #: blocks so far; samples in ensemble.h5; seconds it took to draw them
+        self.n_blocks = self.n_samples = 0
         self.seconds = 0.0
-        self._state: dict[str, np.ndarray] = {}
-
-    def require_empty(self) -> None:
-        """Raise ConfigError if the folder has blocks of an earlier run."""
-        if self.path.exists() or any(self.parts.glob("*")):
+        #: after the last block
+        self.state: State | None = None
+        self._files: list[Path] = []
+        self._pending: list[dict[str, np.ndarray]] = []
+        if resume:
+            self._resume()
+        elif self.path.exists() or any(self.parts.glob("*")):
             raise ConfigError(
-                f"hydra.run.dir={self.folder}: has an ensemble already; resume=true goes on with "
-                "it, another folder starts a new one"
+                f"hydra.run.dir={folder}: has an ensemble already; resume=true goes on with it, "
+                "another folder starts a new one"
             )
+        self._appended = self._written = time.monotonic()
 
-    def resume(self, n: int) -> None:
-        """Find the blocks of an earlier run, if there are any, to go on with to n configurations.
-
-        Raises:
-            ConfigError: they are of another run, of flowlat 0.1.0, or more than n.
-            EnsembleError: ensemble.h5 is damaged.
-        """
-        if any(self.parts.glob("*.npz")):
-            self._refuse_0_1()
-        if self.path.exists():
-            self.n_samples = self._count(self.path)
-            self.n_merged = self.n_blocks
-        while (part := self._part(self.n_blocks)).exists():
-            try:
-                self._count(part)
-            except EnsembleError as error:
-                log.warning("%s; drawn again", error)
-                break
-        rows = self.sampler.rows
-        if n < self.n_samples or n <= (self.n_blocks - 1) * rows:
-            has = self.n_samples if self.n_blocks == self.n_merged else self.n_blocks * rows
-            raise ConfigError(f"n_samples={n}: the ensemble in {self.folder} has {has} already")
-
-    def state(self, device: torch.device) -> State:
-        """The state after the last block."""
-        return state_from_arrays(self._state, self.sampler, device)
-
-    def append(self, columns: dict[str, Tensor], state: State, seconds: float) -> None:
-        """Write a block with the state after it; it took so long since the one before."""
-        self.seconds += seconds
-        self._state = state_to_arrays(state)
-        block = {name: values.cpu().numpy() for name, values in columns.items()}
-        with self.writing():
-            self.parts.mkdir(exist_ok=True)
-            # no sync, which takes longer than a block: parts have checksums, and can be drawn again
-            with replacing(self._part(self.n_blocks), sync=False) as partial:
-                self._write(partial, [block], 1, len(block["action"]))
+    def append(self, columns: dict[str, Tensor], state: State) -> None:
+        """Add a block, with the state after it; it is on the disk when a second has passed."""
+        now = time.monotonic()
+        self.seconds += now - self._appended
+        self._appended = now
+        self.state = state
+        self._pending.append({name: values.cpu().numpy() for name, values in columns.items()})
         self.n_blocks += 1
+        if now - self._written >= PART_SECONDS:
+            part = self._next_part()
+            with self.writing():
+                self.parts.mkdir(exist_ok=True)
+                # no sync, which takes longer: parts have checksums, and can be drawn again
+                with replacing(part, sync=False) as partial:
+                    rows = len(self._pending) * self.sampler.rows
+                    self._write(partial, self._pending, rows, rows)
+            self._files.append(part)
+            self._pending = []
+            self._written = time.monotonic()
 
-    def merge(self, n: int) -> None:
-        """Write all blocks into ensemble.h5, of which n rows count."""
-        with self.writing(), replacing(self.path) as partial:
-            self._write(partial, self._blocks(), self.n_blocks, n)
-
-    def remove_parts(self) -> None:
-        """Remove the parts, once they are in ensemble.h5."""
+    def finish(self) -> None:
+        """Write all blocks into ensemble.h5, unless they are there; remove the parts."""
+        if self.n > self.n_samples:
+            with self.writing(), replacing(self.path) as partial:
+                self._write(partial, self._blocks(), self.n_blocks * self.sampler.rows, self.n)
         shutil.rmtree(self.parts, ignore_errors=True)
 
     @contextmanager
@@ -123,52 +125,67 @@ class EnsembleWriter:
                 "kept, resume=true goes on from there"
             ) from error
 
-    def _part(self, block: int) -> Path:
-        return self.parts / f"{block:06d}.h5"
+    def _next_part(self) -> Path:
+        """Named by the first block that is in no file."""
+        return self.parts / f"{self.n_blocks - len(self._pending):06d}.h5"
 
     def _blocks(self) -> Iterator[dict[str, np.ndarray]]:
         """The columns of every block."""
-        merged = [self.path] if self.n_merged else []
-        for path in [*merged, *map(self._part, range(self.n_merged, self.n_blocks))]:
+        for path in self._files:
             with open_ensemble(path) as ensemble:
                 yield from ensemble.blocks(self.sampler.rows)
+        yield from self._pending
 
     def _write(
-        self, path: Path, blocks: Iterable[dict[str, np.ndarray]], n_blocks: int, n_samples: int
+        self, path: Path, blocks: Iterable[dict[str, np.ndarray]], n_rows: int, n_samples: int
     ) -> None:
-        """An ensemble of so many blocks, with the state after the last one."""
-        rows = self.sampler.rows
-        attributes = {"format": FORMAT, "n_samples": n_samples, "seconds": self.seconds}
+        """An ensemble of so many rows, with the state after the last one."""
+        sampler = self.sampler
+        attributes = self.header | {"n_samples": n_samples, "seconds": self.seconds}
         with creating(path) as file:
-            for name, value in (self.header | attributes).items():
+            for name, value in attributes.items():
                 set_attribute(file, name, value)
             # kept open: a dataset that is opened again reads its last chunk again
             columns: dict[str, h5py.Dataset] = {}
-            standing = np.arange(self.sampler.replicas)
-            for start, block in zip(range(0, n_blocks * rows, rows), blocks, strict=True):
-                if "accepted" in block:
-                    block["chain_index"] = self._chain_index(block["accepted"], start, standing)
-                    standing = block["chain_index"][-len(standing) :]
+            for start, block in zip(range(0, n_rows, sampler.rows), blocks, strict=True):
+                block.pop("chain_index", None)  # that of another file counts other rows
                 for name, values in block.items():
-                    shape = (n_blocks * rows, *values.shape[1:])
+                    shape = (n_rows, *values.shape[1:])
                     if name not in columns:
                         columns[name] = create_dataset(file, name, shape, values.dtype)
                     if columns[name].shape != shape:
                         raise EnsembleError(f"{self.folder}: {name} has several shapes")
-                    columns[name][start : start + rows] = values
-            for name, values in self._state.items():
-                create_dataset(file, f"state/{name}", values.shape, values.dtype)[:] = values
+                    columns[name][start : start + sampler.rows] = values
+            state = state_to(self.state, "cpu")._asdict()
+            arrays = {f"state/{name}": tensor.numpy() for name, tensor in state.items()}
+            if "accepted" in columns:
+                accepted = torch.from_numpy(columns["accepted"][:])
+                accepted |= sampler.kind == "chain"  # which stands at every row
+                arrays["chain_index"] = chain_index(accepted, sampler.replicas).numpy()
+            for name, values in arrays.items():
+                values = np.atleast_1d(values)
+                create_dataset(file, name, values.shape, values.dtype)[:] = values
 
-    def _chain_index(self, accepted: np.ndarray, start: int, standing: np.ndarray) -> np.ndarray:
-        """The rows at which the chains stand after each step of a block that begins at ``start``,
-        where they have stood at the rows ``standing``."""
-        if self.sampler.kind == "chain":
-            return np.arange(start, start + len(accepted))
-        index = chain_index(torch.from_numpy(accepted), self.sampler.replicas).numpy()
-        return np.where(accepted[index], start + index, np.resize(standing, len(index)))
+    def _resume(self) -> None:
+        """Find the blocks of an earlier run, if there are any."""
+        if any(self.parts.glob("*.npz")):
+            self._refuse_0_1()
+        if self.path.exists():
+            self.n_samples = self._add(self.path)
+        while (part := self._next_part()).exists():
+            try:
+                self._add(part)
+            except EnsembleError as error:
+                log.warning("%s; drawn again", error)
+                break
+        least = max(self.n_samples, (self.n_blocks - 1) * self.sampler.rows + 1)
+        if self.n < least:
+            raise ConfigError(
+                f"n_samples={self.n}: must be at least {least}, {self.folder} has them already"
+            )
 
-    def _count(self, path: Path) -> int:
-        """Count the blocks of a file, the last so far; the samples in it.
+    def _add(self, path: Path) -> int:
+        """Take the blocks of a file for the next ones; how many samples it has.
 
         Raises:
             ConfigError: it is of another run, or of flowlat 0.1.0.
@@ -178,24 +195,26 @@ class EnsembleWriter:
         with open_ensemble(path) as ensemble:
             if ensemble.format == FORMAT_0_1:
                 self._refuse_0_1()
-            there = what_blocks_depend_on(ensemble.config, ensemble.checkpoint_sha256)
-            here = what_blocks_depend_on(self.header["config"], self.header["checkpoint_sha256"])
+            sha256 = self.header["checkpoint_sha256"]
+            here = self.header["config"] | {"ckpt_path": {"sha256": sha256}}
+            there = ensemble.config | {"ckpt_path": {"sha256": ensemble.checkpoint_sha256}}
             for key, (a, b) in differences(here, there).items():
-                raise ConfigError(f"{key}={a}: the ensemble in {self.folder} has {key}={b}")
-            state, seconds = ensemble.state(), ensemble.attribute("seconds")
+                if key.split(".")[0] not in FREE:
+                    raise ConfigError(f"{key}={a}: the ensemble in {self.folder} has {key}={b}")
             with reading(path):
-                for key in ("kind", "replicas", "population"):
-                    if getattr(ensemble, key) != self.header[key]:
-                        raise ValueError(f"{key}={getattr(ensemble, key)}: not of its config")
-                n_blocks = -(-len(ensemble) // rows)
-                if n_blocks * rows != ensemble.n_rows or (path != self.path and n_blocks > 1):
+                n_blocks, keys = -(-len(ensemble) // rows), ("kind", "replicas", "population")
+                if any(getattr(ensemble, key) != self.header[key] for key in keys):
+                    raise ValueError(f"{', '.join(keys)}: not of its config")
+                if n_blocks * rows != ensemble.n_rows:
                     raise ValueError(f"{len(ensemble)} samples, {ensemble.n_rows} rows: no blocks")
-                if type(seconds) is not float or not 0 <= seconds < math.inf:
+                if not 0 <= (seconds := ensemble.attribute("seconds")) < math.inf:
                     raise ValueError(f"seconds={seconds}: out of range")
-                state_from_arrays(state, self.sampler, torch.device("cpu"))
-            next(ensemble.blocks(rows, n_blocks - 1))  # is whole
-        self._state, self.seconds = state, seconds
+                state = state_from_arrays(ensemble.state(), self.sampler)
+            for _ in ensemble.blocks(rows):  # all of them can be read
+                pass
+        self.state, self.seconds = state, seconds
         self.n_blocks += n_blocks
+        self._files.append(path)
         return len(ensemble)
 
     def _refuse_0_1(self) -> None:
@@ -203,9 +222,3 @@ class EnsembleWriter:
             f"hydra.run.dir={self.folder}: has an ensemble of flowlat 0.1.0, which that version "
             "alone goes on with; another folder starts a new one"
         )
-
-
-def what_blocks_depend_on(config: dict[str, Any], checkpoint_sha256: str | None) -> dict[str, Any]:
-    """What has to be the same in every leg of a run."""
-    fixed = {key: value for key, value in config.items() if key not in FREE}
-    return {**fixed, "ckpt_path.sha256": checkpoint_sha256}

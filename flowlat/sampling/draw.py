@@ -1,36 +1,28 @@
 """A sampling run, from a checked config to the files of its folder."""
 
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from flowlat.config.schemas import sampler_name
 from flowlat.ensemble import Ensemble, open_ensemble
-from flowlat.ensemble.layout import fields_column
-from flowlat.ensemble.state import state_to_arrays
+from flowlat.ensemble.state import state_to
 from flowlat.ensemble.summary import summarize
 from flowlat.ensemble.writer import EnsembleWriter
 from flowlat.report.page.plots import plot_ensemble
-from flowlat.samplers.base import Block, IndependentSampler, Sampler, State
-from flowlat.sampling.measure import build_observables, measure, with_required
-from flowlat.sampling.pool import draw_in_processes
-from flowlat.sampling.setup import Theory, build_sampler, build_theory, pick_devices
+from flowlat.samplers.base import IndependentSampler, State
+from flowlat.sampling.measure import REQUIRED
+from flowlat.sampling.pool import Draws, draw_in_processes
+from flowlat.sampling.setup import Setup, build_setup, pick_devices
 from flowlat.utils.errors import USER_ERRORS, ConfigError, TooLargeError
 from flowlat.utils.files import write_json
 from flowlat.utils.memory import out_of_memory
 from flowlat.utils.provenance import provenance
 from flowlat.utils.rng import Stream, generator
 from flowlat.utils.threads import set_threads
-
-#: of each block the state after it, and its columns
-Draws = Iterator[tuple[State, dict[str, Tensor]]]
 
 
 def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -44,34 +36,33 @@ def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         EnsembleError: what is in the folder is damaged, or cannot be written.
         TooLargeError: there is too little memory for a block.
     """
-    config = {**config, "observables": with_required(config["observables"])}
+    nodes = config["observables"]
+    missing = {name: node for name, node in REQUIRED.items() if name not in nodes}
     devices = pick_devices(config["device"], config["devices"])
-    theory = build_theory(config, devices[0])
-    sampler = build_sampler(theory)
-    name = sampler_name(config["sampler"])
+    setup = build_setup({**config, "observables": nodes | missing}, devices[0])
+    sampler, name = setup.sampler, sampler_name(config["sampler"])
     if len(devices) > 1 and not isinstance(sampler, IndependentSampler):
         raise ConfigError(
             f"devices={len(devices)}: a block of sampler={name} starts from the one before; raise "
             "the replicas instead"
         )
-    observables = build_observables(config)
     at_once = sampler.replicas if sampler.kind == "chain" else sampler.rows
-    set_threads(config["threads"], theory.lattice.shape, at_once)
-    n, blocks = config["n_samples"], -(-config["n_samples"] // sampler.rows)
+    set_threads(config["threads"], setup.lattice.shape, at_once)
+    n, n_blocks = config["n_samples"], -(-config["n_samples"] // sampler.rows)
     if sampler.kind == "weighted":
-        n = blocks * sampler.rows  # those of a population depend on each other: it is not cut
-    writer = EnsembleWriter(folder, sampler, header(theory, sampler))
-    if config["resume"]:
-        writer.resume(n)
-    else:
-        writer.require_empty()
-    fields = fields_column(sampler.kind) if config["save_configs"] else None
-    measured = partial(measure, observables, theory.action, fields)
+        n = n_blocks * sampler.rows  # those of a population depend on each other: it is not cut
+    header = {
+        "config": setup.config,
+        "convention": setup.action.convention,
+        "provenance": provenance(),
+        "checkpoint_sha256": setup.checkpoint_sha256,
+    }
+    writer = EnsembleWriter(folder, sampler, header, n, config["resume"])
     try:
-        state = advance(config, sampler, measured, writer, devices, blocks)
-    except USER_ERRORS:
-        raise
+        state = advance(setup, writer, devices, n_blocks)
     except (RuntimeError, MemoryError, ValueError) as error:
+        if isinstance(error, USER_ERRORS):
+            raise
         if out_of_memory(error):
             raise TooLargeError(
                 f"sampler={name}: too little memory on {devices[0]} for blocks of {sampler.rows} "
@@ -82,11 +73,9 @@ def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
             raise
         # of the sampler, or of what it drew
         raise ConfigError(f"sampler={name} ckpt_path={config['ckpt_path']}: {error}") from error
-    if n > writer.n_samples:
-        writer.merge(n)
-    writer.remove_parts()
+    writer.finish()
     with open_ensemble(writer.path) as ensemble:
-        summary = summarize(ensemble, observables, theory.action.even)
+        summary = summarize(ensemble, setup.observables, setup.action.even)
         # not the acceptance of moves within an ensemble that is no chain
         info = {k: v for k, v in sampler.info(state).items() if summary.get(k, v) is not None}
         summary = {
@@ -94,7 +83,7 @@ def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
             **summary,
             **info,
             "seconds": round(writer.seconds, 3),
-            "samples_per_second": round(blocks * sampler.rows / writer.seconds, 3),
+            "samples_per_second": round(n_blocks * sampler.rows / writer.seconds, 3),
         }
         with writer.writing():
             write_json(folder / "summary.json", summary)
@@ -104,79 +93,38 @@ def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 @torch.no_grad()
 def advance(
-    config: dict[str, Any],
-    sampler: Sampler,
-    measured: Callable[[Block], dict[str, Tensor]],
-    writer: EnsembleWriter,
-    devices: list[torch.device],
-    blocks: int,
+    setup: Setup, writer: EnsembleWriter, devices: list[torch.device], n_blocks: int
 ) -> State:
-    """Draw until so many blocks are on the disk, with what is measured on them; the last state.
+    """Draw until so many blocks are in the writer, with what is measured on them; the last state.
 
     Raises:
         ValueError: the sampler cannot go on, or what it drew cannot be used.
     """
-    clock, seed, device = time.monotonic(), config["seed"], devices[0]
-    if writer.n_blocks:
-        state = writer.state(device)
-    else:
+    sampler, seed, device = setup.sampler, setup.config["seed"], devices[0]
+    if writer.state is None:
         state = sampler.start(generator(seed, Stream.START, device=device))
-    numbers = range(writer.n_blocks, blocks)
-    if len(devices) == 1:
-        draws = in_turn(sampler, measured, seed, device, state, numbers)
     else:
-        draws = in_parallel(sampler, config, devices, state, numbers)
+        state = state_to(writer.state, device)
+    numbers = range(writer.n_blocks, n_blocks)
+    if isinstance(sampler, IndependentSampler) and len(devices) > 1:
+        draws = draw_in_processes(setup.config, sampler, state, devices, numbers)
+    else:
+        draws = draw_in_turn(setup, state, device, numbers)
     # disable=None: no bar where the output is no terminal
-    with tqdm(total=blocks * sampler.rows, unit="sample", disable=None) as bar:
+    with tqdm(total=n_blocks * sampler.rows, unit="sample", disable=None) as bar:
         bar.update(writer.n_blocks * sampler.rows)
         for state, columns in draws:
-            before, clock = clock, time.monotonic()
-            writer.append(columns, state, clock - before)
+            writer.append(columns, state)
             bar.update(sampler.rows)
     return state
 
 
-def in_turn(
-    sampler: Sampler,
-    measured: Callable[[Block], dict[str, Tensor]],
-    seed: int,
-    device: torch.device,
-    state: State,
-    numbers: range,
-) -> Draws:
+def draw_in_turn(setup: Setup, state: State, device: torch.device, numbers: range) -> Draws:
     """Each block from the state after the one before."""
     for number in numbers:
-        state, block = sampler.step(state, generator(seed, Stream.SAMPLER, number, device=device))
-        yield state, measured(block)
-
-
-def in_parallel(
-    sampler: Sampler,
-    config: dict[str, Any],
-    devices: list[torch.device],
-    state: State,
-    numbers: range,
-) -> Draws:
-    """The same blocks, drawn and measured by other processes and joined here."""
-    assert isinstance(sampler, IndependentSampler)
-    for arrays, extra in draw_in_processes(config, state_to_arrays(state), devices, numbers):
-        columns = {name: torch.from_numpy(values) for name, values in arrays.items()}
-        state, accepted = sampler.join(state, columns["log_weight"], torch.from_numpy(extra))
-        yield state, columns if accepted is None else {**columns, "accepted": accepted}
-
-
-def header(theory: Theory, sampler: Sampler) -> dict[str, Any]:
-    """The attributes of the ensemble file that are known before it is written."""
-    return {
-        "kind": sampler.kind,
-        "replicas": sampler.replicas,
-        "population": sampler.rows if sampler.kind == "weighted" else 1,
-        "config": theory.config,
-        "convention": theory.action.convention,
-        "provenance": provenance(),
-        "seed": theory.config["seed"],
-        "checkpoint_sha256": theory.checkpoint_sha256,
-    }
+        stream = generator(setup.config["seed"], Stream.SAMPLER, number, device=device)
+        state, block = setup.sampler.step(state, stream)
+        yield state, setup.measure(block)
 
 
 def plot(ensemble: Ensemble, path: Path) -> None:

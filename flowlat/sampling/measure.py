@@ -18,11 +18,6 @@ REQUIRED = {
 }
 
 
-def with_required(nodes: dict[str, Any]) -> dict[str, Any]:
-    """The observables of a config, and those that every summary needs."""
-    return nodes | {name: node for name, node in REQUIRED.items() if name not in nodes}
-
-
 def build_observables(config: dict[str, Any]) -> dict[str, Observable]:
     """The observables of a config by name; ConfigError for what is none."""
     observables = instantiate_all(config, "observables")

@@ -6,35 +6,34 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from flowlat.ensemble.layout import fields_column
-from flowlat.ensemble.state import state_from_arrays
+from flowlat.ensemble.state import state_to
 from flowlat.runs.processes import end_with_parent, spawning
-from flowlat.samplers.base import IndependentSampler
-from flowlat.sampling.measure import build_observables, measure
-from flowlat.sampling.setup import build_sampler, build_theory
+from flowlat.samplers.base import IndependentSampler, State
+from flowlat.sampling.setup import build_setup
 from flowlat.utils.errors import RankError
 from flowlat.utils.rng import Stream, generator
 
-#: the columns of a block, and what ``IndependentSampler.join`` needs beside its weights
-Drawn = tuple[dict[str, np.ndarray], np.ndarray]
+#: of each block the state after it, and its columns
+Draws = Iterator[tuple[State, dict[str, Tensor]]]
 
 
 def draw_in_processes(
     config: dict[str, Any],
-    state: dict[str, np.ndarray],
+    sampler: IndependentSampler,
+    state: State,
     devices: list[torch.device],
     numbers: range,
-) -> Iterator[Drawn]:
-    """These blocks in their order; process i of n draws every n-th of them, from the i-th on.
+) -> Draws:
+    """These blocks in their order, joined here; process i of n draws every n-th from the i-th on.
 
     A block is the same whoever draws it. A process is at most a block ahead: its pipe is full then.
 
     Args:
-        config: of the run, checked.
-        state: of the sampler; what no step changes is read.
+        config: of the run, checked; of which the processes build samplers of their own.
+        state: before the first block; the processes read of it what no step changes.
 
     Raises:
         ValueError: what drawing and measuring raise.
@@ -45,7 +44,7 @@ def draw_in_processes(
     try:
         for i, device in enumerate(devices[:n]):
             receiver, sender = context.Pipe(duplex=False)
-            arguments = (config, state, device, numbers[i::n], sender)
+            arguments = (config, state_to(state, "cpu"), device, numbers[i::n], sender)
             processes.append(context.Process(target=_draw, args=arguments, daemon=True))
             processes[i].start()
             sender.close()  # so that the end of the process is the end of the pipe
@@ -57,7 +56,10 @@ def draw_in_processes(
                 raise RankError(f"devices={len(devices)}: a process died") from error
             if isinstance(answer, Exception):
                 raise answer from RuntimeError(trace)
-            yield answer
+            columns = {name: torch.from_numpy(values) for name, values in answer.items()}
+            auxiliary = columns.pop("auxiliary")
+            state, accepted = sampler.join(state, columns["log_weight"], auxiliary)
+            yield state, columns if accepted is None else {**columns, "accepted": accepted}
     finally:
         for process in processes:
             process.kill()
@@ -66,27 +68,21 @@ def draw_in_processes(
 
 @torch.no_grad()
 def _draw(
-    config: dict[str, Any],
-    arrays: dict[str, np.ndarray],
-    device: torch.device,
-    numbers: range,
-    sender: Connection,
+    config: dict[str, Any], state: State, device: torch.device, numbers: range, sender: Connection
 ) -> None:
-    """In a process of its own: send ((columns, extra), None) of each number, or (error, trace)."""
+    """In a process of its own: send (columns and what ``join`` needs, None) of each number, or
+    (error, trace)."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it too, and ends this one
     torch.set_num_threads(config["threads"] or 1)
     try:
-        theory = build_theory(config, device)
-        sampler, observables = build_sampler(theory), build_observables(config)
-        assert isinstance(sampler, IndependentSampler)
-        fields = fields_column(sampler.kind) if config["save_configs"] else None
-        state = state_from_arrays(arrays, sampler, device)
+        setup, state = build_setup(config, device), state_to(state, device)
+        assert isinstance(setup.sampler, IndependentSampler)
         for number in numbers:
             stream = generator(config["seed"], Stream.SAMPLER, number, device=device)
-            block, extra = sampler.draw(state, stream)
-            columns = measure(observables, theory.action, fields, block)
-            arrays = {name: values.cpu().numpy() for name, values in columns.items()}
-            sender.send(((arrays, extra.cpu().numpy()), None))
+            block, auxiliary = setup.sampler.draw(state, stream)
+            columns = {**setup.measure(block), "auxiliary": auxiliary}
+            # as arrays, which a pipe copies: tensors would be shared, and end with this process
+            sender.send(({name: values.cpu().numpy() for name, values in columns.items()}, None))
     except Exception as error:
         sender.send((error, traceback.format_exc()))

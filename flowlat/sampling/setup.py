@@ -1,83 +1,78 @@
 """What a sampling run samples, and with what: from its config, or from a checkpoint."""
 
-import inspect
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.config.build import FLOW_GROUPS, build_action, instantiate
 from flowlat.config.checkpoint import flow_of, read_checkpoint, sha256
 from flowlat.config.sizes import check_sizes
-from flowlat.config.validation import locate
-from flowlat.flows.flow import Flow
+from flowlat.config.validation import locate, signature
+from flowlat.ensemble.layout import fields_column
 from flowlat.lattice import Lattice
-from flowlat.samplers.base import Sampler
+from flowlat.observables import Observable
+from flowlat.samplers.base import Block, Sampler
+from flowlat.sampling.measure import build_observables, measure
 from flowlat.utils.errors import ConfigError
 
 
-@dataclass
-class Theory:
-    """Lattice and action, with the flow where there is one.
+class Setup(NamedTuple):
+    """What is drawn, and what is measured on it.
 
-    ``config`` is the sampling config with the groups that the checkpoint brings.
+    ``config`` is the sampling config with the groups that the checkpoint brings; ``measure`` gives
+    the columns of a block.
     """
 
-    lattice: Lattice
-    action: Action
-    flow: Flow | None
     config: dict[str, Any]
     checkpoint_sha256: str | None
+    lattice: Lattice
+    action: Action
+    sampler: Sampler
+    observables: dict[str, Observable]
+    measure: Callable[[Block], dict[str, Tensor]]
 
 
-def build_theory(config: dict[str, Any], device: torch.device) -> Theory:
-    """The theory of a sampling config.
+def build_setup(config: dict[str, Any], device: torch.device) -> Setup:
+    """The parts of a sampling run.
 
     The checkpoint of ``ckpt_path`` brings lattice and action, and a flow for a sampler that has a
-    use for it.
+    use for it. A sampler gets those of lattice, action, flow and batch_size that it takes.
 
     Raises:
         ConfigError: an option that cannot be used.
         CheckpointError: see ``read_checkpoint``.
     """
-    path = config["ckpt_path"]
-    if path is None:
-        lattice = instantiate(config, "lattice")
-        return Theory(lattice, build_action(config), None, config, None)
-    content = read_checkpoint(path)
-    trained_on = content["flowlat"]["config"]
-    config = {**config, "lattice": trained_on["lattice"], "action": trained_on["action"]}
-    check_sizes(config)
+    node, path = config["sampler"], config["ckpt_path"]
+    parameters = signature(locate(node["_target_"])).keys()
     flow = None
-    if "flow" in parameters(config["sampler"]):
-        flow = flow_of(content, path).to(device)
-        if config["precision"]:
-            flow.to(torch.float64 if config["precision"] == 64 else torch.float32)
-        config["flow"] = {group: trained_on[group] for group in FLOW_GROUPS}
-    return Theory(instantiate(config, "lattice"), build_action(config), flow, config, sha256(path))
-
-
-def build_sampler(theory: Theory) -> Sampler:
-    """The sampler of its config, with those of lattice, action, flow and batch_size that it takes.
-
-    Raises:
-        ConfigError: an option that cannot be used.
-    """
-    node = theory.config["sampler"]
-    offered = {
-        "lattice": theory.lattice,
-        "action": theory.action,
-        "flow": theory.flow,
-        "batch_size": theory.config["batch_size"],
-    }
-    taken = {name: offered[name] for name in offered.keys() & parameters(node)}
+    if path is not None:
+        content = read_checkpoint(path)
+        trained_on = content["flowlat"]["config"]
+        config = {**config, "lattice": trained_on["lattice"], "action": trained_on["action"]}
+        check_sizes(config)
+        if "flow" in parameters:
+            flow = flow_of(content, path).to(device)
+            if config["precision"]:
+                flow.to(torch.float64 if config["precision"] == 64 else torch.float32)
+            config["flow"] = {group: trained_on[group] for group in FLOW_GROUPS}
+    lattice, action = instantiate(config, "lattice"), build_action(config)
+    offered = {"lattice": lattice, "action": action, "flow": flow}
+    offered["batch_size"] = config["batch_size"]
+    taken = {name: value for name, value in offered.items() if name in parameters}
     for name in taken.keys() & node.keys():
         raise ConfigError(f"sampler.{name}={node[name]}: comes from the run, not from the sampler")
-    sampler = instantiate(theory.config, "sampler", **taken)
+    sampler = instantiate(config, "sampler", **taken)
     if not isinstance(sampler, Sampler):
         raise ConfigError(f"sampler._target_={node['_target_']}: not a sampler")
-    return sampler
+    observables = build_observables(config)
+    fields = fields_column(sampler.kind) if config["save_configs"] else None
+    measured = partial(measure, observables, action, fields)
+    checksum = None if path is None else sha256(path)
+    return Setup(config, checksum, lattice, action, sampler, observables, measured)
 
 
 def pick_devices(name: str, n: int) -> list[torch.device]:
@@ -89,19 +84,14 @@ def pick_devices(name: str, n: int) -> list[torch.device]:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
-        if n > 1 and device.index is not None:
-            raise ConfigError(f"device={name} with devices={n}: name the kind only")
-        torch.empty(0, device=device)
+        devices = [torch.device(name)] * n
+        if n > 1 and devices[0].index is not None:
+            raise RuntimeError("name the kind only")
+        if n > 1 and name != "cpu":
+            devices = [torch.device(name, i) for i in range(n)]
+        for device in devices:
+            torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device={name}: {str(error).splitlines()[0]}") from error
-    if n == 1 or device.type == "cpu":
-        return [device] * n
-    if n > (there := torch.cuda.device_count()):
-        raise ConfigError(f"devices={n}: this machine has {there} GPUs")
-    return [torch.device(device.type, i) for i in range(n)]
-
-
-def parameters(node: dict[str, Any]) -> set[str]:
-    """The names of the parameters of a ``_target_``."""
-    return set(inspect.signature(locate(node["_target_"])).parameters)
+        line = str(error).splitlines()[0]
+        raise ConfigError(f"device={name} devices={n}: {line}") from error
+    return devices

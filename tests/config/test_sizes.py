@@ -7,7 +7,7 @@ from flowlat import compose
 from flowlat.config.compose import validate
 from flowlat.config.schemas import SampleConfig
 from flowlat.config.sizes import check_sizes
-from flowlat.sampling.setup import build_sampler, build_theory
+from flowlat.sampling.setup import build_setup
 from flowlat.utils.errors import ConfigError
 
 #: what is typed: the pattern of the line that answers it
@@ -42,7 +42,7 @@ def test_trainings(typed):
 
 def build(names):
     cfg = compose(["sampler=hmc", "lattice.shape=[64,64]", *names], "sample")
-    return build_sampler(build_theory(validate(cfg, SampleConfig), torch.device("cpu")))
+    return build_setup(validate(cfg, SampleConfig), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("typed", SAMPLINGS)

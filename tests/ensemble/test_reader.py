@@ -212,7 +212,7 @@ def test_fewer_rows_than_replicas(tmp_path):
 def test_names_that_were_not_measured(drawn):
     with (
         open_ensemble(drawn["chain"]) as ensemble,
-        pytest.raises(EnsembleError, match=r"does not have chi2 \(measured: phi2, binder"),
+        pytest.raises(EnsembleError, match=r"does not have measured/chi2 \(measured: phi2, binder"),
     ):
         ensemble.obs("chi2")
 
@@ -437,6 +437,8 @@ def test_observables_of_the_users_own(tmp_path):
     node = {"_target_": "tests.support.fakes.Mean", "power": 4}
     draw(walk_config(observables={"m4": node}), tmp_path)
     with open_ensemble(tmp_path) as ensemble:
+        # and what every summary needs
+        assert list(ensemble.measured) == ["m4", "magnetization", "schwinger_dyson"]
         mean = ensemble.configurations().reshape(100, -1).mean(1)
         np.testing.assert_allclose(ensemble.measured["m4"], mean**4)
         assert "m4" not in ensemble.observables()

@@ -10,8 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from flowlat.ensemble import open_ensemble
-from flowlat.ensemble.writer import EnsembleWriter
+from flowlat.ensemble import open_ensemble, writer
 from flowlat.forward_ess import main as forward_ess
 from flowlat.report.__main__ import main as report
 from flowlat.sampling import draw as module
@@ -290,7 +289,8 @@ def part(tmp_path_factory):
     """The first part of the same run."""
     folder = tmp_path_factory.mktemp("parts")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EnsembleWriter, "remove_parts", lambda self: None)
+        patch.setattr(writer, "PART_SECONDS", 0.0)
+        patch.setattr(writer.shutil, "rmtree", lambda *_, **__: None)
         draw(walk_config(sampler={"kind": "proposals"}, n_samples=12), folder)
     return folder / "parts" / "000000.h5"
 
@@ -312,11 +312,12 @@ def test_a_hostile_part_is_drawn_again(way, part, drawn, tmp_path, caplog):
             np.testing.assert_array_equal(file[name][:N], expected[name][:N])
 
 
-def test_a_part_of_many_blocks_is_drawn_again(drawn, tmp_path, caplog):
-    (tmp_path / "parts").mkdir()
-    shutil.copy(drawn / "ensemble.h5", tmp_path / "parts" / "000000.h5")
+def test_a_part_of_many_blocks_is_read_to_its_first(run, tmp_path, caplog):
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    shutil.copy(run(filled("action", np.nan)) / "ensemble.h5", parts / "000000.h5")
     assert PROGRAMS["resume"](tmp_path, tmp_path) == ""
-    assert "drawn again" in caplog.text
+    assert "action: NaN or infinity; drawn again" in caplog.text
 
 
 def test_an_ensemble_whose_last_block_does_not_count_is_refused(run, tmp_path):

@@ -1,6 +1,7 @@
 """A sampling run that is killed, resumed or made longer is the run in one go, bit by bit."""
 
 import errno
+import itertools
 import json
 import logging
 import multiprocessing
@@ -17,7 +18,7 @@ import h5py
 import numpy as np
 import pytest
 
-from flowlat.ensemble import open_ensemble
+from flowlat.ensemble import open_ensemble, writer
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from flowlat.utils.errors import ConfigError, EnsembleError
@@ -35,6 +36,7 @@ def quick(monkeypatch):
     """Without the picture and git, which take most of the time of a small run."""
     monkeypatch.setattr(module, "plot", lambda ensemble, path: path.touch())
     monkeypatch.setattr(module, "provenance", dict)
+    monkeypatch.setattr(writer, "PART_SECONDS", 0.0)  # a part a block
 
 
 def datasets(folder: Path) -> dict[str, np.ndarray]:
@@ -87,8 +89,9 @@ def killed_after(seconds: float, config: dict, folder: Path) -> int:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_killed_at_random_moments(run, tmp_path):
+def test_killed_at_random_moments(run, tmp_path, monkeypatch):
     """At least 15 times kill -9, anywhere from the first block to the summary. Six seconds."""
+    monkeypatch.setattr(writer, "PART_SECONDS", 0.01)  # parts of several blocks
     config = walk_config(n_samples=400, sampler={"kind": "proposals"})
     run("warm", **config)
     started = time.monotonic()
@@ -155,6 +158,23 @@ def test_a_longer_run_that_is_cut_short_too(run, monkeypatch):
     assert datasets(folder).keys() == before.keys()
     assert (folder / "parts").exists()
     assert_same(run("grown", n_samples=90, resume=True), whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_part_holds_what_was_drawn_within_a_second(kind, run, monkeypatch):
+    """Of seven blocks six are on the disk, in two parts."""
+    changes = {"n_samples": 90, "sampler": {"kind": kind}}
+    whole = run("whole", **changes)
+    clock = itertools.count(step=0.4)
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "PART_SECONDS", 1.0)
+        patch.setattr(writer.time, "monotonic", lambda: next(clock))
+        patch.setattr(Walk, "step", cut_after(7, Walk.step))
+        with pytest.raises(PowerCut):
+            run("a", **changes)
+    parts = whole.parent / "a" / "parts"
+    assert [path.name for path in sorted(parts.iterdir())] == ["000000.h5", "000003.h5"]
+    assert_same(run("a", **changes, resume=True), whole)
 
 
 def cut_after(calls, function):
@@ -226,7 +246,7 @@ REFUSALS = {
         {"observables": {"phi2": {"_target_": "flowlat.observables.Phi2"}}},
         "observables.binder._target_=None: .* has .*Binder",
     ),
-    "fewer": ({"n_samples": 29}, "n_samples=29: the ensemble in .* has 30 already"),
+    "fewer": ({"n_samples": 29}, "n_samples=29: must be at least 30, .* has them already"),
 }
 
 
@@ -243,7 +263,7 @@ def test_runs_that_do_not_go_on(name, finished, run, monkeypatch, tmp_path):
             with pytest.raises(PowerCut):
                 run("a", n_samples=30)
         if name == "fewer":
-            changes, pattern = {"n_samples": 12}, "n_samples=12: the ensemble in .* has 24 already"
+            changes, pattern = {"n_samples": 12}, "n_samples=12: must be at least 13, .* has them"
     files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(ConfigError, match=pattern) as caught:
         run("a", **{"n_samples": 40, **changes}, resume=True)

@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from flowlat.actions import Phi4
-from flowlat.observables import Magnetization, SchwingerDyson, TwoPoint
+from flowlat.observables import Magnetization, TwoPoint
 from flowlat.samplers.base import Block
-from flowlat.sampling.measure import build_observables, measure, with_required
+from flowlat.sampling.measure import build_observables, measure
 from flowlat.utils.errors import ConfigError
-from tests.support.fakes import Infinite, Wrong, walk_config
+from tests.support.fakes import Infinite, Wrong
 
 ACTION = Phi4(1.0, 0.5)
 
@@ -47,15 +47,6 @@ def test_measurements_that_cannot_be_used():
     weights = torch.tensor([0.0, 1.0, -torch.inf, 0.0, 0.0]).double()
     with pytest.raises(ValueError, match="log_weight: NaN or infinity"):
         measure({}, ACTION, "proposals", block(log_weight=weights))
-
-
-def test_what_every_summary_needs_is_always_measured():
-    own = {"_target_": "tests.support.fakes.Mean", "power": 2}
-    observables = build_observables({"observables": with_required({"own": own})})
-    assert [type(o) for o in list(observables.values())[1:]] == [Magnetization, SchwingerDyson]
-    nodes = walk_config()["observables"]
-    again = with_required(with_required(nodes))
-    assert list(again) == [*nodes, "magnetization", "schwinger_dyson"]
 
 
 def test_what_is_no_observable():

@@ -13,6 +13,7 @@ from flowlat import compose
 from flowlat.actions import Phi4
 from flowlat.config.compose import validate
 from flowlat.config.schemas import SampleConfig
+from flowlat.ensemble import writer
 from flowlat.ensemble.writer import EnsembleWriter
 from flowlat.lattice import Lattice
 from flowlat.observables import Configurations, Observable
@@ -37,6 +38,7 @@ def test_two_processes_draw_the_chain_of_one(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir()
     draw(config_of(*names), tmp_path / "whole")
     with monkeypatch.context() as patch:
+        patch.setattr(writer, "PART_SECONDS", 0.0)
         patch.setattr(EnsembleWriter, "append", cut_after(5, EnsembleWriter.append))
         with pytest.raises(PowerCut):
             draw(config_of(*names, "devices=2"), tmp_path / "cut")
