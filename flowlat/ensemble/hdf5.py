@@ -90,10 +90,9 @@ def set_attribute(file: h5py.File, name: str, value: Any) -> None:
 def attribute(file: h5py.File, name: str) -> Any:
     """A scalar attribute: text, number or truth value. KeyError if it is missing."""
     stored = file.attrs.get_id(name)
-    if stored.shape != () or stored.dtype.kind not in "Siufb":
+    short = stored.dtype.itemsize <= LARGEST_ATTRIBUTE
+    if stored.shape != () or stored.dtype.kind not in "Siufb" or not short:
         raise ValueError(f"attribute {name}: not a single text or number")
-    if stored.dtype.itemsize > LARGEST_ATTRIBUTE:
-        raise ValueError(f"attribute {name}: too long")
     value = file.attrs[name].item()
     return value.decode() if isinstance(value, bytes) else value
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def open_ensemble(path: str | Path) -> "Ensemble":
     return Ensemble(path)
 
 
-class Ensemble:
+class Ensemble(AbstractContextManager["Ensemble"]):
     """An ensemble file, open for reading; see ``flowlat.ensemble.layout`` for what is in it.
 
     ``proposals``, ``log_weight`` and ``accepted`` are None where the file has none. Every method
@@ -97,9 +98,6 @@ class Ensemble:
 
     def __len__(self) -> int:
         return self.n
-
-    def __enter__(self) -> "Ensemble":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -37,9 +37,9 @@ def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         TooLargeError: there is too little memory for a block.
     """
     nodes = config["observables"]
-    missing = {name: node for name, node in REQUIRED.items() if name not in nodes}
+    config = {**config, "observables": nodes | REQUIRED | nodes}  # a name has the user's own
     devices = pick_devices(config["device"], config["devices"])
-    setup = build_setup({**config, "observables": nodes | missing}, devices[0])
+    setup = build_setup(config, devices[0])
     sampler, name = setup.sampler, sampler_name(config["sampler"])
     if len(devices) > 1 and not isinstance(sampler, IndependentSampler):
         raise ConfigError(

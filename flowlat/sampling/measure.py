@@ -39,22 +39,16 @@ def measure(
     Raises:
         ValueError: a number that is not finite, or an observable of the wrong shape.
     """
-    n = len(block.phi)
-    configurations = Configurations(block.phi.double(), action)
-    columns = {"action": block.action}
-    if block.log_weight is not None:
-        columns["log_weight"] = block.log_weight
+    columns = {name: values for name, values in block._asdict().items() if values is not None}
+    phi = columns.pop("phi")
+    configurations = Configurations(phi.double(), action)
     for name, observable in observables.items():
         values = observable.measure(configurations).double()
-        if values.dim() not in (1, 2) or len(values) != n:
+        if values.dim() not in (1, 2) or len(values) != len(phi):
             shape = list(values.shape)
-            raise ValueError(f"observables.{name}: measures {shape} on {n} configurations")
+            raise ValueError(f"observables.{name}: measures {shape} on {len(phi)} configurations")
         columns[f"measured/{name}"] = values
     for name, values in columns.items():
         if not torch.isfinite(values).all():
             raise ValueError(f"{name}: NaN or infinity")
-    if fields is not None:
-        columns[fields] = block.phi
-    if block.accepted is not None:
-        columns["accepted"] = block.accepted
-    return columns
+    return columns if fields is None else {**columns, fields: phi}
