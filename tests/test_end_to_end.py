@@ -488,7 +488,7 @@ def test_damaged_foreign_and_hostile_checkpoints(script, key, trained, command, 
         (["action.lam=7"], ["action.lam=7 with ckpt_path="]),
         (["batch_size=9", "sampler.replicas=2"], ["sampler: batch_size=9", "replicas=2"]),
         (["ckpt_path=null"], ["ckpt_path=null: sampler=metropolis needs a trained flow"]),
-        (["sampler=hmc", "sampler.replicas=0"], ["sampler: replicas=0"]),
+        (["sampler=hmc", "sampler.replicas=0"], ["sampler.replicas=0"]),
         (
             [f"+observables.x._target_={FAKES}.Wrong"],
             ["observables.x: measures [1024, 4, 4]"],
