@@ -49,8 +49,10 @@ def test_sums_count_every_mode(fourier, lattice):
     torch.testing.assert_close(fourier.sum_modes(values.T, 1), expected)
 
 
-@pytest.mark.parametrize(("shape", "dense"), [([24, 24], True), ([4, 25], False), ([64], False)])
-def test_the_longest_side_decides(shape, dense):
+@pytest.mark.parametrize(
+    ("shape", "dense"), [([2, 24, 4], True), ([4, 4, 25], False), ([4, 4], False), ([64], False)]
+)
+def test_dimension_and_longest_side_decide(shape, dense):
     assert Fourier(Lattice(shape)).dense == dense
 
 
