@@ -70,24 +70,18 @@ class CoshFit(Observable):
         inside = (fit[1] > LOWEST) & (fit[1] < HIGHEST) & (fit[0] > 0)
         return torch.where(inside, fit, torch.nan)
 
-    def _newton(self, x: Tensor, c: Tensor) -> Tensor:
-        # solve_ex: NaN or infinity, and no exception, where the Hessian is singular
-        return torch.linalg.solve_ex(self._hessian(x, c.detach()), self._gradient(x, c)).result
-
-    def _gradient(self, x: Tensor, c: Tensor) -> Tensor:
-        """Half the gradient of chi2 in (A, m)."""
-        b, db, _ = self.shape(x[1])
-        residual = self.weight * (c - x[0] * b)
-        return -torch.stack([(residual * b).sum(), (residual * x[0] * db).sum()])
-
-    def _hessian(self, x: Tensor, c: Tensor) -> Tensor:
-        """Half the Hessian of chi2 in (A, m)."""
-        (a, m), w = x, self.weight
+    def _newton(self, fit: Tensor, c: Tensor) -> Tensor:
+        """The step, from half the gradient and half the Hessian of chi2 in (A, m)."""
+        (a, m), w = fit, self.weight
         b, db, ddb = self.shape(m)
         residual = c - a * b
+        gradient = -torch.stack([(w * residual * b).sum(), (w * residual * a * db).sum()])
+        residual = residual.detach()
         mixed = (w * db * (a * b - residual)).sum()
         mass = (w * (a**2 * db**2 - residual * a * ddb)).sum()
-        return torch.stack([torch.stack([(w * b * b).sum(), mixed]), torch.stack([mixed, mass])])
+        hessian = torch.stack([(w * b * b).sum(), mixed, mixed, mass]).reshape(2, 2)
+        # solve_ex: NaN or infinity, and no exception, where the Hessian is singular
+        return torch.linalg.solve_ex(hessian, gradient).result
 
 
 class Plateau(Observable):

@@ -70,7 +70,9 @@ def transfer_matrix(m2: float, lam: float, length: int, n: int = 256) -> Known:
     equidistant nodes: the trapezoid rule converges exponentially, the integrand being analytic and
     zero at both ends. By <phi dS/dphi> = 1 the kinetic density is 1/2 - m2 <phi^2> - 2 lam <phi^4>.
     """
-    reach = _reach(m2, lam)
+    # the field at which the potential has risen by REACH above its minimum
+    rise = REACH + (m2**2 / (4 * lam) if m2 < 0 else 0.0)
+    reach = math.sqrt(2 * rise / (m2 + math.sqrt(m2**2 + 4 * lam * rise)))
     phi = np.linspace(-reach, reach, n)
     half = 0.5 * (m2 * phi**2 + lam * phi**4)
     exponent = -half[:, None] - (phi[:, None] - phi) ** 2 - half
@@ -94,11 +96,3 @@ def transfer_matrix(m2: float, lam: float, length: int, n: int = 256) -> Known:
         "chi2": float(two_point.sum()),
         "two_point": two_point[: length // 2 + 1],
     }
-
-
-def _reach(m2: float, lam: float) -> float:
-    """The field at which the potential has risen by REACH above its minimum."""
-    if lam == 0:
-        return math.sqrt(REACH / m2)
-    rise = REACH + (m2**2 / (4 * lam) if m2 < 0 else 0.0)
-    return math.sqrt((math.sqrt(m2**2 + 4 * lam * rise) - m2) / (2 * lam))

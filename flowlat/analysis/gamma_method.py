@@ -62,7 +62,8 @@ def gamma_methods(chains: Sequence[np.ndarray], name: str) -> list[Estimate]:
     if rows < FEWEST or steps < SHORTEST:
         log.warning("%s: %d measurements are too few for an error", name, rows)
         return unknown
-    moves = np.stack([~constant(chain) for chain in chains if len(chain) > 1])
+    moving = [np.ptp(c, 0) > ROUNDING * np.abs(c).max(0) for c in chains if len(c) > 1]
+    moves = np.stack(moving)
     if not moves.all():
         replica = int(moves.all(1).argmin())
         which = f"replica {replica} of {len(chains)}" if len(chains) > 1 else "the chain"
@@ -75,16 +76,9 @@ def gamma_methods(chains: Sequence[np.ndarray], name: str) -> list[Estimate]:
     ]
     slowest = max((e.tau_int for e in estimates if not math.isnan(e.tau_int)), default=0.0)
     if rows < LONG * slowest or steps < LONG_REPLICA * slowest:
-        log.warning(
-            "%s: %d steps in %d replicas are few for tau_int = %.3g, the error may be too small",
-            *(name, rows, len(chains), slowest),
-        )
+        few = "%s: %d steps in %d replicas are few for tau_int = %.3g, the error may be too small"
+        log.warning(few, name, rows, len(chains), slowest)
     return estimates
-
-
-def constant(chain: np.ndarray) -> np.ndarray:
-    """Which columns of ``(steps, n)`` never change, ``(n,)``."""
-    return np.ptp(chain, 0) <= ROUNDING * np.abs(chain).max(0)
 
 
 def autocovariance(chains: Sequence[np.ndarray]) -> np.ndarray:

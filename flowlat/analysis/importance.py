@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlat.analysis.gamma_method import FEWEST, Estimate, gamma_method
-from flowlat.analysis.jackknife import block_starts, check_bias, jackknife, leave_one_out, ratio
+from flowlat.analysis.jackknife import jackknife, leave_one_out, ratio
 
 log = logging.getLogger(__name__)
 
@@ -68,18 +68,16 @@ def log_z_estimate(log_weight: np.ndarray, population: int) -> LogZ:
         ValueError: a log weight is NaN or +infinity, or all weights are zero.
     """
     weight, scale = normalised(log_weight, "log_z")
-    starts = block_starts(len(weight), population)
     columns = np.column_stack([np.ones_like(weight), weight])
     with np.errstate(divide="ignore"):  # all the weight in one block: no error
-        others = np.log([ratio(sums) for sums in leave_one_out(columns, starts)])[:, 0]
+        others = np.log([ratio(sums) for sums in leave_one_out(columns, population)])[:, 0]
     value = np.log(weight.mean())
-    error, bias = jackknife(value, others)
+    error, bias = jackknife(value, others, "log_z")
     effective = ess(torch.as_tensor(log_weight)) * len(weight)
-    if len(starts) < FEWEST_BLOCKS:
-        log.warning("%d population(s) of weighted configurations are few for errors", len(starts))
+    if len(others) < FEWEST_BLOCKS:
+        log.warning("%d population(s) of weighted configurations are few for errors", len(others))
     elif effective < FEWEST:
         log.warning("errors from %.3g effective samples mean little", effective)
-    check_bias(error, bias, "log_z")
     return LogZ(float(value + scale), float(error), float(bias))
 
 

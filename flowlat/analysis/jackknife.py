@@ -17,12 +17,12 @@ def block_starts(rows: int, population: int) -> np.ndarray:
     return np.arange(populations // size) * size * population
 
 
-def leave_one_out(columns: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def leave_one_out(columns: np.ndarray, population: int) -> np.ndarray:
     """Sums of ``(rows, n)`` over all blocks but one, ``(blocks, n)``.
 
     From both ends, not total - block: what one block dominates would cancel to nothing.
     """
-    blocks = np.add.reduceat(columns, starts, axis=0)
+    blocks = np.add.reduceat(columns, block_starts(len(columns), population), axis=0)
     none = np.zeros_like(blocks[:1])
     before = np.cumsum(np.concatenate([none, blocks[:-1]]), 0)
     after = np.cumsum(np.concatenate([none, blocks[:0:-1]]), 0)[::-1]
@@ -35,17 +35,15 @@ def ratio(sums: np.ndarray) -> np.ndarray:
         return sums[1:] / sums[0]
 
 
-def jackknife(value: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def jackknife(value: np.ndarray, others: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Error and bias of ``value``, ``(...)``, from the values without one block, ``(blocks, ...)``.
 
     error^2 = (B-1) mean (f_b - mean f)^2, bias = (B-1) (mean f - f). Efron, The Jackknife (1982).
+    A warning says where the bias is more than half the error.
     """
     n, mean = len(others), others.mean(0)
     with np.errstate(invalid="ignore"):
-        return np.sqrt((n - 1) * ((others - mean) ** 2).mean(0)), (n - 1) * (mean - value)
-
-
-def check_bias(error: np.ndarray, bias: np.ndarray, name: str) -> None:
-    """Log a warning where reweighting is biased by more than half the error."""
+        error, bias = np.sqrt((n - 1) * ((others - mean) ** 2).mean(0)), (n - 1) * (mean - value)
     if (2 * np.abs(bias) > error).any():
         log.warning("%s: the bias of reweighting is of the order of the error", name)
+    return error, bias
