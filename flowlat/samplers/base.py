@@ -1,7 +1,7 @@
 """The contract of a sampler: blocks of configurations, one after another."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ class Sampler(ABC):
     That makes a run that was stopped between two blocks go on bit for bit.
     """
 
-    kind: Kind
+    kind: ClassVar[Kind]
     #: configurations a block; a multiple of ``replicas``
     rows: int
     #: independent chains
@@ -65,7 +65,7 @@ class MarkovChain(Sampler):
     Its states have fields phi ``(replicas, *shape)`` and action ``(replicas,)``.
     """
 
-    kind: Kind = "chain"
+    kind: ClassVar[Kind] = "chain"
     block: int
 
     @abstractmethod

@@ -90,22 +90,18 @@ def minimise_free_energy(lattice: Lattice, action: Action) -> tuple[float, float
     nodes, weights = map(torch.from_numpy, np.polynomial.hermite_e.hermegauss(NODES))
     weights = weights / weights.sum()
     low, high = (0.0 if action.even else -reach), reach
-    v_range, log_range = (low, high), (math.log(1e-4), math.log(1e4))
+    v_low, v_high, log_low, log_high = low, high, math.log(1e-4), math.log(1e4)
     for _ in range(ZOOMS):
-        v = torch.linspace(*v_range, GRID, dtype=torch.float64)
-        log_mass2 = torch.linspace(*log_range, GRID, dtype=torch.float64)
+        v = torch.linspace(v_low, v_high, GRID, dtype=torch.float64)
+        log_mass2 = torch.linspace(log_low, log_high, GRID, dtype=torch.float64)
         s = 0.5 / (khat2 + log_mass2.exp().unsqueeze(1))
         gaussian = (khat2 * s - 0.5 * torch.log(2 * math.pi * math.e * s)).mean(1)
         sigma = s.mean(1).sqrt()
         field = v.reshape(-1, 1, 1) + sigma.reshape(-1, 1) * nodes
         free_energy = gaussian + potential(field) @ weights
         i, j = divmod(int(free_energy.argmin()), GRID)
-        v_range = zoomed(v, i, low, high)
-        log_range = zoomed(log_mass2, j, -math.inf, math.inf)
+        # two spacings either side of the best point
+        v_low, v_high = (v[i] + 2 * (v[1] - v[0]) * ends[::2]).clamp(low, high).tolist()
+        margin = 2 * (log_mass2[1] - log_mass2[0])
+        log_low, log_high = (log_mass2[j] + margin * ends[::2]).tolist()
     return float(v[i]), float(log_mass2[j].exp())
-
-
-def zoomed(grid: Tensor, index: int, low: float, high: float) -> tuple[float, float]:
-    """The range of two spacings either side of a point, within [low, high]."""
-    centre, margin = float(grid[index]), 2 * float(grid[1] - grid[0])
-    return max(centre - margin, low), min(centre + margin, high)
