@@ -1,6 +1,7 @@
 """Annealed importance sampling and sequential Monte Carlo, from a Gaussian or from a flow."""
 
-from typing import Annotated, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
@@ -43,6 +44,7 @@ class AnnealedState(NamedTuple):
     accepted: Tensor
 
 
+@dataclass(eq=False)
 class Annealed(IndependentSampler):
     """A population is carried from a density q0 to exp(-S) / Z, along q0^(1-beta) exp(-beta S).
 
@@ -70,29 +72,24 @@ class Annealed(IndependentSampler):
         resample_below: ESS in (0, 1]; None: never, all rows are independent.
     """
 
-    kind: Kind = "weighted"
+    lattice: Lattice
+    action: Action
+    flow: Flow | None = None
+    population: Count = 256
+    n_steps: Count = 1000
+    n_leapfrog: Count = 2
+    integrator: IntegratorName = "minimum_norm"
+    target_acceptance: Probability = 0.85
+    resample_below: Annotated[float, Field(gt=0, le=1)] | None = None
 
-    def __init__(
-        self,
-        lattice: Lattice,
-        action: Action,
-        flow: Flow | None = None,
-        population: Count = 256,
-        n_steps: Count = 1000,
-        n_leapfrog: Count = 2,
-        integrator: IntegratorName = "minimum_norm",
-        target_acceptance: Probability = 0.85,
-        resample_below: Annotated[float, Field(gt=0, le=1)] | None = None,
-    ):
-        self.lattice = lattice
-        self.action = action
-        self.density: Density = MeanField(lattice, action) if flow is None else FlowDensity(flow)
-        self.rows = population
-        self.n_steps = n_steps
-        self.n_leapfrog = n_leapfrog
-        self.target_acceptance = target_acceptance
-        self.resample_below = resample_below
-        self.trajectory = Trajectory(lattice, integrator)
+    kind: ClassVar[Kind] = "weighted"
+
+    def __post_init__(self) -> None:
+        self.rows = self.population
+        self.density: Density = (
+            MeanField(self.lattice, self.action) if self.flow is None else FlowDensity(self.flow)
+        )
+        self.trajectory = Trajectory(self.lattice, self.integrator)
 
     def start(self, generator: torch.Generator) -> AnnealedState:
         particles = self._draw(min(PILOT, self.rows), generator)
@@ -137,8 +134,7 @@ class Annealed(IndependentSampler):
         self, state: AnnealedState, log_weight: Tensor, auxiliary: Tensor
     ) -> tuple[AnnealedState, None]:
         resamplings, accepted = auxiliary
-        after = AnnealedState(
-            step_size=state.step_size,
+        after = state._replace(
             populations=state.populations + 1,
             resamplings=state.resamplings + resamplings.long(),
             accepted=state.accepted + accepted,

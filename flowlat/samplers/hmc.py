@@ -1,6 +1,7 @@
 """Hybrid Monte Carlo, many chains at once."""
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from flowlat.samplers.accept import metropolis_test, select
 from flowlat.samplers.base import MarkovChain
 from flowlat.samplers.integrators import IntegratorName
 from flowlat.samplers.mean_field import MeanField, random_signs
-from flowlat.samplers.trajectory import Trajectory, adapted, first_step_size, random_length
+from flowlat.samplers.trajectory import Trajectory, adapted, first_step_size
 from flowlat.utils.limits import Count, Positive, Probability
 
 #: a trajectory of more steps means that no step size is accepted
@@ -35,6 +36,7 @@ class HMCState(NamedTuple):
     accepted: Tensor
 
 
+@dataclass(eq=False)
 class HMC(MarkovChain):
     """phi and momenta pi with exp(-S - K): fresh pi, Hamilton's equations, a Metropolis test.
 
@@ -64,33 +66,22 @@ class HMC(MarkovChain):
         ValueError: in ``start``, no step size reaches the acceptance.
     """
 
-    def __init__(
-        self,
-        lattice: Lattice,
-        action: Action,
-        replicas: Count = 64,
-        integrator: IntegratorName = "minimum_norm",
-        trajectory_length: Positive = 2.0,
-        randomize_length: bool = True,
-        fourier_acceleration: Positive | None = None,
-        sign_flip: bool = True,
-        thermalization: Count = 1000,
-        target_acceptance: Probability = 0.85,
-        block: Count = 16,
-        thin: Count = 1,
-    ):
-        self.lattice = lattice
-        self.action = action
-        self.replicas = replicas
-        self.rows = replicas * block
-        self.block = block
-        self.thin = thin
-        self.trajectory_length = trajectory_length
-        self.randomize_length = randomize_length
-        self.flip = sign_flip and action.even
-        self.thermalization = thermalization
-        self.target_acceptance = target_acceptance
-        self.trajectory = Trajectory(lattice, integrator, fourier_acceleration)
+    lattice: Lattice
+    action: Action
+    replicas: Count = 64
+    integrator: IntegratorName = "minimum_norm"
+    trajectory_length: Positive = 2.0
+    randomize_length: bool = True
+    fourier_acceleration: Positive | None = None
+    sign_flip: bool = True
+    thermalization: Count = 1000
+    target_acceptance: Probability = 0.85
+    block: Count = 16
+    thin: Count = 1
+
+    def __post_init__(self) -> None:
+        self.rows = self.replicas * self.block
+        self.trajectory = Trajectory(self.lattice, self.integrator, self.fourier_acceleration)
 
     def start(self, generator: torch.Generator) -> HMCState:
         phi, _ = MeanField(self.lattice, self.action).sample(self.replicas, generator)
@@ -166,12 +157,15 @@ class HMC(MarkovChain):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """One trajectory and, perhaps, flips: (phi, S, accepted, acceptance probability)."""
         if self.randomize_length:
-            n_steps = random_length(n_steps, generator)
+            # n_steps on average. A mode whose period is the length would not move (Mackenzie, Phys.
+            # Lett. B 226 (1989) 369); one number, drawn independently of all states, is exact
+            device = generator.device
+            n_steps = int(torch.randint(1, 2 * n_steps, (), generator=generator, device=device))
         phi = batch_fastest(phi)
         new, kinetic = self.trajectory(phi, self.action.force, step_size, n_steps, generator)
         new_action = self.action(new)
         accepted, probability = metropolis_test(action - new_action - kinetic, generator)
         phi = select(accepted, new, phi)
-        if self.flip:
+        if self.sign_flip and self.action.even:
             phi *= random_signs(phi, generator)
         return phi, select(accepted, new_action, action), accepted, probability

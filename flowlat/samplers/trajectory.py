@@ -76,16 +76,6 @@ class Trajectory:
         return new, momenta.energy(new_pi) - momenta.energy(pi)
 
 
-def random_length(n_steps: int, generator: torch.Generator) -> int:
-    """A number of steps, uniform on 1 ... 2 n_steps - 1, so n_steps on average.
-
-    Trajectories of one length do not move a mode whose period it is (Mackenzie, Phys. Lett. B 226
-    (1989) 369). One number for a whole batch, drawn independently of its state, is exact.
-    """
-    draw = torch.randint(1, 2 * n_steps, (), generator=generator, device=generator.device)
-    return int(draw)
-
-
 def adapted(step_size: float, acceptance: float, target: float) -> float:
     """A step of Robbins and Monro's towards the step size whose acceptance is the target."""
     return step_size * math.exp(GAIN * (acceptance - target))
