@@ -7,10 +7,8 @@ import tempfile
 import time
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from flowlat.runs.cli import exit_code
 from flowlat.utils.files import write_json
@@ -18,7 +16,7 @@ from flowlat.utils.formatting import table, with_error
 from flowlat.utils.provenance import provenance
 from flowlat.validate.cases import Case, cases
 from flowlat.validate.ensembles import checks
-from flowlat.validate.judge import THRESHOLD, Check, largeness, overall, verdict
+from flowlat.validate.judge import THRESHOLD, Check, Verdict, largeness, overall, verdict
 
 DESCRIPTION = """
 Holds sample.py, with every sampler, against what is known: the free theory (d = 1 .. 4), the
@@ -51,17 +49,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")
     parser.add_argument("--out", type=Path, help="a folder for validate.json")
     options = parser.parse_args(arguments)
-    found: list[Check] = []
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
-    with errors_only():
-        for case in cases():
-            if options.group in (None, case.group):
-                found += measure(case, options.quick, options.seed)
-    print(summary(found, options.quick))
+    found: list[Check] = []
+    # no warnings of single ensembles: what is amiss with them shows in the pulls
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for case in cases():
+                if options.group in (None, case.group):
+                    found += measure(case, options.quick, options.seed)
+    finally:
+        logging.disable(logging.NOTSET)
+    names = dict.fromkeys(check.group for check in found)
+    verdicts = {group: verdict(c for c in found if c.group == group) for group in names}
+    p_value = overall(found)
+    print(summary(found, {**verdicts, "all": verdict(found)}, p_value, options.quick))
     if options.out:
-        write_json(options.out / "validate.json", as_json(found, options.seed, options.quick))
-    return 1 if overall(found) < THRESHOLD else 0
+        report = {
+            "passed": p_value >= THRESHOLD,
+            "p_value": p_value,
+            "seed": options.seed,
+            "quick": options.quick,
+            "groups": {group: part._asdict() for group, part in verdicts.items()},
+            "all": verdict(found)._asdict(),
+            "checks": [{**check._asdict(), "pull": check.pull} for check in found],
+            "provenance": provenance(),
+        }
+        write_json(options.out / "validate.json", report)
+    return 1 if p_value < THRESHOLD else 0
 
 
 def measure(case: Case, quick: bool, seed: int) -> list[Check]:
@@ -84,16 +101,14 @@ def measure(case: Case, quick: bool, seed: int) -> list[Check]:
     return found
 
 
-def summary(found: Sequence[Check], quick: bool) -> str:
+def summary(
+    found: Sequence[Check], verdicts: dict[str, Verdict], p_value: float, quick: bool
+) -> str:
     """chi2 and p-value of every group and of all."""
     rows = [("group", "chi2", "ensembles", "p-value")]
-    for group, checks_of in by_group(found).items():
-        chi2, n, p_value = verdict(checks_of)
-        rows.append((group, f"{chi2:.1f}", str(n), f"{p_value:.2g}"))
-    chi2, n, p_value = verdict(found)
-    rows.append(("all", f"{chi2:.1f}", str(n), f"{p_value:.2g}"))
+    for group, (chi2, n, p) in verdicts.items():
+        rows.append((group, f"{chi2:.1f}", str(n), f"{p:.2g}"))
     worst = max(found, key=lambda check: largeness(check.pull))
-    p_value = overall(found)
     lines = [
         "",
         table(rows),
@@ -106,41 +121,6 @@ def summary(found: Sequence[Check], quick: bool) -> str:
         good = sum(check.error <= check.reference_error for check in measured)
         lines.insert(-1, f"{good} of {len(measured)} errors are no larger than the published ones.")
     return "\n".join(lines)
-
-
-def by_group(found: Sequence[Check]) -> dict[str, list[Check]]:
-    groups: dict[str, list[Check]] = {}
-    for check in found:
-        groups.setdefault(check.group, []).append(check)
-    return groups
-
-
-def as_json(found: Sequence[Check], seed: int, quick: bool) -> dict[str, Any]:
-    """All of it as plain data."""
-    p_value = overall(found)
-    return {
-        "passed": p_value >= THRESHOLD,
-        "p_value": p_value,
-        "seed": seed,
-        "quick": quick,
-        "groups": {group: verdict(part)._asdict() for group, part in by_group(found).items()},
-        "all": verdict(found)._asdict(),
-        "checks": [{**check._asdict(), "pull": check.pull} for check in found],
-        "provenance": provenance(),
-    }
-
-
-@contextmanager
-def errors_only() -> Iterator[None]:
-    """Without the warnings of single ensembles (what is amiss with them shows in the pulls), and
-    without what Lightning says of a training."""
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 if __name__ == "__main__":

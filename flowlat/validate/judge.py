@@ -53,8 +53,11 @@ def verdict(checks: Iterable[Check]) -> Verdict:
     ensembles: dict[str, list[float]] = {}
     for check in checks:
         ensembles.setdefault(check.ensemble, []).append(check.pull)
-    chi2 = sum(squared_deviation(simes(pulls)) for pulls in ensembles.values())
-    return Verdict(chi2, len(ensembles), chi2_tail(chi2, len(ensembles)))
+    # the Gaussian deviation that has the two-sided p-value of an ensemble
+    p_values = (max(simes(pulls), 1e-300) for pulls in ensembles.values())
+    chi2 = sum(NormalDist().inv_cdf(p / 2) ** 2 for p in p_values)
+    half = torch.tensor([len(ensembles) / 2, chi2 / 2], dtype=torch.float64)
+    return Verdict(chi2, len(ensembles), torch.special.gammaincc(*half).item())
 
 
 def overall(checks: Sequence[Check]) -> float:
@@ -81,14 +84,3 @@ def p_value(pull: float) -> float:
 def largeness(pull: float) -> float:
     """The absolute value, infinite for what is no number: an error that could not be given."""
     return math.inf if math.isnan(pull) else abs(pull)
-
-
-def squared_deviation(p: float) -> float:
-    """The square of the Gaussian deviation that has this two-sided p-value."""
-    return NormalDist().inv_cdf(max(p, 1e-300) / 2) ** 2
-
-
-def chi2_tail(chi2: float, n: int) -> float:
-    """The probability of a chi2 above this one with n degrees of freedom."""
-    half = torch.tensor([n / 2, chi2 / 2], dtype=torch.float64)
-    return torch.special.gammaincc(*half).item() if n else 1.0
