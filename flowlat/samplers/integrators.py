@@ -55,7 +55,4 @@ leapfrog = Integrator(kicks=(1 / 2, 1 / 2), drifts=(1,))
 #: Mryglod, Folk, Comput. Phys. Commun. 151 (2003) 272; Takaishi and de Forcrand, hep-lat/0505020
 minimum_norm = Integrator(kicks=(LAMBDA, 1 - 2 * LAMBDA, LAMBDA), drifts=(1 / 2, 1 / 2))
 
-INTEGRATORS: dict[IntegratorName, Integrator] = {
-    "leapfrog": leapfrog,
-    "minimum_norm": minimum_norm,
-}
+INTEGRATORS = {"leapfrog": leapfrog, "minimum_norm": minimum_norm}
