@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
-import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from flowlat.kernels.library import call
+from flowlat.kernels.library import Fused
 from flowlat.kernels.select import choose
 
 
@@ -23,7 +21,8 @@ def affine(x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         (y ``(batch, *shape)``, log_det ``(batch,)``), by the fused CPU kernel where it runs.
     """
     if choose(x.device.type, x.dtype) == "cpu" and params.dtype == x.dtype:
-        y, log_det = _Affine.apply(x.contiguous(), params.contiguous())
+        sizes = len(x), math.prod(x.shape[1:])
+        y, log_det = Fused.apply("affine", sizes, (x.shape, x.shape[:1]), x, params)
         return y, log_det
     return affine_reference(x, params)
 
@@ -32,26 +31,3 @@ def affine_reference(x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
     """The same in plain PyTorch."""
     s, t = params.unbind(1)
     return x * s.exp() + t, s.flatten(1).sum(1)
-
-
-class _Affine(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(x, params)
-        y, log_det = torch.empty_like(x), x.new_empty(x.shape[0])
-        call("affine_forward", x.dtype, *sizes(x), x, params, y, log_det)
-        return y, log_det
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_y: Tensor, grad_log_det: Tensor) -> tuple[Tensor, Tensor]:
-        x, params = ctx.saved_tensors
-        grads = torch.empty_like(x), torch.empty_like(params)
-        given = grad_y.contiguous(), grad_log_det.contiguous()
-        call("affine_backward", x.dtype, *sizes(x), x, params, *given, *grads)
-        return grads
-
-
-def sizes(x: Tensor) -> tuple[int, int]:
-    """The batch, and the numbers of a configuration."""
-    return x.shape[0], x.numel() // max(1, x.shape[0])

@@ -10,10 +10,13 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 SOURCES = sorted(Path(__file__).with_name("cpp").glob("*.cpp"))
+#: looked for in this order where $CXX is not set
+COMPILERS = ("c++", "g++", "clang++")
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-ffp-contract=fast")
 NATIVE = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
 
@@ -29,27 +32,25 @@ def library() -> ctypes.CDLL:
     Raises:
         RuntimeError: no compiler, a compilation that fails, or a cache that others may write to.
     """
-    compiler = find_compiler()
-    path = cache_dir() / f"kernels-{cache_key(compiler)}.so"
-    if path.exists():
-        try:
-            return ctypes.CDLL(str(path))
-        except OSError:  # truncated, or of another system
-            path.unlink(missing_ok=True)
-    build(compiler, path)
+    wanted = os.environ.get("CXX")
+    compilers = filter(None, map(shutil.which, [wanted] if wanted else COMPILERS))
+    if (compiler := next(compilers, None)) is None:
+        raise RuntimeError(f"no C++ compiler found ({wanted or ', '.join(COMPILERS)})")
+    command = [compiler, *FLAGS, NATIVE, "-pthread", *map(str, SOURCES)]
+    sources = [source.read_text() for source in SOURCES]
+    parts = [*sources, *FLAGS, NATIVE, compiler, run([compiler, "--version"]), processor()]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    path = cache_dir() / f"kernels-{key}.so"
+    with suppress(OSError):  # not there yet, truncated, or of another system
+        return ctypes.CDLL(str(path))
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        partial = Path(folder, path.name)
+        run([*command, "-o", str(partial)])
+        partial.replace(path)
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise RuntimeError(f"the compiled kernel does not load: {error}") from error
-
-
-def find_compiler() -> str:
-    """$CXX, or the first of c++, g++, clang++ on the path."""
-    wanted = os.environ.get("CXX")
-    for name in (wanted,) if wanted else ("c++", "g++", "clang++"):
-        if path := shutil.which(name):
-            return path
-    raise RuntimeError(f"no C++ compiler found ({wanted or 'c++, g++ or clang++'})")
 
 
 def cache_dir() -> Path:
@@ -68,14 +69,6 @@ def cache_dir() -> Path:
     return folder
 
 
-def cache_key(compiler: str) -> str:
-    """A hash of everything that the library depends on."""
-    version = run([compiler, "--version"])
-    sources = "\0".join(source.read_text() for source in SOURCES)
-    parts = (sources, " ".join((*FLAGS, NATIVE)), compiler, version, processor())
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
 def processor() -> str:
     """The processor and its instruction sets, which -march=native compiles for."""
     try:
@@ -84,17 +77,6 @@ def processor() -> str:
         return platform.machine() + platform.processor()
     kinds = ("model name", "flags", "Features", "CPU part", "CPU implementer")
     return "\n".join(sorted({line for line in lines if line.startswith(kinds)}))
-
-
-def build(compiler: str, path: Path) -> None:
-    """Compile to ``path``, which appears whole or not at all."""
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(handle)
-    try:
-        run([compiler, *FLAGS, NATIVE, "-pthread", *map(str, SOURCES), "-o", partial])
-        os.replace(partial, path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
 
 
 def run(command: list[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from flowlat.kernels.compile import library
 
@@ -31,6 +32,35 @@ def call(function: str, dtype: torch.dtype, *arguments: Any, result: Any = None)
     run = getattr(library(), f"flowlat_{function}")
     run.restype = result
     return run(*map(as_c, arguments), ctypes.c_int32(dtype == torch.float64))
+
+
+class Fused(torch.autograd.Function):
+    """A pair of compiled functions of some inputs, and so an operation with gradients.
+
+    ``NAME_forward(sizes, inputs, outputs)`` and
+    ``NAME_backward(sizes, inputs, gradients of the outputs, gradients of the inputs)``.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, name: str, sizes: tuple[int, ...], shapes: tuple[torch.Size, ...], *inputs: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Outputs of these shapes, of the dtype of the first input."""
+        inputs = tuple(given.contiguous() for given in inputs)
+        ctx.save_for_backward(*inputs)
+        ctx.name, ctx.sizes = name, sizes
+        outputs = tuple(map(inputs[0].new_empty, shapes))
+        call(f"{name}_forward", inputs[0].dtype, *sizes, *inputs, *outputs)
+        return outputs
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        inputs = ctx.saved_tensors
+        arguments = *inputs, *(gradient.contiguous() for gradient in gradients)
+        results = tuple(map(torch.empty_like, inputs))
+        call(f"{ctx.name}_backward", inputs[0].dtype, *ctx.sizes, *arguments, *results)
+        return None, None, None, *results
 
 
 def as_c(argument: int | Tensor | ctypes.Structure) -> Any:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from flowlat.kernels.library import call
+from flowlat.kernels.library import Fused
 from flowlat.kernels.select import choose
 
 #: the most terms that the fused kernel takes
@@ -29,7 +26,8 @@ def nonlinear(u: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
     """
     fits = coefficients.dtype == u.dtype and coefficients.shape[1] <= MOST_TERMS
     if fits and choose(u.device.type, u.dtype) == "cpu":
-        f, d = _Nonlinear.apply(u.contiguous(), coefficients.contiguous())
+        sizes = *u.shape, coefficients.shape[1]
+        f, d = Fused.apply("nonlinear", sizes, (u.shape, u.shape[1:]), u, coefficients)
         return f, d
     return nonlinear_reference(u, coefficients)
 
@@ -44,23 +42,3 @@ def nonlinear_reference(u: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor
         slope = slope * s + p
         p = p * s + c
     return p.expand_as(u), (slope * r**3).sum(0)
-
-
-class _Nonlinear(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, u: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(u, coefficients)
-        f, d = torch.empty_like(u), u.new_empty(u.shape[1:])
-        sizes = *u.shape, coefficients.shape[1]
-        call("nonlinear_forward", u.dtype, *sizes, u, coefficients, f, d)
-        return f, d
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_f: Tensor, grad_d: Tensor) -> tuple[Tensor, Tensor]:
-        u, coefficients = ctx.saved_tensors
-        grads = torch.empty_like(u), torch.empty_like(coefficients)
-        given = grad_f.contiguous(), grad_d.contiguous()
-        sizes = *u.shape, coefficients.shape[1]
-        call("nonlinear_backward", u.dtype, *sizes, u, coefficients, *given, *grads)
-        return grads
