@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from flowlat.kernels.library import call
-from flowlat.kernels.stencil.spec import StencilSpec
+from flowlat.kernels.stencil.spec import StencilSpec, active_sites
 
 #: (kind, slope of the negative half) as stencil.cpp has them
 ACTIVATION_CODES = {
@@ -75,12 +75,6 @@ class Call(ctypes.Structure):
         call.biases = call.weights + ctypes.sizeof(call._given) // 2
         return call
 
-    def want_parameters(self, gradients: Sequence[Tensor]) -> None:
-        """Have the gradients of the weights and biases, in this order, written."""
-        self._wanted = pointers(gradients)
-        self.grad_weights = ctypes.addressof(self._wanted)
-        self.grad_biases = self.grad_weights + ctypes.sizeof(self._wanted) // 2
-
 
 def pointers(tensors: Sequence[Tensor]) -> ctypes.Array:
     """A C array of their addresses."""
@@ -102,7 +96,7 @@ def plan(spec: StencilSpec, channels: tuple[int, ...]) -> Plan:
     """The description of a stack, built once."""
     n_layers, choices = len(spec.activations), len(spec.branches)
     everywhere = torch.arange(spec.n_sites, dtype=torch.int32)
-    active = spec.active
+    active = active_sites(spec, torch.device("cpu"))
     wanted = everywhere if active is None else everywhere[active.flatten()].contiguous()
     split = spec.neighbours.contiguous()
     merged = split.permute(1, 0, 2).reshape(1, spec.n_sites, -1).contiguous()
@@ -142,24 +136,17 @@ class Buffer:
         self.pool.setdefault(size, []).append(self.data)
 
 
-def pooled(size: int) -> Tensor:
-    """Bytes that go back to the pool with the last reference to this tensor."""
-    buffer = Buffer(size)
-    tensor = buffer.data[:]
-    tensor.buffer = buffer  # type: ignore[attr-defined]
-    return tensor
-
-
 class _CpuStack(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, spec: StencilSpec, *parameters: Tensor) -> Tensor:
-        planned = plan(spec, channels(x, parameters))
+    def forward(ctx: Any, x: Tensor, planned: Plan, *parameters: Tensor) -> Tensor:
         size = call("kept_bytes", x.dtype, planned.stack, x.shape[0], result=ctypes.c_int64)
-        kept = pooled(size)
+        buffer = Buffer(size)
+        kept = buffer.data[:]
+        kept.buffer = buffer  # type: ignore[attr-defined]  # goes with the tensor
         # saved and not an attribute, so that checkpointing may drop it and compute it again
         ctx.save_for_backward(kept, *parameters)
         ctx.plan, ctx.shape = planned, x.shape
-        return run_forward(planned, x, spec.shape, parameters, kept)
+        return run_forward(planned, x, parameters, kept)
 
     @staticmethod
     @once_differentiable
@@ -172,29 +159,22 @@ class _CpuStack(torch.autograd.Function):
         grads: list[Any] = [None] * len(parameters)
         if any(ctx.needs_input_grad[2:]):
             grads = [torch.empty_like(p) for p in parameters]
-            task.want_parameters(grads)
+            wanted = pointers(grads)
+            task.grad_weights = ctypes.addressof(wanted)
+            task.grad_biases = task.grad_weights + ctypes.sizeof(wanted) // 2
         call("backward", grad.dtype, ctx.plan.stack, task)
         return grad_x, None, *grads
 
 
 def run_forward(
-    planned: Plan,
-    x: Tensor,
-    shape: tuple[int, ...],
-    parameters: Sequence[Tensor],
-    kept: Tensor | None = None,
+    planned: Plan, x: Tensor, parameters: Sequence[Tensor], kept: Tensor | None = None
 ) -> Tensor:
     """The output; what the backward needs goes into ``kept``."""
-    y = x.new_empty((x.shape[0], planned.channels_out, *shape))
+    y = x.new_empty((x.shape[0], planned.channels_out, *x.shape[2:]))
     task = Call.of(planned, x.shape[0], parameters, y, kept)
     task.x = x.data_ptr()
     call("forward", x.dtype, planned.stack, task)
     return y
-
-
-def channels(x: Tensor, parameters: Sequence[Tensor]) -> tuple[int, ...]:
-    """Channels before, between and after the layers."""
-    return (x.shape[1], *(w.shape[1] for w in parameters[: len(parameters) // 2]))
 
 
 def cpu_stack(
@@ -212,6 +192,7 @@ def cpu_stack(
         )
     x = x.contiguous()
     parameters = [p.contiguous() for p in (*weights, *biases)]
+    planned = plan(spec, (x.shape[1], *(w.shape[1] for w in weights)))
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *parameters)):
-        return _CpuStack.apply(x, spec, *parameters)
-    return run_forward(plan(spec, channels(x, parameters)), x, spec.shape, parameters)
+        return _CpuStack.apply(x, planned, *parameters)
+    return run_forward(planned, x, parameters)

@@ -41,7 +41,7 @@ class StencilSpec:
             is wanted; it is zero elsewhere.  None: everywhere.
 
     Raises:
-        ValueError: a value outside what is said above.
+        ValueError: k > d, an even kernel_size, or an unknown activation.
     """
 
     shape: tuple[int, ...]
@@ -52,30 +52,14 @@ class StencilSpec:
     outputs: Parity | None = None
 
     def __post_init__(self) -> None:
-        if not self.shape or min(self.shape) < 1:
-            raise ValueError(f"the lattice needs sides of at least 1, got {self.shape}")
-        d = len(self.shape)
-        if not 1 <= self.k <= d:
-            reason = f"exceeds the lattice dimension d={d}" if self.k > 0 else "must be positive"
-            raise ValueError(f"k={self.k} {reason}")
-        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size={self.kernel_size}: must be odd and positive")
-        if not self.activations:
-            raise ValueError("a stack needs at least one layer: activations is empty")
+        if self.k > len(self.shape):
+            raise ValueError(f"k={self.k} exceeds the lattice dimension d={len(self.shape)}")
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size={self.kernel_size}: must be odd")
         for name in self.activations:
             if name not in ACTIVATIONS:
                 known = ", ".join(ACTIVATIONS)
                 raise ValueError(f"unknown activation {name!r}; known: {known}")
-        if self.outputs not in (None, "even", "odd"):
-            raise ValueError(f"outputs must be 'even', 'odd' or None, got {self.outputs!r}")
-
-    def __hash__(self) -> int:
-        return self._hash  # the generated one walks every field, and this is a key on the hot path
-
-    @cached_property
-    def _hash(self) -> int:
-        fields = (self.shape, self.k, self.kernel_size, self.activations)
-        return hash((fields, self.activation_last, self.outputs))
 
     @cached_property
     def n_sites(self) -> int:
@@ -95,42 +79,36 @@ class StencilSpec:
     def offsets(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """Displacement in the lattice of every tap of every branch: (R, f^k) tuples of length d."""
         reach = range(-(self.kernel_size // 2), self.kernel_size // 2 + 1)
-
-        def offset(axes: tuple[int, ...], steps: tuple[int, ...]) -> tuple[int, ...]:
-            step = dict(zip(axes, steps, strict=True))
-            return tuple(step.get(axis, 0) for axis in range(len(self.shape)))
-
-        taps = list(itertools.product(reach, repeat=self.k))
-        return tuple(tuple(offset(axes, steps) for steps in taps) for axes in self.branches)
+        axes = range(len(self.shape))
+        return tuple(
+            tuple(itertools.product(*(reach if axis in branch else (0,) for axis in axes)))
+            for branch in self.branches
+        )
 
     @cached_property
     def neighbours(self) -> Tensor:
         """(R, sites, f^k) int32: the site that each tap of each branch reads, around every site."""
         sites = torch.arange(self.n_sites, dtype=torch.int32).reshape(self.shape)
         axes = tuple(range(len(self.shape)))
-
-        def read(offset: tuple[int, ...]) -> Tensor:
-            return torch.roll(sites, tuple(-o for o in offset), axes).flatten()
-
-        return torch.stack([torch.stack([read(o) for o in rows], -1) for rows in self.offsets])
-
-    @cached_property
-    def active(self) -> Tensor | None:
-        """(*shape) bool: where the last layer's output is wanted; None: everywhere."""
-        if self.outputs is None:
-            return None
-        return Lattice(self.shape).parity_mask(self.outputs)
+        rows = [
+            [sites.roll([-step for step in offset], axes).flatten() for offset in offsets]
+            for offsets in self.offsets
+        ]
+        return torch.stack([torch.stack(row, -1) for row in rows])
 
 
 @cache
-def active_on(spec: StencilSpec, device: torch.device) -> Tensor | None:
-    """``spec.active`` on a device, copied there once: a CUDA graph cannot wait for a copy."""
-    return None if spec.active is None else spec.active.to(device)
+def active_sites(spec: StencilSpec, device: torch.device) -> Tensor | None:
+    """(*shape) bool: where the last layer's output is wanted; None: everywhere.
+
+    Copied to the device once: a CUDA graph cannot wait for a copy.
+    """
+    return spec.outputs and Lattice(spec.shape).parity_mask(spec.outputs).to(device)
 
 
 def only_active(y: Tensor, spec: StencilSpec) -> Tensor:
     """y ``(batch, C_out, *shape)`` with zeros where the last layer's output is not wanted."""
-    active = active_on(spec, y.device)
+    active = active_sites(spec, y.device)
     return y.contiguous() if active is None else torch.where(active, y, y.new_zeros(()))
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from flowlat.kernels.stencil.spec import StencilSpec, active_on
+from flowlat.kernels.stencil.spec import StencilSpec, active_sites
 
 WARPS = 4
 TILES = 264  # programs that fill two an SM of a large GPU: below that, tiles shrink
@@ -192,15 +192,15 @@ class _Plan:
 def _plan(spec: StencilSpec, device: torch.device) -> _Plan:
     near = spec.neighbours.transpose(1, 2).contiguous().to(device)
     sites = torch.arange(spec.n_sites, dtype=torch.int32)
-    active = spec.active
+    active = active_sites(spec, device)
+    sites = sites.to(device)
     wanted = sites if active is None else sites[active.flatten()]
-    sites, wanted = sites.to(device), wanted.to(device)
     layers = [
         _Layer(near, sites, sites, name, spec.activation_last or name == "identity")
         for name in spec.activations
     ]
     layers[-1] = replace(layers[-1], wanted=wanted)
-    return _Plan(tuple(layers), active_on(spec, device))
+    return _Plan(tuple(layers), active)
 
 
 class _Sums:
