@@ -71,8 +71,9 @@ def read_job(folder: Path) -> Job | None:
     number = next(filter(str.isdigit, names), None)
     if number is None:
         return None
-    overrides = read_data(folder / ".hydra" / "overrides.yaml") or []
-    return Job(int(number), as_dict(overrides), read_training(folder))
+    typed = read_data(folder / ".hydra" / "overrides.yaml") or []
+    overrides = dict(override.partition("=")[::2] for override in typed)  # "~key" has no value
+    return Job(int(number), overrides, read_training(folder))
 
 
 def varying(jobs: Sequence[Job]) -> list[str]:
@@ -96,9 +97,3 @@ def planned(folder: Path) -> list[dict[str, str]]:
         for override in OverridesParser.create().parse_overrides(given)
     }
     return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
-
-
-def as_dict(overrides: list[str]) -> dict[str, str]:
-    """["a=1", "+b=2", "~c"] -> {"a": "1", "+b": "2", "~c": ""}."""
-    parts = [override.partition("=") for override in overrides]
-    return {key: value for key, _, value in parts}

@@ -212,10 +212,8 @@ def test_many_tiles_a_program(monkeypatch, programs):
     """A weight gradient whose programs loop over tiles, next to tiles of the largest size."""
     monkeypatch.setattr(ts, "WEIGHT_PROGRAMS", programs)
     monkeypatch.setattr(ts, "TILES", 0)
-    ts._tiles_for.cache_clear()
     spec = StencilSpec((5, 4), 2, 3, ("silu", "tanh"), outputs="odd")
     check(spec, (1, 2, 2), 70)
-    ts._tiles_for.cache_clear()
 
 
 @on_device

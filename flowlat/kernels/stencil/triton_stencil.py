@@ -245,17 +245,11 @@ def _zero(dtype: torch.dtype, device: torch.device) -> Tensor:
 
 def _tiles(n_sites: int, out: Tensor) -> tuple[tuple[int, int], dict[str, int]]:
     """Grid and tile for an output (channels, ..., batch) on so many sites."""
-    return _tiles_for(n_sites, out.shape[-1], out.shape[0], out.itemsize)
-
-
-@cache
-def _tiles_for(
-    n_sites: int, batch: int, channels: int, itemsize: int
-) -> tuple[tuple[int, int], dict[str, int]]:
+    channels, batch = out.shape[0], out.shape[-1]
     cb = min(16, _power_of_2(channels))
     blocks = -(-channels // cb)
     # at most 16 bytes a thread and channel, one load, and 128 bytes a thread over the channels
-    size = 32 * WARPS * max(1, min(16, 128 // cb) // itemsize)
+    size = 32 * WARPS * max(1, min(16, 128 // cb) // out.itemsize)
     while size > 32 * WARPS and n_sites * batch * blocks < TILES * size:
         size //= 2
     bs, bb, n = _split(n_sites, batch, size)
