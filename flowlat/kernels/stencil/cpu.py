@@ -139,8 +139,7 @@ class Buffer:
 class _CpuStack(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, planned: Plan, *parameters: Tensor) -> Tensor:
-        size = call("kept_bytes", x.dtype, planned.stack, x.shape[0], result=ctypes.c_int64)
-        buffer = Buffer(size)
+        buffer = Buffer(call("kept_bytes", x.dtype, planned.stack, len(x), result=ctypes.c_int64))
         kept = buffer.data[:]
         kept.buffer = buffer  # type: ignore[attr-defined]  # goes with the tensor
         # saved and not an attribute, so that checkpointing may drop it and compute it again
