@@ -311,9 +311,20 @@ def test_every_sampler_is_reproducible_and_goes_on(sampler, flow, trained, comma
     assert (whole["acceptance"] is None) == (sampler == "annealed")
 
 
+#: sample.py with a part for each block, not for each second
+SAMPLE_IN_SMALL_PARTS = """
+import runpy, sys
+from flowlat.ensemble import writer
+writer.PART_SECONDS = 0.0
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def killed(folder: Path, *names: str) -> None:
     """A run that is killed a moment after its first block."""
-    command = [sys.executable, str(ROOT / "sample.py"), "threads=1", *names]
+    script = [sys.executable, "-c", SAMPLE_IN_SMALL_PARTS, str(ROOT / "sample.py")]
+    command = [*script, "threads=1", *names]
     with subprocess.Popen(command, cwd=folder.parent, stderr=subprocess.PIPE) as process:
         while process.poll() is None and not list((folder / "parts").glob("*.h5")):
             time.sleep(0.001)

@@ -124,6 +124,7 @@ def _explain(error: Any, value: Any, schema: Any, path: str) -> tuple[str, str]:
     if error["type"] == "missing" and isinstance(value, dict):
         return f"{path}{'.'.join([*keys, str(error['loc'][-1])])}", "missing"
     message = error["msg"].replace("Input should be", "must be")
+    message = message.replace("a valid dictionary", "a mapping")
     if error["type"] == "extra_forbidden":
         for key in keys[:-1]:
             schema = schema.__annotations__[key]

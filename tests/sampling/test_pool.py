@@ -96,9 +96,10 @@ def options(folder: Path, observable: str) -> dict[str, Any]:
 
 
 def test_a_process_that_dies_is_one_line(tmp_path):
+    before = multiprocessing.active_children()
     with pytest.raises(RankError, match=r"^devices=2: a process died$"):
         draw(options(tmp_path, "Mortal"), tmp_path)
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= set(before)
 
 
 def test_an_error_of_a_process_is_raised_here(tmp_path):

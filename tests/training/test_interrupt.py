@@ -305,8 +305,8 @@ def test_a_gpu_that_is_not_there(command, tmp_path):
         (["optimizer.lr=inf"], "optimizer.lr=inf: "),
         (["optimizer.lr=nan"], "optimizer.lr=nan: "),
         (["+trainer.logger=false"], "trainer.logger=False: is not an option here"),
-        (["+trainer.callbacks=[]"], "trainer.callbacks=[]: no such option"),
-        (["+trainer.plugins=[]"], "trainer.plugins=[]: no such option"),
+        (["+trainer.callbacks=[]"], "trainer.callbacks=[]: must be a mapping"),
+        (["+trainer.plugins=[]"], "trainer.plugins=[]: must be a mapping"),
         (["+trainer.default_root_dir=x"], "trainer.default_root_dir='x': is not an option here"),
     ],
 )
