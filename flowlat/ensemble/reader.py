@@ -156,6 +156,10 @@ class Ensemble(AbstractContextManager["Ensemble"]):
 
     def chain_index(self) -> np.ndarray:
         """The row at which the chains stand after each step, ``(n,)`` int64."""
+        return self._index
+
+    @cached_property
+    def _index(self) -> np.ndarray:
         if self.kind == "weighted":
             raise EnsembleError(f"{self.path}: a weighted ensemble is no chain")
         here = np.arange(self.n)

@@ -106,7 +106,9 @@ class RunFolderCheck(Callback):
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        if external_launcher() and "hydra.run.dir=" not in " ".join(config.hydra.overrides.hydra):
+        if external_launcher() and not any(
+            override.startswith("hydra.run.dir=") for override in config.hydra.overrides.hydra
+        ):
             exit_with(2, "error: hydra.run.dir: torchrun and srun need it, one for all processes")
         require_writable("hydra.run.dir", config.hydra.run.dir)
 
