@@ -34,8 +34,12 @@ def check_state(content: dict[str, Any], steps_per_epoch: int) -> None:
     try:
         optimizer, scheduler = content["optimizer_states"][0], content["lr_schedulers"][0]
         flat = flatten({**content, "optimizer": optimizer, "scheduler": scheduler})
+        numbers = [n for group in optimizer["param_groups"] for n in group["params"]]
     except (LookupError, TypeError, RecursionError) as error:
         raise CheckpointError("optimizer_states, lr_schedulers: missing or damaged") from error
+    if any(type(n) is not int for n in numbers) or numbers != list(range(len(numbers))):
+        # what belongs to no weight ends the process in the next fused step
+        raise CheckpointError("optimizer.param_groups: params are not numbered in their order")
     for key in COUNTS:
         if type(flat.get(key)) is not int or not 0 <= flat[key] < 2**62:
             raise CheckpointError(f"{key}={flat.get(key)!r}: not a number of times")
