@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from flowlat.lattice.spectrum import chebyshev, momentum_basis
 TERMS, TIMES, MOMENTA = 8, 3, 8
 #: how much finer than the training the steps of an evaluation are
 REFINEMENT = 3
+#: of a training, whatever happens
+MOST_STEPS = 1000
 #: an FFT with the sites first, as the nonlinearity wants them, is slower than one of rows: with 32
 #: fields a training step takes 1.3 times as long as by matrices at 64^2, the same at 96^2 and 128^2
 LONGEST_DENSE = 96
@@ -49,7 +51,8 @@ class Continuous(Bijection):
     volume.
 
     The ODE is solved by the classical Runge-Kutta method in ``n_steps`` steps, three times as many
-    in evaluation mode: y and log_det have an error of order n_steps^-4.
+    in evaluation mode: y and log_det have an error of order n_steps^-4. ``n_steps`` may be raised
+    while the flow is trained, and goes with the weights into a state dict.
     """
 
     _start: Tensor
@@ -71,6 +74,19 @@ class Continuous(Bijection):
         self.register_buffer("_start", start.float(), persistent=False)
         basis = momentum_basis(khat2, lattice.d, MOMENTA)
         self.register_buffer("_basis", basis.float(), persistent=False)
+
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor(self.n_steps)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        if state.dtype != torch.int64 or state.shape != () or not 1 <= state <= MOST_STEPS:
+            raise RuntimeError(f"n_steps: {state} is no number of steps")
+        self.n_steps = int(state)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        # files of 0.1 have none: theirs were those of the config
+        state_dict.setdefault(f"{prefix}_extra_state", self.get_extra_state())
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self._solve(x, self._velocities(), 1)

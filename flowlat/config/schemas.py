@@ -33,7 +33,8 @@ class DataConfig(TypedDict):
 
 @strict
 class DivergenceConfig(TypedDict):
-    """What to do about NaN or infinity in loss, gradient, log weights or weights.
+    """What to do about a loss that leaves its range, and about NaN or infinity in loss, gradient,
+    log weights or weights.
 
     max_rollbacks: so often, over the whole training, back to the end of the last epoch; then stop.
     lr_factor: of the learning rate from there on.
@@ -51,6 +52,7 @@ class TrainConfig(TypedDict):
     action: Node
     prior: Node
     arch: Node
+    phase: Literal["auto", "symmetric", "ordered"]
     symmetrize: bool
     objective: Node
     optimizer: Node

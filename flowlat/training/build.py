@@ -11,7 +11,14 @@ from flowlat.config.checkpoint import flow_weights, load_weights, read_checkpoin
 from flowlat.ensemble.reference import read_reference, require_theory
 from flowlat.runs.processes import environment
 from flowlat.runs.signals import Signals
-from flowlat.training.callbacks import AtomicCheckpointIO, Best, Evaluation, Last, Progress
+from flowlat.training.callbacks import (
+    AtomicCheckpointIO,
+    Best,
+    Evaluation,
+    Last,
+    Progress,
+    SolverSteps,
+)
 from flowlat.training.cuda_graphs import with_cuda_graphs
 from flowlat.training.data import PriorDataModule
 from flowlat.training.module import LitFlow
@@ -82,7 +89,7 @@ def build_trainer(
         config,
         "trainer",
         default_root_dir=str(folder),
-        callbacks=[evaluation, Progress(), *best, last],
+        callbacks=[SolverSteps(), evaluation, Progress(), *best, last],
         logger=list(instantiate_all(config, "logger").values()),
         plugins=[AtomicCheckpointIO(), *environment()],
     )

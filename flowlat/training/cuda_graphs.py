@@ -56,7 +56,7 @@ class GraphedObjective:
         self.objective = objective
         self._record = record
         self._steps: dict[tuple[Any, ...], _Step] = {}
-        self._addresses: list[int] = []
+        self._recorded_for: tuple[list[int], list[Any]] = [], []
         self._most_graphs = MOST_GRAPHS
 
     def __call__(
@@ -71,9 +71,11 @@ class GraphedObjective:
         if record is None or not torch.is_grad_enabled():
             return None
         addresses = [p.data_ptr() for p in flow.parameters() if p.requires_grad]
-        if addresses != self._addresses:  # another flow, or one that was moved or cast
+        # another flow, one that was moved or cast, or one of which the solver takes more steps
+        recorded_for = addresses, [getattr(m, "n_steps", None) for m in flow.modules()]
+        if recorded_for != self._recorded_for:
             self._steps.clear()
-            self._addresses = addresses
+            self._recorded_for = recorded_for
         like = tuple((part.shape, part.dtype, part.device) for part in batch)
         key = (like, flow.training, id(flow), id(action))
         if addresses and key not in self._steps and len(self._steps) < self._most_graphs:

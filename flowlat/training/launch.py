@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from flowlat.config.build import instantiate
 from flowlat.runs.processes import UNUSED_SRUN, external_launcher, rank, spawn_ranks
 from flowlat.training.fit import fit, resume_hint
+from flowlat.training.phase import resolve_phase
 from flowlat.training.trainer import check_trainer
 from flowlat.utils.errors import ConfigError, RankError
 
@@ -30,6 +31,7 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         RankError: a process died.
     """
     check_trainer(config["trainer"])
+    config = resolve_phase(config, folder)
     with quiet():
         trainer = instantiate(config, "trainer", logger=False)
     n, nodes, launcher = trainer.num_devices, trainer.num_nodes, external_launcher()

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from flowlat.actions import Action
 from flowlat.flows.flow import Flow
 from flowlat.objectives import Objective
+from flowlat.training.divergence import LossRange
 from flowlat.training.state import check_optimizer
 from flowlat.utils.errors import DivergedError
 
@@ -59,6 +60,7 @@ class LitFlow(LightningModule):
         self._lr_factor = lr_factor
         self._rollbacks_before = 0  # those that the optimizer's own state has in it
         self._losses: list[Tensor] = []
+        self._range = LossRange()
         self._seconds_before = 0.0
         self._started = time.monotonic()
         self._step_ends: list[float] = []  # of this epoch
@@ -89,12 +91,14 @@ class LitFlow(LightningModule):
         by_value = gradient_clip_algorithm == "value"
         limit = math.inf if by_value or not gradient_clip_val else gradient_clip_val
         norm = torch.nn.utils.clip_grad_norm_(self.flow.parameters(), limit)
-        loss = self._losses[-1]
-        # one look at the device for both: NaN and infinity survive a sum
-        finite = math.isfinite((loss + norm).item())
-        if not self.trainer.strategy.reduce_boolean_decision(finite):
+        # one look at the device for both
+        loss, length = torch.stack([self._losses[-1], norm]).tolist()
+        known, best = math.isfinite(loss + length), self._range.lowest
+        fine = known and not self._range.left_by(loss)
+        if not self.trainer.strategy.reduce_boolean_decision(fine):
+            was = f", {best:g} before" if known and best < math.inf else ""
             raise DivergedError(
-                f"loss={loss.item():g}, gradient norm={norm.item():g} in epoch "
+                f"loss={loss:g}{was}, gradient norm={length:g} in epoch "
                 f"{self.current_epoch}, step {self.global_step}: the training diverged"
             )
         if by_value:
@@ -160,12 +164,14 @@ class LitFlow(LightningModule):
             # of this epoch so far, (ranks, steps)
             "losses": losses.reshape(-1, len(self._losses)).cpu(),
             "rollbacks": self.rollbacks,
+            "loss_range": self._range.state(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         record = checkpoint["flowlat"]
         self._seconds_before, losses = record["seconds"], record["losses"]
         self._rollbacks_before = record["rollbacks"]
+        self._range.restore(record.get("loss_range", torch.empty(0)))  # 0.1 has none
         # on another number of ranks: the mean over them, to which their losses add up
         same = len(losses) == self.trainer.world_size
         mine = losses[self.global_rank] if same else losses.mean(0)

@@ -17,6 +17,7 @@ class Stream(IntEnum):
     ACCEPT = 5
     START = 6
     CONFIGURATIONS = 7
+    PHASE = 8
 
 
 def generator(

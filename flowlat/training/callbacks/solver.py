@@ -1,0 +1,66 @@
+"""As many Runge-Kutta steps as a velocity needs that becomes stiffer while it is trained."""
+
+import logging
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from flowlat.bijections import Continuous
+from flowlat.flows.flow import Flow
+
+log = logging.getLogger(__name__)
+
+#: training steps between two looks at the error, and configurations looked at: a look costs about a
+#: quarter of a step
+EVERY, N_LOOKED_AT = 5, 16
+#: mean |log q(phi) by the inverse - log q by the forward| beyond which a step more is taken
+TOLERANCE = 0.1
+MOST_STEPS = 48
+
+
+class SolverSteps(Callback):
+    """Watches the error of the solver of a continuous flow, and takes more steps where it grows.
+
+    A path gradient takes log q from the inverse. Once the steps no longer solve the ODE, that is
+    the density of another map than the one that is sampled, and the training follows an error that
+    it makes larger: losses of 1e4 within a hundred steps. The number of steps never falls, and is
+    in the checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        module: Any = pl_module
+        solvers = solvers_of(module.flow)
+        if (
+            not solvers
+            or trainer.global_step % EVERY
+            or batch_idx % trainer.accumulate_grad_batches
+        ):
+            return
+        stiff = not inverse_error(module.flow, batch[0][:N_LOOKED_AT]) < TOLERANCE  # nor is NaN
+        most = max(solver.n_steps for solver in solvers)
+        if not trainer.strategy.reduce_boolean_decision(stiff, all=False) or most >= MOST_STEPS:
+            return
+        for solver in solvers + (solvers_of(module.best_flow) if module.averaged else []):
+            solver.n_steps += 1
+        say = log.debug if self._said else log.info
+        say("the velocity becomes stiff: %d Runge-Kutta steps, and more where needed", most + 1)
+        self._said = True
+
+
+def solvers_of(flow: Flow) -> list[Continuous]:
+    """The continuous layers of a flow."""
+    return [module for module in flow.modules() if isinstance(module, Continuous)]
+
+
+@torch.no_grad()
+def inverse_error(flow: Flow, noise: Tensor) -> float:
+    """Mean |log q(phi) by the inverse - log q by the forward| of the samples of this noise."""
+    phi, log_q = flow(noise)
+    return (flow.log_prob(phi) - log_q).abs().mean().item()
