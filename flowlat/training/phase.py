@@ -82,6 +82,8 @@ def resolve_phase(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         return _with_phase_of(config, before)
     if phase == "auto" and (config["symmetrize"] or not action.even):
         return {**config, "phase": "ordered" if config["symmetrize"] else "symmetric"}
+    if phase == "ordered" and config["prior"].get("shift", 0) is not None:
+        return _ordered(config, 0.0)
     started = time.monotonic()
     set_threads(config["threads"], lattice.shape, 64)
     try:
@@ -107,7 +109,7 @@ def resolve_phase(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _ordered(config: dict[str, Any], magnetization: float) -> dict[str, Any]:
-    """What an ordered phase decides; an architecture or prior that has no such option has none."""
+    """What an ordered phase decides, of the options that architecture and prior have."""
     config = {**copy.deepcopy(config), "phase": "ordered", "symmetrize": True}
     if config["prior"].get("shift", 0) is None:
         config["prior"]["shift"] = max(0.01, round(magnetization, 2))

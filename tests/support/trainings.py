@@ -16,6 +16,7 @@ TINY = (
     "lattice.shape=[4,4]",
     "arch=combconv_k1",
     "arch.n_couplings=2",
+    "phase=symmetric",
     "trainer=cpu",
     "threads=1",
     "data.batch_size=16",
