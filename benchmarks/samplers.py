@@ -20,7 +20,7 @@ from benchmarks.report import save
 from flowlat.config.compose import compose, validate
 from flowlat.config.schemas import SampleConfig, TrainConfig
 from flowlat.sampling.draw import draw
-from flowlat.training.fit import fit
+from flowlat.training.launch import train
 
 #: the observables whose slowest counts
 OBSERVABLES = ("abs_magnetization", "chi2", "action_density")
@@ -49,7 +49,7 @@ def measure(name: str, samples: int, epochs: int | None, folder: Path) -> list[d
     case = CASES[name]
     epochs = epochs or case.epochs
     training = [*case.theory, *case.training, f"trainer.max_epochs={epochs}", "threads=1"]
-    trained = fit(validate(compose(training), TrainConfig), made(folder / "fit"))
+    trained = train(validate(compose(training), TrainConfig), made(folder / "fit"))
     from_flow = [f"ckpt_path={trained['checkpoint']}"]
     runs = {
         "flow": (from_flow, samples, trained["seconds"]),

@@ -13,7 +13,6 @@ whole config; ``--keep FOLDER`` keeps the checkpoint.
 import argparse
 import json
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +20,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.race import race
-from benchmarks.report import FOLDER, environment, fill
-from benchmarks.samplers import made
+from benchmarks.quality.measure import measure
+from benchmarks.quality.race import race
+from benchmarks.report import FOLDER, fill
 from flowlat.config.checkpoint import read_checkpoint
-from flowlat.config.compose import compose, validate
-from flowlat.config.schemas import SampleConfig, TrainConfig
-from flowlat.sampling.draw import draw
-from flowlat.training.fit import fit
 from flowlat.utils.formatting import measured
 
 RESULTS = FOLDER / "results" / "quality"
@@ -72,30 +67,16 @@ ROWS = {
 }
 
 
-def measure(row: Row, start: Path | None, samples: int, folder: Path) -> dict[str, Any]:
+def measured_row(row: Row, start: Path | None, samples: int, folder: Path) -> dict[str, Any]:
     """Train a row and draw from it; what is written to its file."""
-    overrides = row.overrides.split()
     initial = [f"init_from={start}"] if start else []
-    config = validate(compose([*overrides, *initial, "threads=1"]), TrainConfig)
-    before = time.process_time()
-    trained = fit(config, made(folder / "fit"))
-    seconds = time.process_time() - before
-    names = [f"ckpt_path={trained['checkpoint']}", f"n_samples={samples}", "save_configs=false"]
-    sampling = validate(compose([*names, "threads=1"], "sample"), SampleConfig)
-    drawn = draw(sampling, made(folder / "draw"))
-    found = drawn["observables"]
+    result = measure([*row.overrides.split(), *initial], samples, folder)
+    result["config"]["init_from"] = row.start  # not a path of this machine
     return {
         "overrides": row.overrides,
         "start": row.start,
         "published": row.published,
-        "steps": trained["steps"],
-        "training_samples": trained["steps"] * config["data"]["batch_size"],
-        "cpu_seconds": seconds,
-        "n_samples": drawn["n_samples"],
-        **{key: drawn[key] for key in ("ess", "acceptance", "log_z", "sign_balance")},
-        **{name: found[name] for name in ("abs_magnetization", "chi2", "schwinger_dyson")},
-        "config": {**config, "init_from": row.start},
-        "environment": environment(),
+        **result,
     }
 
 
@@ -153,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in args.rows:
             row, folder = ROWS[name], Path(scratch) / name
             start = kept / f"{row.start}.ckpt" if row.start else None
-            result = measure(row, start, args.samples, folder)
+            result = measured_row(row, start, args.samples, folder)
             keep(folder / "fit" / "checkpoints" / "best_ess.ckpt", kept / f"{name}.ckpt")
             (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
             print(table({name: result}), flush=True)

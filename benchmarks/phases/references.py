@@ -1,0 +1,65 @@
+"""log Z of a point by a way that no flow is part of."""
+
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.samplers import made
+from flowlat.analysis.exact import known
+from flowlat.config.build import build_action, instantiate
+from flowlat.config.compose import compose, validate
+from flowlat.config.schemas import SampleConfig, TrainConfig
+from flowlat.sampling.draw import draw
+
+#: configurations of the first estimate: ten populations, the fewest for an error
+FIRST = 2560
+
+Config = dict[str, Any]
+
+
+def point(overrides: Sequence[str]) -> tuple[str, Config]:
+    """The theory of a command, ``8x8 m2=-4 lam=8``, and its config."""
+    config = validate(compose(list(overrides)), TrainConfig)
+    action, shape = config["action"], config["lattice"]["shape"]
+    return f"{'x'.join(map(str, shape))} m2={action['m2']:g} lam={action['lam']:g}", config
+
+
+def reference(config: Config, goal: float) -> dict[str, Any]:
+    """log Z of the theory of a config: ``value``, ``error``, and how they were found.
+
+    In d = 1 from the transfer matrix. Elsewhere by annealed importance sampling from the Gaussians
+    around both minima of the mean field, so that both modes count: first ten populations, then as
+    many more as an error of ``goal`` needs, for it falls as 1 / sqrt(n).
+    """
+    values = known(build_action(config), instantiate(config, "lattice"))
+    if "log_z" in values:
+        return {"value": values["log_z"], "error": 0.0, "method": "exact"}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = made(Path(scratch) / "annealed")
+        drawn = annealed(config, FIRST, folder)
+        if (ratio := drawn["log_z"]["error"] / goal) > 1:
+            drawn = annealed(config, math.ceil(FIRST * ratio**2), folder)
+    return {
+        "value": drawn["log_z"]["value"],
+        "error": drawn["log_z"]["error"],
+        "method": "sampler=annealed",
+        **{key: drawn[key] for key in ("n_samples", "ess", "sign_balance", "seconds")},
+    }
+
+
+def annealed(config: Config, n: int, folder: Path) -> dict[str, Any]:
+    """The summary of so many configurations, those that are in the folder among them."""
+    action, sides = config["action"], ",".join(map(str, config["lattice"]["shape"]))
+    theory = [f"lattice.shape=[{sides}]", *(f"action.{key}={action[key]}" for key in ("m2", "lam"))]
+    options = ["sampler=annealed", f"n_samples={n}", "save_configs=false", "resume=true"]
+    composed = compose([*theory, *options, "threads=1"], "sample")
+    return draw(validate(composed, SampleConfig), folder)
+
+
+def pull(log_z: dict[str, float | None], truth: dict[str, Any]) -> float:
+    """(log Z - reference) / their combined error; infinite where log Z has no error."""
+    if log_z["value"] is None or log_z["error"] is None:
+        return math.inf
+    return (log_z["value"] - truth["value"]) / math.hypot(log_z["error"], truth["error"])
