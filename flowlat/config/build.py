@@ -16,6 +16,7 @@ from flowlat.flows.flow import Flow, PushforwardFlow, SymmetrizedFlow
 from flowlat.lattice import Lattice
 from flowlat.priors import Prior
 from flowlat.utils.errors import ConfigError
+from flowlat.utils.rng import Stream, generator
 
 #: the groups that define a flow, and so all that a checkpoint has to hold
 FLOW_GROUPS = ("lattice", "action", "prior", "arch", "symmetrize")
@@ -35,11 +36,13 @@ def build_flow(cfg: DictConfig | dict[str, Any], seed: int | None = None) -> Flo
 
     Raises:
         ConfigError: an option that cannot be used, with its key and value.
+        ValueError: a seed that is negative, or not below 2^64.
     """
     config = plain(cfg)
     seed = config.get("seed", 0) if seed is None else seed
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # what the layers of PyTorch draw from, of which manual_seed would take 32 bits
+        torch.set_rng_state(generator(seed, Stream.WEIGHTS).get_state())
         lattice = instantiate(config, "lattice")
         prior = instantiate(config, "prior", lattice=lattice)
         bijection = instantiate(config, "arch", lattice=lattice)

@@ -41,8 +41,8 @@ def build_module(config: dict[str, Any], record: dict[str, Any], rollbacks: int 
         raise ConfigError(f"optimizer.lr={rate}: must be finite")
     optimizer, scheduler = instantiate(config, "optimizer"), instantiate(config, "scheduler")
     try:  # their own checks, before anything is written
-        scheduler(optimizer(flow.parameters()), total_steps=1, steps_per_epoch=1)
-    except (ValueError, RuntimeError) as error:
+        scheduler(optimizer(flow.parameters()), total_steps=1, steps_per_epoch=1, first_step=0)
+    except (ValueError, RuntimeError, TypeError) as error:
         raise ConfigError(f"optimizer, scheduler: {error}") from error
     sites = config["data"]["batch_size"] * math.prod(config["lattice"]["shape"])
     objective = with_cuda_graphs(instantiate(config, "objective"), config["cuda_graphs"], sites)

@@ -98,8 +98,8 @@ def fit_with_rollbacks(
 ) -> Trainer:
     """Train to the end; after a divergence again from the end of an epoch, if that is wanted."""
     divergence = config["divergence"]
-    record = {"config": config, "provenance": provenance()}
-    path, rollbacks = find_start(config, folder)
+    path, rollbacks, legs = find_start(config, folder)
+    record = {"config": config, "provenance": provenance(), "legs": legs}
     while True:
         module, data = build_module(config, record, rollbacks), build_data(config)
         trainer = build_trainer(config, folder, evaluation, signals)

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from flowlat.actions import Action
@@ -25,10 +25,12 @@ class LitFlow(LightningModule):
 
     Args:
         optimizer: parameters -> optimizer.
-        scheduler: (optimizer, total_steps=, steps_per_epoch=) -> schedule, advanced every step.
+        scheduler: (optimizer, total_steps=, steps_per_epoch=, first_step=) -> schedule, advanced
+            every step.
         ema_decay: of the exponential moving average of the weights, which is then what is
             evaluated and loaded; None is no averaging.
-        record: plain data that goes into every checkpoint: the config and its provenance.
+        record: plain data that goes into every checkpoint: the config, its provenance, and the
+            epochs at which the legs of the training begin.
         rollbacks: how often the training was taken back, after a divergence, until now.
         lr_factor: of the learning rate, for each of them.
     """
@@ -39,7 +41,7 @@ class LitFlow(LightningModule):
         action: Action,
         objective: Objective,
         optimizer: Callable[..., Optimizer],
-        scheduler: Callable[..., LRScheduler],
+        scheduler: Callable[..., LambdaLR],
         ema_decay: float | None = None,
         record: dict[str, Any] | None = None,
         rollbacks: int = 0,
@@ -112,6 +114,8 @@ class LitFlow(LightningModule):
 
     def on_train_start(self) -> None:
         check_optimizer(self.trainer)
+        if self.global_step == self._first_step:  # what was restored is the end of another schedule
+            self._begin_leg()
         self._started = time.monotonic()
         factor = self._lr_factor ** (self.rollbacks - self._rollbacks_before)
         for group in self.trainer.optimizers[0].param_groups:
@@ -148,8 +152,18 @@ class LitFlow(LightningModule):
         optimizer = self._optimizer(self.flow.parameters())
         total = int(self.trainer.estimated_stepping_batches)
         per_epoch = max(1, total // max(1, self.trainer.max_epochs or 1))
-        scheduler = self._scheduler(optimizer, total_steps=total, steps_per_epoch=per_epoch)
+        self._first_step = self._record.get("legs", [0])[-1] * per_epoch
+        steps = {"total_steps": total, "steps_per_epoch": per_epoch}
+        scheduler = self._scheduler(optimizer, **steps, first_step=self._first_step)
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    def _begin_leg(self) -> None:
+        """Take the rate of a leg's first step."""
+        (optimizer,), (config,) = self.trainer.optimizers, self.trainer.lr_scheduler_configs
+        schedule = cast(LambdaLR, config.scheduler)
+        rates = zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)
+        for group, (lr, factor) in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = lr * factor(self._first_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if not all(torch.isfinite(w).all() for w in checkpoint["state_dict"].values()):

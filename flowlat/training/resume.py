@@ -7,7 +7,7 @@ from typing import Any
 
 from flowlat.config.build import FLOW_GROUPS
 from flowlat.config.checkpoint import read_checkpoint
-from flowlat.config.compare import differences
+from flowlat.config.compare import differences, flatten
 from flowlat.training.state import check_state
 from flowlat.utils.errors import CheckpointError, ConfigError
 
@@ -21,14 +21,15 @@ STEPS = ("limit_train_batches", "accumulate_grad_batches", "precision", "gradien
 IMPLEMENTATION = ("arch.kernel", "arch.recompute")
 
 
-def find_start(config: dict[str, Any], folder: Path) -> tuple[Path | None, int]:
+def find_start(config: dict[str, Any], folder: Path) -> tuple[Path | None, int, list[int]]:
     """Where the training in ``folder`` goes on, if that is wanted: its last whole checkpoint.
 
-    And how often it was taken back until then. None is the beginning.
+    And how often it was taken back until then, and the epochs at which its legs begin. None is the
+    beginning.
 
     Raises:
-        ConfigError: there is a training already, and this is not to go on with it; or it has more
-            epochs than are wanted.
+        ConfigError: there is a training already, and this is not to go on with it; or another
+            number of epochs is wanted, and it may not have that: see :func:`legs_of`.
         CheckpointError: it was a training of something else, or its state is damaged.
     """
     paths = [folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "epoch")]
@@ -49,14 +50,14 @@ def find_start(config: dict[str, Any], folder: Path) -> tuple[Path | None, int]:
             check_state(content, config["trainer"]["limit_train_batches"])
         except CheckpointError as error:
             raise CheckpointError(f"ckpt_path={path}: {error}") from error
-        return path, content["flowlat"]["rollbacks"]
+        return path, content["flowlat"]["rollbacks"], legs_of(content, config, folder)
     if config["resume"]:
         log.info("no checkpoint to go on from in %s: from the beginning", folder / "checkpoints")
-    return None, 0
+    return None, 0, [0]
 
 
 def check_resumable(content: dict[str, Any], config: dict[str, Any], folder: Path) -> None:
-    """Raise CheckpointError or ConfigError if a training cannot go on under this config."""
+    """Raise CheckpointError if a training cannot go on under this config."""
     before = content["flowlat"]["config"]
     try:
         json.dumps(before)
@@ -71,9 +72,32 @@ def check_resumable(content: dict[str, Any], config: dict[str, Any], folder: Pat
                 f"{key}={b}: the training in {folder} has {key}={a}; to start another one from its "
                 "weights, use init_from="
             )
-    wanted, begun = config["trainer"]["max_epochs"], content.get("epoch")
-    if isinstance(begun, int) and begun >= wanted:
+
+
+def legs_of(content: dict[str, Any], config: dict[str, Any], folder: Path) -> list[int]:
+    """The epochs at which the legs of a training begin, that of the steps to come as the last.
+
+    A leg has one schedule, from its beginning to ``trainer.max_epochs``. A training that has ended
+    and is to have more epochs begins another one, with the weights, the averages and the state of
+    the optimizer that it has. One that has not ended keeps its schedule and so its end.
+
+    Raises:
+        ConfigError: more or fewer epochs than a training was to have that has not ended; or fewer
+            than one has had that has.
+    """
+    flat = flatten(content["flowlat"])
+    before, wanted = flat.get("config.trainer.max_epochs"), config["trainer"]["max_epochs"]
+    legs: list[int] = content["flowlat"].get("legs", [0])  # until 0.2 there was no other
+    done = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if wanted == before:
+        return legs
+    if done != before:
         raise ConfigError(
-            f"trainer.max_epochs={wanted}: the training in {folder} is in its epoch {begun + 1} "
-            "already"
+            f"trainer.max_epochs={wanted}: the training in {folder} is in its epoch {done + 1} of "
+            f"{before}, over which its schedule goes; trainer.max_epochs={before} goes on with it"
         )
+    if wanted < before:
+        raise ConfigError(
+            f"trainer.max_epochs={wanted}: the training in {folder} has had {before} epochs already"
+        )
+    return [*legs, before]

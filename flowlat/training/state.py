@@ -26,7 +26,8 @@ def check_state(content: dict[str, Any], steps_per_epoch: int) -> None:
 
     Raises:
         CheckpointError: of another Lightning, which would rewrite it; a number that is not finite;
-            or counts of epochs, batches and steps that contradict each other.
+            counts of epochs, batches and steps that contradict each other; or legs that do not
+            begin at 0, one after another.
     """
     version, release = content.get("pytorch-lightning_version"), lightning.__version__
     if not str(version).startswith(f"{release.rpartition('.')[0]}."):
@@ -43,6 +44,10 @@ def check_state(content: dict[str, Any], steps_per_epoch: int) -> None:
     for key in COUNTS:
         if type(flat.get(key)) is not int or not 0 <= flat[key] < 2**62:
             raise CheckpointError(f"{key}={flat.get(key)!r}: not a number of times")
+    legs = content["flowlat"].get("legs", [0])
+    whole = isinstance(legs, list) and all(type(epoch) is int for epoch in legs)
+    if not whole or legs[:1] != [0] or legs != sorted({*legs}) or legs[-1] > flat["epoch"]:
+        raise CheckpointError(f"flowlat.legs={legs!r}: not epochs, from 0, at which legs begin")
     for key in ("flowlat.seconds", *SCORES):
         if not isinstance(flat.get(key), float) or not flat[key] < torch.inf:  # nor is NaN
             raise CheckpointError(f"{key}={flat.get(key)!r}: not a finite number")

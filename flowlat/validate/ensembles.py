@@ -69,7 +69,7 @@ def flow_for(case: Case, seed: int, folder: Path) -> Path:
     config = validate(compose([*overrides, *SMALL]), TrainConfig)
     flow = build_flow(config, seed).double()
     couplings = [p for name, p in flow.named_parameters() if name.startswith("bijection.")]
-    numbers = generator(seed, Stream.WEIGHTS)
+    numbers = generator(seed, Stream.MOVED_WEIGHTS)
     for parameter in couplings:
         noise = torch.randn(parameter.shape, generator=numbers, dtype=torch.float64)
         parameter.data += MOVED * noise

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -23,11 +25,13 @@ def test_weights_depend_on_the_seed_alone():
     config = compose(["arch=combconv_k1"])
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    flows = [build_flow(config), build_flow(config, seed=0), build_flow(config, seed=1)]
+    seeds = (None, 0, 1, 2**32, 1 + 2**32, 2**63 - 1)
+    flows = [build_flow(config, seed) for seed in seeds]
     assert torch.equal(torch.random.get_rng_state(), before)
-    first, same, other = (torch.nn.utils.parameters_to_vector(f.parameters()) for f in flows)
-    assert torch.equal(first, same)
-    assert (first != other).any()
+    first, *others = (torch.nn.utils.parameters_to_vector(f.parameters()) for f in flows)
+    assert torch.equal(first, others[0])
+    for a, b in itertools.combinations(others, 2):
+        assert (a != b).any()
 
 
 def test_couplings_have_weights_of_their_own():

@@ -1,7 +1,9 @@
 """A training that is killed, at any moment, and started again ends as one that was not."""
 
+import copy
 import multiprocessing
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from flowlat.runs.metrics import read_metrics
 from flowlat.training import fit as module
 from flowlat.training.fit import fit
+from flowlat.training.module import LitFlow
 from flowlat.utils.errors import CheckpointError, ConfigError
 from tests.support.helpers import ROOT
 from tests.support.trainings import ROLLBACKS, TINY, assert_same, config, everything, without_power
@@ -109,7 +113,7 @@ def test_kill_9_of_a_command(resume, tmp_path):
     assert_same(everything(tmp_path / "a"), everything(tmp_path / "b"))
 
 
-# damage, and what may change
+# damage
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(whole, tmp_path, monkeypatch, caplog):
@@ -134,17 +138,122 @@ def test_no_whole_checkpoint_is_the_beginning(whole, tmp_path, caplog):
 
 
 def test_a_training_that_has_ended(tmp_path):
-    """Goes on to its summary without a step, or to more epochs; never to fewer."""
+    """Goes on to its summary without a step; never to fewer epochs."""
     first = fit(config(), tmp_path)
     before = everything(tmp_path)
     again = fit(config("resume=true"), tmp_path)
     assert {**first, "seconds": 0} == {**again, "seconds": 0}
+    with pytest.raises(ConfigError, match=r"max_epochs=1: the training in .* has had 2 epochs"):
+        fit(config("resume=true", "trainer.max_epochs=1"), tmp_path)
     assert_same(everything(tmp_path), before)
-    longer = fit(config("resume=true", "trainer.max_epochs=3"), tmp_path)
-    assert (longer["epochs"], longer["steps"]) == (3, 12)
-    assert [row["epoch"] for row in read_metrics(tmp_path / "metrics.csv")] == ["0", "1", "2"]
-    with pytest.raises(ConfigError, match=r"max_epochs=2: the training in .* is in its epoch 3"):
-        fit(config("resume=true"), tmp_path)
+
+
+# more epochs: a new leg
+
+MORE = ("resume=true", "trainer.max_epochs=4")
+#: in the epoch after the third
+ROLLBACKS_LATER = (*ROLLBACKS, "scheduler.milestones=[3]")
+
+
+def record_of(folder):
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["flowlat"]
+
+
+@pytest.fixture
+def rates(monkeypatch):
+    """The rate of every step."""
+    found, step = [], LitFlow.optimizer_step
+
+    def noted(self, epoch, batch_idx, optimizer, *args):
+        found.append(optimizer.param_groups[0]["lr"])
+        step(self, epoch, batch_idx, optimizer, *args)
+
+    monkeypatch.setattr(LitFlow, "optimizer_step", noted)
+    return found
+
+
+@pytest.mark.parametrize("name", ["one_cycle", "warmup_cosine"])
+def test_a_new_leg_has_a_schedule_of_its_own(name, rates, tmp_path):
+    """The one of a training of its length, from the weights and moments that are there."""
+    fit(config(f"scheduler={name}"), tmp_path)
+    ended = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    restored = []
+    with pytest.MonkeyPatch.context() as patch:
+        begin = LitFlow._begin_leg
+
+        def noted(self):
+            begin(self)
+            restored.append(copy.deepcopy([self.state_dict(), self.optimizers().state_dict()]))
+
+        patch.setattr(LitFlow, "_begin_leg", noted)
+        longer = fit(config(f"scheduler={name}", *MORE), tmp_path)
+    assert (longer["epochs"], longer["steps"]) == (4, 16)
+    assert len(rates) == 16
+    assert rates[8:] == rates[:8]
+    ((weights, optimizer),) = restored
+    assert_same(dict(weights), dict(ended["state_dict"]))
+    assert_same(optimizer["state"], ended["optimizer_states"][0]["state"])
+    assert record_of(tmp_path)["legs"] == [0, 2]
+    fit(config(f"scheduler={name}", "resume=true", "trainer.max_epochs=5"), tmp_path)
+    assert record_of(tmp_path)["legs"] == [0, 2, 4]
+    assert [row["epoch"] for row in read_metrics(tmp_path / "metrics.csv")] == [*"01234"]
+
+
+def test_a_schedule_that_does_not_know_its_end_is_the_same_in_two_legs(tmp_path):
+    """As in one, to the last bit."""
+    names = ("scheduler=step", "scheduler.milestones=[1,3]")
+    fit(config(*names, "trainer.max_epochs=4"), tmp_path / "one")
+    fit(config(*names), tmp_path / "two")
+    fit(config(*names, *MORE), tmp_path / "two")
+    assert_same(everything(tmp_path / "two"), everything(tmp_path / "one"))
+
+
+@pytest.mark.parametrize("names", [(), ROLLBACKS_LATER], ids=["plain", "rollbacks"])
+def test_a_power_cut_in_a_new_leg(names, tmp_path, monkeypatch):
+    """After every fifth write of it, from a random one on."""
+    fit(config(*names), tmp_path / "ended")
+    shutil.copytree(tmp_path / "ended", tmp_path / "whole")
+    fit(config(*names, *MORE), tmp_path / "whole")
+    expected, record = everything(tmp_path / "whole"), record_of(tmp_path / "whole")
+    assert (record["legs"], record["rollbacks"]) == ([0, 2], 2 if names else 0)
+    n = random.randint(1, 5)
+    while True:
+        shutil.copytree(tmp_path / "ended", folder := tmp_path / str(n))
+        if not without_power(monkeypatch, n, [*names, *MORE], folder):
+            break
+        fit(config(*names, *MORE), folder)
+        assert_same(everything(folder), expected)
+        assert record_of(folder)["legs"] == [0, 2]
+        n += 5
+    assert n > 2 * 6 + 1  # of each epoch three steps, the row, epoch and last; the summary
+
+
+@pytest.mark.parametrize("wanted", [1, 3])
+def test_a_training_that_has_not_ended_keeps_its_end(wanted, whole, tmp_path, monkeypatch):
+    assert without_power(monkeypatch, 10, [], tmp_path)
+    before = everything(tmp_path)
+    line = rf"max_epochs={wanted}: the training in .* is in its epoch 2 of 2.*max_epochs=2 goes on"
+    with pytest.raises(ConfigError, match=line):
+        fit(config("resume=true", f"trainer.max_epochs={wanted}"), tmp_path)
+    assert_same(everything(tmp_path), before)
+    fit(config("resume=true"), tmp_path)
+    assert_same(everything(tmp_path), whole)
+
+
+def test_a_checkpoint_without_legs_has_one(whole, tmp_path, monkeypatch):
+    """As all had that flowlat wrote until 0.2."""
+    assert without_power(monkeypatch, 10, [], tmp_path)
+    for path in (tmp_path / "checkpoints").iterdir():
+        content = torch.load(path, weights_only=True)
+        del content["flowlat"]["legs"]
+        torch.save(content, path)
+    fit(config("resume=true"), tmp_path)
+    assert_same(everything(tmp_path), whole)
+    fit(config(*MORE), tmp_path)
+    assert record_of(tmp_path)["legs"] == [0, 2]
+
+
+# what may change
 
 
 @pytest.fixture(scope="module")

@@ -6,17 +6,19 @@ import torch
 from flowlat.training import schedulers
 
 
-def factors(schedule, total, **options):
-    """The rate of every step over the optimizer's own."""
+def factors(schedule, total, first=0, **options):
+    """The rate of every step of a leg over the optimizer's own."""
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=2.0)
-    scheduler = schedule(optimizer, total_steps=total, steps_per_epoch=10, **options)
+    steps = {"total_steps": total, "steps_per_epoch": 10, "first_step": first}
+    scheduler = schedule(optimizer, **steps, **options)
     found = []
     for _ in range(total):
+        assert optimizer.param_groups[0]["lr"] >= 0  # before it begins, too
         found.append(optimizer.param_groups[0]["lr"] / 2.0)
         optimizer.step()
         scheduler.step()
-    return found
+    return found[first:]
 
 
 def rises_then_falls(values, peak):
@@ -48,3 +50,14 @@ def test_one_cycle():
     assert found[30] == pytest.approx(1, abs=1e-3)
     assert found[-1] < 2e-3
     assert rises_then_falls(found, found.index(max(found)))
+
+
+@pytest.mark.parametrize("schedule", [schedulers.warmup_cosine, schedulers.one_cycle])
+def test_what_spans_a_training_spans_a_leg(schedule):
+    assert factors(schedule, 60, first=20) == factors(schedule, 40)
+
+
+@pytest.mark.parametrize("schedule", [schedulers.constant, schedulers.step])
+def test_what_does_not_know_its_end_goes_on(schedule):
+    options = {"milestones": [1, 3]} if schedule is schedulers.step else {}
+    assert factors(schedule, 60, first=20, **options) == factors(schedule, 60, **options)[20:]

@@ -27,7 +27,11 @@ def test_a_checkpoint_is_the_same_flow(arch):
 
 
 def test_a_stopped_training_goes_on(command, tmp_path):
-    """The command line it had, and resume=true. Other processors round otherwise."""
+    """The command line it had, and resume=true. Its random numbers are others than those of 0.1.0.
+
+    Loss and log Z are of 3840 and 128 samples with weights of standard deviation 0.1, so that they
+    differ between two trainings by 0.002 and 0.01; before the third step the loss is 0.6 above.
+    """
     shutil.copytree(DATA / "stopped", tmp_path / "run")
     typed = ["trainer.max_epochs=3", "trainer.limit_train_batches=60", "evaluation.n_samples=128"]
     goes_on = ["evaluation.batch_size=128", "hydra.run.dir=run", "resume=true"]
@@ -37,16 +41,13 @@ def test_a_stopped_training_goes_on(command, tmp_path):
         read_metrics(p) for p in (tmp_path / "run/metrics.csv", DATA / "finished.csv")
     )
     assert len(rows) == len(expected) == 3
+    assert rows[0] == expected[0]
     for row, known in zip(rows, expected, strict=True):
-        assert (row["epoch"], row["step"], row["lr"]) == (
-            known["epoch"],
-            known["step"],
-            known["lr"],
-        )
-        for key in ("loss", "ess", "log_z"):
-            assert float(row[key]) == pytest.approx(float(known[key]), rel=1e-4), key
-        # a count of 127 decisions
-        assert float(row["acceptance"]) == pytest.approx(float(known["acceptance"]), abs=0.02)
+        for key in ("epoch", "step", "samples", "lr"):
+            assert row[key] == known[key]
+        for key in ("loss", "log_z"):
+            assert float(row[key]) == pytest.approx(float(known[key]), abs=0.05), key
+        assert float(row["ess"]) > 0.95
 
 
 def test_old_names_on_the_command_line(tmp_path):
