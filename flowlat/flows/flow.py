@@ -10,6 +10,9 @@ from flowlat.bijections import Bijection
 from flowlat.lattice import Lattice
 from flowlat.priors import Prior
 
+#: log of the factor by which a density is too small to matter in a gradient
+NEGLIGIBLE = 20.0
+
 
 class Flow(nn.Module, ABC):
     """The contract: noise -> (phi, log q(phi)), and log q of any field."""
@@ -66,6 +69,9 @@ class SymmetrizedFlow(Flow):
     ``sample`` multiplies by a random global sign. ``forward`` leaves the sign out: for an even
     action neither q_s nor S feels it, and E_q[d log q_s / d theta] = 0 still holds, so that every
     objective may be used. Costs one inverse more than the flow itself.
+
+    The inverse of a mirror image, far from all that the flow was trained on, may overflow: such a
+    density is zero. Gradients are taken through the densities that are not negligible alone.
     """
 
     def __init__(self, flow: Flow):
@@ -78,10 +84,30 @@ class SymmetrizedFlow(Flow):
 
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         phi, log_q = self.flow(noise)
-        return phi, mixture(log_q, self.flow.log_prob(-phi))
+        return phi, self._with_mirror(phi, log_q, self._known(-phi))
 
     def log_prob(self, phi: Tensor) -> Tensor:
-        return mixture(self.flow.log_prob(phi), self.flow.log_prob(-phi))
+        log_q, mirror = self._known(phi), self._known(-phi)
+        if not torch.is_grad_enabled():
+            return mixture(log_q, mirror)
+        flip = (mirror > log_q).reshape(-1, *[1] * self.lattice.d)
+        phi = torch.where(flip, -phi, phi)
+        return self._with_mirror(phi, self.flow.log_prob(phi), torch.minimum(log_q, mirror))
+
+    @torch.no_grad()
+    def _known(self, phi: Tensor) -> Tensor:
+        """log q without gradients, -infinity where it overflows."""
+        return self.flow.log_prob(phi).nan_to_num(-math.inf, math.inf, -math.inf)
+
+    def _with_mirror(self, phi: Tensor, log_q: Tensor, mirror: Tensor) -> Tensor:
+        """log q_s from log q(phi), with gradients, and log q(-phi), which has none."""
+        negligible = mirror < log_q - NEGLIGIBLE
+        # a GPU would have to wait for this answer, and a CUDA graph cannot
+        on_cpu = phi.device.type == "cpu"
+        if torch.is_grad_enabled() and not (on_cpu and bool(negligible.all())):
+            safe = torch.where(negligible.reshape(-1, *[1] * self.lattice.d), phi, -phi)
+            mirror = torch.where(negligible, mirror, self.flow.log_prob(safe))
+        return mixture(log_q, mirror)
 
     def rsample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         phi, log_q = super().rsample(n, generator)
