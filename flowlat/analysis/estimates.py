@@ -54,7 +54,7 @@ def weighted_estimate(
     f = derive(sum w a / sum w), with the error of a jackknife over about 100 blocks of whole
     populations (``population`` rows each, 1: independent rows). tau_int is NaN: there is no chain.
     A warning says where the bias, by the jackknife, is more than half the error; whether weights
-    are enough for errors at all, ``log_z_estimate`` says once for all observables.
+    are enough for errors at all: :mod:`flowlat.analysis.trust`.
 
     Raises:
         ValueError: a value or a log weight is NaN or +infinity, or all weights are zero.

@@ -1,6 +1,5 @@
 """What importance weights are worth: ESS, and log Z with its errors. All in float64."""
 
-import logging
 import math
 from typing import NamedTuple
 
@@ -8,13 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowlat.analysis.gamma_method import FEWEST, Estimate, gamma_method
+from flowlat.analysis.gamma_method import Estimate, gamma_method
 from flowlat.analysis.jackknife import jackknife, leave_one_out, ratio
-
-log = logging.getLogger(__name__)
-
-#: an error from fewer blocks than this is itself uncertain by 1/4 and more
-FEWEST_BLOCKS = 10
 
 
 class LogZ(NamedTuple):
@@ -45,6 +39,21 @@ def ess(log_w: Tensor) -> float:
     return math.exp(log_ratio.item()) / log_w.numel()
 
 
+def ess_of_populations(log_w: Tensor, population: int) -> float:
+    """ESS per sample where the rows of a population, ``population`` in turn, are related.
+
+    1 / (1 + P Var(m) / <m>^2) of the mean weights m of populations of P rows, which is
+    :func:`ess` where rows are independent. Of resampled particles that one forgets what the
+    resamplings cost: their descendants count as so many samples. m does not, since it is Z times
+    all that the genealogy left of it: Lee and Whiteley, Biometrika 105 (2018) 609, who estimate
+    Var(m) from the ancestors of one population; here there are several. NaN of one.
+    """
+    means = torch.logsumexp(log_w.double().reshape(-1, population), 1)
+    n = len(means)
+    relative_variance = (1 / ess(means) - 1) * n / (n - 1) if n > 1 else math.nan
+    return 1 / (1 + population * relative_variance)
+
+
 def log_mean(log_w: Tensor) -> Tensor:
     """log((1/N) sum w), ``()``: of independent samples of a flow, an estimate of log Z."""
     return torch.logsumexp(log_w.double(), 0) - math.log(len(log_w))
@@ -61,8 +70,8 @@ def log_z(log_w: Tensor) -> tuple[float, float]:
 def log_z_estimate(log_weight: np.ndarray, population: int) -> LogZ:
     """log Z of rows of which ``population`` each are related, with a jackknife's error and bias.
 
-    The blocks are those of ``weighted_estimate``. A warning says where no error of these weights
-    can be trusted: fewer than 10 populations or 50 effective samples.
+    The blocks are those of ``weighted_estimate``. Whether errors of these weights can be trusted:
+    :mod:`flowlat.analysis.trust`.
 
     Raises:
         ValueError: a log weight is NaN or +infinity, or all weights are zero.
@@ -73,11 +82,6 @@ def log_z_estimate(log_weight: np.ndarray, population: int) -> LogZ:
         others = np.log([ratio(sums) for sums in leave_one_out(columns, population)])[:, 0]
     value = np.log(weight.mean())
     error, bias = jackknife(value, others, "log_z")
-    effective = ess(torch.as_tensor(log_weight)) * len(weight)
-    if len(others) < FEWEST_BLOCKS:
-        log.warning("%d population(s) of weighted configurations are few for errors", len(others))
-    elif effective < FEWEST:
-        log.warning("errors from %.3g effective samples mean little", effective)
     return LogZ(float(value + scale), float(error), float(bias))
 
 

@@ -1,28 +1,20 @@
 """What an ensemble says, in the numbers of summary.json."""
 
-import logging
 import math
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from flowlat.analysis.estimates import chain_estimate, weighted_estimate
 from flowlat.analysis.gamma_method import Estimate
-from flowlat.analysis.importance import ess, log_z_estimate, normalised
+from flowlat.analysis.importance import ess, ess_of_populations, log_z_estimate, normalised
+from flowlat.analysis.pareto import pareto_k
+from flowlat.analysis.thermalisation import drift
+from flowlat.analysis.trust import warnings
 from flowlat.ensemble.reader import Ensemble
 from flowlat.observables import Observable
-
-log = logging.getLogger(__name__)
-
-#: |<sign M>| beyond which an ensemble of an even action is called one-sided
-LOPSIDED = 0.5
-#: what an ensemble of one side is worth, and what to do
-ONE_SIDED_CHAIN = "the chains sit in one mode; sampler.sign_flip=true is the exact cure"
-ONE_SIDED_FLOW = (
-    "it sits in one mode, log Z is short by up to log 2 = 0.693; a flow trained with "
-    "recipe=ordered is the exact cure"
-)
 
 
 def summarize(ensemble: Ensemble, observables: dict[str, Observable], even: bool) -> dict[str, Any]:
@@ -31,6 +23,8 @@ def summarize(ensemble: Ensemble, observables: dict[str, Observable], even: bool
     Args:
         observables: those that were measured.
         even: whether the action is, for a warning of a one-sided ensemble.
+
+    ``warnings`` is what cannot be trusted: :mod:`flowlat.analysis.trust`.
     """
     log_weight, population = ensemble.log_weight, ensemble.population
     summary: dict[str, Any] = {
@@ -43,14 +37,13 @@ def summarize(ensemble: Ensemble, observables: dict[str, Observable], even: bool
         summary["longest_rejection_run"] = ensemble.longest_rejection_run()
     if log_weight is not None:
         log_z, volume = log_z_estimate(log_weight, population), math.prod(ensemble.shape)
-        summary["ess"] = ess(torch.from_numpy(log_weight))
+        summary |= weights(ensemble, torch.from_numpy(log_weight))
         summary["log_z"] = log_z._asdict()
         density = {"value": -log_z.value / volume, "error": log_z.error / volume}
         summary["free_energy_density"] = density
-    summary["sign_balance"] = balance = sign_balance(ensemble)
-    if even and abs(balance) > LOPSIDED:
-        cure = ONE_SIDED_CHAIN if log_weight is None else ONE_SIDED_FLOW
-        log.warning("<sign M> = %.2f, and the action is even: %s", balance, cure)
+    summary["sign_balance"] = sign_balance(ensemble)
+    if ensemble.kind != "weighted" and (found := thermalisation(ensemble)):
+        summary["thermalisation"] = found
     averages: dict[str, dict[str, Any]] = {"observables": {}}
     for name, observable in observables.items():
         if ensemble.kind != "weighted":
@@ -63,7 +56,40 @@ def summarize(ensemble: Ensemble, observables: dict[str, Observable], even: bool
             averages.setdefault(key, {})[name] = plain(estimate)
     identity = averages["observables"]["schwinger_dyson"]
     summary["schwinger_dyson"] = {key: identity[key] for key in ("value", "error")}
-    return summary | averages
+    summary |= averages
+    figures = summary if even else {**summary, "sign_balance": None}
+    if ensemble.kind == "weighted":
+        figures = {**figures, "populations": len(ensemble) // population}
+    return {**summary, "warnings": warnings(figures)}
+
+
+def weights(ensemble: Ensemble, log_weight: Tensor) -> dict[str, float]:
+    """ESS and Pareto k; of resampled particles from populations, which are independent."""
+    population = ensemble.population
+    if ensemble.config["sampler"].get("resample_below") is None:
+        return {"ess": ess(log_weight), "pareto_k": pareto_k(log_weight.numpy())}
+    means = torch.logsumexp(log_weight.reshape(-1, population), 1)
+    value = ess_of_populations(log_weight, population)
+    return {"ess": value, "pareto_k": pareto_k(means.numpy())}
+
+
+def thermalisation(ensemble: Ensemble) -> dict[str, Any]:
+    """Of S, |M|, M^2 and phi^2 that which drifts most, and by how many errors it does.
+
+    Empty where it cannot be told: see :func:`flowlat.analysis.thermalisation.drift`.
+    """
+    index, replicas = ensemble.chain_index(), ensemble.replicas
+    magnetization = ensemble.read("measured/magnetization")
+    series = {"S": ensemble.action, "|M|": abs(magnetization), "M^2": magnetization**2}
+    if "phi2" in ensemble.config["observables"]:
+        series["phi^2"] = ensemble.read("measured/phi2")
+    pulls = {
+        name: abs(drift([values[index][r::replicas] for r in range(min(replicas, len(ensemble)))]))
+        for name, values in series.items()
+    }
+    known = {name: pull for name, pull in pulls.items() if math.isfinite(pull)}
+    name = max(known, key=known.__getitem__, default="")
+    return {"observable": name, "pull": known[name]} if known else {}
 
 
 def acceptance(ensemble: Ensemble) -> float | None:

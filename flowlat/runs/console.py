@@ -34,8 +34,10 @@ def fit_report(summary: dict[str, Any]) -> str:
     if "forward_ess" in summary:  # there was an ensemble to measure it on
         forward = fraction(summary["forward_ess"], summary["forward_ess_err"])
         rows.insert(3, ("forward ESS", forward))
+    if k := number(summary.get("pareto_k"), ".2f"):
+        rows.insert(1, ("Pareto k", k))
     return (
-        f"\nReached, on {summary['n_samples']} fresh samples:\n{table(rows)}\n"
+        f"\nReached, on {summary['n_samples']} fresh samples:\n{table(rows)}\n\n{alarms(summary)}"
         f"Sample from it:\n  python sample.py ckpt_path={checkpoint}"
     )
 
@@ -50,7 +52,14 @@ def sample_report(summary: dict[str, Any], folder: Path) -> str:
     tables = quality(summary), scalars(summary), vectors
     body = "\n\n".join(table(rows) for rows in tables if rows)
     files = ", ".join(p.name for p in sorted(folder.iterdir()) if p.suffix in FILES)
-    return f"\n{contents(summary)}:\n{body}\n\nIn {shorten(str(folder))}: {files}"
+    end = f"{alarms(summary)}In {shorten(str(folder))}: {files}"
+    return f"\n{contents(summary)}:\n{body}\n\n{end}"
+
+
+def alarms(summary: dict[str, Any]) -> str:
+    """A line for each thing that cannot be trusted, and a blank one."""
+    lines = [f"WARNING: {warning['text']}\n" for warning in summary["warnings"]]
+    return "".join([*lines, "\n"]) if lines else ""
 
 
 def quality(summary: dict[str, Any]) -> list[tuple[str, str]]:
@@ -58,6 +67,7 @@ def quality(summary: dict[str, Any]) -> list[tuple[str, str]]:
     figures = [
         ("acceptance", number(summary["acceptance"], ".4f")),
         ("ESS", number(summary.get("ess"), ".4f")),
+        ("Pareto k", number(summary.get("pareto_k"), ".2f")),
         ("log Z", measured(summary.get("log_z"))),
         ("free energy / V", measured(summary.get("free_energy_density"))),
         ("longest rejection run", number(summary.get("longest_rejection_run"), "d")),

@@ -11,8 +11,8 @@ from flowlat.utils.files import replacing
 
 #: columns of integers
 COUNTS = ("epoch", "step", "samples")
-MEASURED = ("ess", "acceptance", "log_z", "log_z_err", "forward_ess", "forward_ess_err")
-COLUMNS = (*COUNTS, "loss", *MEASURED, "lr", "seconds")
+LOG_Z, FORWARD = ("log_z", "log_z_err"), ("forward_ess", "forward_ess_err")
+COLUMNS = (*COUNTS, "loss", "ess", "pareto_k", "acceptance", *LOG_Z, *FORWARD, "lr", "seconds")
 
 
 @rank_zero_only

@@ -61,7 +61,8 @@ class Annealed(IndependentSampler):
     weights since the last time falls below it; they go on with equal weights, and the mean weight
     so far multiplies all of them: log_weight contains it, and the mean of w stays unbiased
     (Del Moral, Doucet, Jasra, J. R. Stat. Soc. B 68 (2006) 411). Rows of one population are then
-    related; populations, one a block, never are.
+    related; populations, one a block, never are: what the rows are worth is for the latter to say,
+    see :func:`flowlat.analysis.importance.ess_of_populations`.
 
     Args:
         flow: q0; None: the mean field. Its precision is that of log q0.

@@ -14,6 +14,7 @@ from flowlat.runs.signals import Signals
 from flowlat.training.callbacks import (
     AtomicCheckpointIO,
     Best,
+    Decline,
     Evaluation,
     Last,
     Progress,
@@ -89,7 +90,7 @@ def build_trainer(
         config,
         "trainer",
         default_root_dir=str(folder),
-        callbacks=[SolverSteps(), evaluation, Progress(), *best, last],
+        callbacks=[SolverSteps(), evaluation, Decline(), Progress(), *best, last],
         logger=list(instantiate_all(config, "logger").values()),
         plugins=[AtomicCheckpointIO(), *environment()],
     )

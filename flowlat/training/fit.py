@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from lightning.pytorch import Trainer
 
+from flowlat.analysis.trust import warnings
 from flowlat.config.build import instantiate
 from flowlat.config.checkpoint import load_flow
 from flowlat.report.page.plots import plot_training
@@ -17,8 +18,8 @@ from flowlat.runs.processes import rank
 from flowlat.runs.signals import Signals
 from flowlat.runs.slurm import requeue
 from flowlat.training.build import build_data, build_module, build_trainer, check_ensembles
-from flowlat.training.callbacks import Best, Evaluation
-from flowlat.training.loggers import finish_wandb
+from flowlat.training.callbacks import Best, Decline, Evaluation
+from flowlat.training.loggers import Wandb, finish_wandb
 from flowlat.training.module import LitFlow
 from flowlat.training.resume import find_start
 from flowlat.utils.errors import (
@@ -76,7 +77,13 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
                 **{f"best_{callback.name}": callback.score for callback in best},
                 "checkpoint": str(checkpoint),
             }
+            decline = next(c for c in cast(Any, trainer).callbacks if isinstance(c, Decline))
+            summary["warnings"] = warnings({**summary, **decline.seen})
             write_json(folder / "summary.json", summary)
+            for logger in trainer.loggers:
+                if isinstance(logger, Wandb):
+                    logger.log_summary(summary)
+            finish_wandb(exit_code=0)
             plot_training(read_metrics(folder / "metrics.csv"), folder / "training.png")
         except Interrupted as error:
             hint = f"the same command with hydra.run.dir={folder} resume=true goes on"

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from flowlat.analysis.importance import ess, log_mean, log_z
+from flowlat.analysis.importance import ess, ess_of_populations, log_mean, log_z
 
 
 def test_ess_and_log_z_are_their_definitions():
@@ -44,3 +44,26 @@ def test_ess_and_mean_by_hand():
     # a constant that the weights have in common, as large as a lattice makes it
     assert ess(w.log() - 1e4) == pytest.approx(36 / (3 * 14))
     assert log_mean(w.log() - 1e4).item() == pytest.approx(math.log(2) - 1e4)
+
+
+def test_ess_of_independent_rows_from_their_populations():
+    """exp(-s^2) of lognormal weights; the variance of 1,000 means of 20 is known to a relative
+    sqrt(2 / 999), twice that with their tails: five sigma, p = 6e-7."""
+    log_w = 0.8 * torch.randn(20_000, dtype=torch.float64)
+    relative_variance = 1 / ess_of_populations(log_w, 20) - 1
+    exact = math.exp(0.8**2) - 1
+    assert relative_variance == pytest.approx(exact, rel=5 * 2 * math.sqrt(2 / 999))
+
+
+def test_ess_of_rows_that_have_a_factor_in_common():
+    """What populations of 50 have in common, of log variance s^2, counts 50 times; as above."""
+    s = 0.1
+    common = s * torch.randn(2000, 1, dtype=torch.float64)
+    log_w = (common + torch.zeros(50, dtype=torch.float64)).flatten()
+    assert ess(log_w) > 0.98
+    found = 1 / ess_of_populations(log_w, 50) - 1
+    assert found == pytest.approx(50 * math.expm1(s**2), rel=5 * math.sqrt(2 / 1999) * 1.2)
+
+
+def test_ess_of_one_population_is_unknown():
+    assert math.isnan(ess_of_populations(torch.randn(30), 30))

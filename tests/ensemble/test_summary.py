@@ -1,4 +1,3 @@
-import logging
 import math
 from types import SimpleNamespace
 
@@ -10,7 +9,7 @@ from flowlat.ensemble import open_ensemble
 from flowlat.ensemble.summary import acceptance, sign_balance, summarize
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
-from tests.support.fakes import walk_config
+from tests.support.fakes import Walk, walk_config
 
 ESTIMATE = {"value", "error", "tau_int", "tau_int_error"}
 
@@ -54,6 +53,9 @@ def test_a_chain(ensemble):
     moments = chain.measured["binder"].mean(0)
     assert observables["binder"]["value"] != pytest.approx(moments.mean())  # derived
     assert set(summary["schwinger_dyson"]) == {"value", "error"}
+    assert "thermalisation" not in summary  # of three replicas
+    # the walk does not sample exp(-S)
+    assert [warning["code"] for warning in summary["warnings"]] == ["schwinger_dyson"]
     sign = np.sign(chain.measured["magnetization"])
     assert summary["sign_balance"] == pytest.approx(sign.mean())
 
@@ -115,16 +117,32 @@ def test_sign_balance():
 
 @pytest.mark.parametrize("even", [True, False])
 @pytest.mark.parametrize("kind", ["chain", "proposals"])
-def test_an_ensemble_of_one_sign_is_pointed_out(kind, even, ensemble, monkeypatch, caplog):
+def test_an_ensemble_of_one_sign_is_pointed_out(kind, even, ensemble, monkeypatch):
     monkeypatch.setattr("flowlat.ensemble.summary.sign_balance", lambda _: -0.6)
     one_sided = ensemble(kind)
-    caplog.clear()
-    with caplog.at_level(logging.WARNING):
-        summarize(one_sided, one_sided.observables(), even=even)
-    assert ("<sign M> = -0.60" in caplog.text) == even
+    summary = summarize(one_sided, one_sided.observables(), even=even)
+    text = " ".join(w["text"] for w in summary["warnings"] if w["code"] == "one_sided")
+    assert ("<sign M> = -0.60" in text) == even
     for cure in ("log Z is short", "recipe=ordered"):
-        assert (cure in caplog.text) == (even and kind == "proposals")
-    assert ("sampler.sign_flip=true" in caplog.text) == (even and kind == "chain")
+        assert (cure in text) == (even and kind == "proposals")
+    assert ("sampler.sign_flip=true" in text) == (even and kind == "chain")
+
+
+@pytest.mark.parametrize("distance", [0, 50])
+def test_chains_that_start_far_away(distance, tmp_path, monkeypatch):
+    """At rest the largest of four pulls is above 5.5 with p = 6e-7 (8 replicas)."""
+    start = Walk.start
+
+    def moved(self, generator):
+        state = start(self, generator)
+        return state._replace(phi=state.phi + distance)
+
+    monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
+    monkeypatch.setattr(Walk, "start", moved)
+    summary = draw(walk_config(n_samples=2400, sampler={"replicas": 8}), tmp_path)
+    assert (summary["thermalisation"]["pull"] > 5.5) == (distance > 0)
+    codes = [warning["code"] for warning in summary["warnings"]]
+    assert ("not_thermalised" in codes) == (distance > 0)
 
 
 def test_acceptance_of_a_single_proposal_is_unknown():

@@ -57,7 +57,7 @@ def test_a_row_that_is_being_written_waits(tmp_path):
     lines = watch(folder, interval=0.01)
     assert next(lines).startswith("epoch 1/")
     with (folder / "metrics.csv").open("a") as file:
-        file.write("9,0.1,9.3,0.02,,,0.001,4.0\n")
+        file.write("9,0.3,0.1,9.3,0.02,,,0.001,4.0\n")
     write_summary(folder)
     assert [text.split()[1:6] for text in lines] == [["2/1", "loss", "-4.5", "ESS", "0.09"]]
 

@@ -1,6 +1,6 @@
 import math
 
-from flowlat.runs.console import against, sample_report
+from flowlat.runs.console import against, fit_report, sample_report
 
 
 def estimate(value, error, tau_int=0.5):
@@ -21,6 +21,7 @@ SUMMARY = {
     "observables": {"phi2": estimate(0.143362, 0.000075), "c": [estimate(0.5, 0.01)] * 2},
     "reweighted": {"phi2": estimate(0.143311, 0.000065), "c": [estimate(0.5, 0.01)] * 2},
     "samples_per_second": 12345.6,
+    "warnings": [],
 }
 
 
@@ -47,6 +48,19 @@ def test_report_of_proposals(tmp_path):
 
 In {tmp_path}: ensemble.h5, summary.json"""
     )
+
+
+def test_a_line_for_each_warning(tmp_path):
+    warned = [{"code": "low_ess", "text": "ESS 0.05"}, {"code": "heavy_tail", "text": "k = 0.9"}]
+    text = sample_report({**SUMMARY, "pareto_k": 0.912, "warnings": warned}, tmp_path)
+    assert "\n\nWARNING: ESS 0.05\nWARNING: k = 0.9\n\nIn " in text
+    assert "\n  Pareto k               0.91\n" in text
+    trained = {"checkpoint": "c", "ess": 0.05, "acceptance": 0.1, "log_z": 1.0, "log_z_err": 0.1}
+    trained |= {"epochs": 1, "steps": 1, "seconds": 1.0, "n_samples": 10, "pareto_k": math.nan}
+    text = fit_report({**trained, "warnings": warned[:1]})
+    assert "\n\nWARNING: ESS 0.05\n\nSample from it:" in text
+    assert "Pareto" not in text
+    assert "WARNING" not in fit_report({**trained, "warnings": []})
 
 
 def test_report_of_chains_and_of_weights(tmp_path):

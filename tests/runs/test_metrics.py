@@ -14,8 +14,8 @@ def test_one_row_an_epoch_with_the_columns_of_the_contract(tmp_path):
     for epoch in range(2):
         write_metrics(path, row(epoch, ess=0.1, something=1.0))
     header = path.read_text().splitlines()[0]
-    columns = "epoch,step,samples,loss,ess,acceptance,log_z,log_z_err,forward_ess,forward_ess_err"
-    assert header == f"{columns},lr,seconds"
+    measured = "ess,pareto_k,acceptance,log_z,log_z_err,forward_ess,forward_ess_err"
+    assert header == f"epoch,step,samples,loss,{measured},lr,seconds"
     rows = read_metrics(path)
     assert [r["epoch"] for r in rows] == ["0", "1"]
     assert [r["step"] for r in rows] == ["50", "100"]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from flowlat.report.ensemble.overview import SUSPICIOUS
+from flowlat.analysis.trust import SUSPICIOUS
 from flowlat.report.page.blocks import Table
 from flowlat.runs.folders import Sampled
 from flowlat.utils.formatting import number, with_error

@@ -7,6 +7,7 @@ from flowlat.ensemble.reference import theory_of
 from flowlat.report.compare.columns import Column, Comparison, columns_of, flat, label
 from flowlat.report.compare.pictures import histograms, pulls, ratios
 from flowlat.report.ensemble.overview import exact_values
+from flowlat.report.page.alarms import alarms
 from flowlat.report.page.blocks import Block, Section, Table, Text
 from flowlat.runs.folders import Sampled
 from flowlat.utils.errors import EnsembleError
@@ -48,8 +49,9 @@ def comparison(runs: Sequence[Sampled]) -> list[Section]:
     if any(name.startswith("two_point(") for name in compared.vectors):
         pictures.append(ratios(exact, columns, reference))
     pictures += histograms({label(*pair): pair[1] for pair in lettered.items()})
+    warned = [text for pair in lettered.items() for text in alarms(pair[1].summary, label(*pair))]
     return [
-        Section("Runs", [Table(["", "sampler", "configurations", "folder"], legend)]),
+        Section("Runs", [*warned, Table(["", "sampler", "configurations", "folder"], legend)]),
         Section("Side by side", tables),
         Section("Pictures", pictures),
     ]

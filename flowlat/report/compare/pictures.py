@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from flowlat.analysis.trust import SUSPICIOUS
 from flowlat.report.compare.columns import Column
 from flowlat.report.ensemble.history import magnetization_histograms
-from flowlat.report.ensemble.overview import SUSPICIOUS
 from flowlat.report.page.blocks import Picture
 from flowlat.report.page.plots import GREY, plot_points, style, subplots
 from flowlat.runs.folders import Sampled

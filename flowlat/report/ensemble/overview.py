@@ -6,15 +6,12 @@ from itertools import compress
 from typing import Any
 
 from flowlat.analysis.exact import Known, known
-from flowlat.ensemble.summary import LOPSIDED
 from flowlat.lattice import Lattice
+from flowlat.report.page.alarms import alarms
 from flowlat.report.page.blocks import Block, Table, Text
 from flowlat.runs.console import contents, pull, quality
 from flowlat.runs.folders import Sampled
 from flowlat.utils.formatting import measured, number, with_error
-
-#: a pull beyond this is worth a second look
-SUSPICIOUS = 3.5
 
 #: key of the summary -> its row, below the figures of quality
 SETTINGS = {"step_size": "step size", "n_leapfrog": "leapfrog steps", "seconds": "seconds"}
@@ -37,31 +34,7 @@ def overview(run: Sampled) -> list[Block]:
         *quality(summary),
         *(setting for setting in settings if setting[1]),
     ]
-    return [*(Text(text, warning=True) for text in warnings(summary)), Table(["", ""], rows)]
-
-
-def warnings(summary: dict[str, Any]) -> list[str]:
-    """What makes an ensemble unfit for publication, in sentences."""
-    sentences = []
-    balance = summary.get("sign_balance")
-    if balance is not None and abs(balance) > LOPSIDED:
-        sentences.append(
-            f"<sign M> = {balance:.2f}, and the action is even: the ensemble sits in one of two "
-            "modes. log Z is short by up to log 2 = 0.693, and <M> is not zero."
-        )
-    if abs(pull(summary.get("schwinger_dyson"), 1)) > SUSPICIOUS:
-        sentences.append(
-            "<phi dS/dphi> is not 1 within its error: this ensemble is not one of exp(-S), or its "
-            "errors are too small."
-        )
-    bare = [
-        name
-        for name, entry in summary["observables"].items()
-        if all(e["error"] is None for e in (entry if isinstance(entry, list) else [entry]))
-    ]
-    if bare:
-        sentences.append(f"No error could be given for {', '.join(bare)}: too few or stuck.")
-    return sentences
+    return [*alarms(summary), Table(["", ""], rows)]
 
 
 def observables(run: Sampled) -> list[Block]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from operator import itemgetter
 
+from flowlat.report.page.alarms import alarms
 from flowlat.report.page.blocks import Picture, Section, Table
 from flowlat.report.page.plots import plot_loss, series, style, subplots
 from flowlat.runs.folders import Trained
@@ -21,7 +22,13 @@ def training(runs: Sequence[Trained]) -> list[Section]:
     for run in runs:
         if not run.rows:
             raise ConfigError(f"RUN={run.path}: metrics.csv has no epoch yet")
-    return [Section("Training", [reached(runs), *(learning(runs, against) for against in AXES)])]
+    warned = [
+        text
+        for run in runs
+        for text in alarms(run.summary or {}, str(run.path) if len(runs) > 1 else "")
+    ]
+    pictures = (learning(runs, against) for against in AXES)
+    return [Section("Training", [*warned, reached(runs), *pictures])]
 
 
 def reached(runs: Sequence[Trained]) -> Table:

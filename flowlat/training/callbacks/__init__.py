@@ -1,6 +1,7 @@
 from flowlat.training.callbacks.checkpoints import AtomicCheckpointIO, Best, Last
+from flowlat.training.callbacks.decline import Decline
 from flowlat.training.callbacks.evaluation import Evaluation
 from flowlat.training.callbacks.progress import Progress
 from flowlat.training.callbacks.solver import SolverSteps
 
-__all__ = ["AtomicCheckpointIO", "Best", "Evaluation", "Last", "Progress", "SolverSteps"]
+__all__ = ["AtomicCheckpointIO", "Best", "Decline", "Evaluation", "Last", "Progress", "SolverSteps"]

@@ -11,6 +11,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from flowlat.actions import Action
 from flowlat.analysis.importance import ess, forward_quality, log_z
+from flowlat.analysis.pareto import pareto_k
 from flowlat.ensemble.reference import read_reference
 from flowlat.flows.flow import Flow
 from flowlat.flows.proposals import proposals
@@ -24,8 +25,9 @@ from flowlat.utils.rng import Stream, generator
 class Evaluation(Callback):
     """ESS, acceptance of a Metropolis-Hastings chain and log Z on fresh samples of every rank.
 
-    Logs ``ess``, ``acceptance``, ``log_z``, ``log_z_err``; with an ensemble also ``forward_ess``
-    and ``forward_ess_err``, see :func:`flowlat.analysis.importance.forward_ess`.
+    Logs ``ess``, ``pareto_k``, ``acceptance``, ``log_z``, ``log_z_err``; of an even action
+    ``sign_balance``, <sign M> of the flow; with an ensemble ``forward_ess`` and
+    ``forward_ess_err``, see :func:`flowlat.analysis.importance.forward_ess`.
 
     Args:
         n_samples: fresh configurations an evaluation, over all ranks.
@@ -84,12 +86,15 @@ class Evaluation(Callback):
         options = self.batch_size, self.seed
         share = rank, world_size
         phi = torch.empty(0, dtype=torch.float64, device=next(flow.parameters()).device)
-        parts = [phi]  # there may be no batch
+        parts, signs = [phi], [phi]  # there may be no batch
         for batch in proposals(flow, action, self.n_samples, *options, stream, epoch or 0, *share):
             phi = batch.phi
             parts.append(batch.log_weight)
+            signs.append(phi.double().flatten(1).mean(1).sign())
         log_w = gather(torch.cat(parts), world_size)
         measured = quality(log_w, generator(self.seed, Stream.ACCEPT, *step))
+        if action.even:
+            measured["sign_balance"] = gather(torch.cat(signs), world_size).mean().item()
         if (reference := self.reference) is not None:
             own = gather(reference.log_weights(flow, action, *options, *share), world_size)
             measured |= forward_quality(own, reference.replicas)
@@ -102,7 +107,7 @@ def gather(log_w: Tensor, world_size: int) -> Tensor:
 
 
 def quality(log_w: Tensor, generator: torch.Generator | None = None) -> dict[str, float]:
-    """ESS, log Z and the acceptance rate of a Metropolis-Hastings chain over these proposals.
+    """ESS, Pareto k, log Z and the acceptance of a Metropolis-Hastings chain over these proposals.
 
     The first proposal starts the chain and is not a decision: without others the rate is NaN.
 
@@ -112,4 +117,10 @@ def quality(log_w: Tensor, generator: torch.Generator | None = None) -> dict[str
     _, accepted = independence_chain(log_w, generator)
     value, error = log_z(log_w)
     acceptance = accepted[1:].double().mean().item()
-    return {"ess": ess(log_w), "acceptance": acceptance, "log_z": value, "log_z_err": error}
+    return {
+        "ess": ess(log_w),
+        "pareto_k": pareto_k(log_w.cpu().numpy()),
+        "acceptance": acceptance,
+        "log_z": value,
+        "log_z_err": error,
+    }

@@ -14,7 +14,7 @@ from torch import Tensor
 from flowlat.training.loggers.server import require_server
 
 #: what is drawn against the samples, and again, as "epochs/...", against the epoch
-CURVES = ("loss", "ess", "acceptance", "log_z", "forward_ess", "samples_per_second")
+CURVES = ("loss", "ess", "pareto_k", "acceptance", "log_z", "forward_ess", "samples_per_second")
 #: those whose maximum is what a run is worth
 BEST = ("ess", "acceptance")
 #: characters of a tag and of a group that W&B accepts
@@ -28,8 +28,10 @@ class Wandb(WandbLogger):
 
     Loss, ESS, acceptance, log Z and throughput against the samples drawn and against the epoch;
     of every evaluation the histogram of the log weights and, in two dimensions, a configuration.
-    The summary holds the maximum of ESS and acceptance. The jobs of a multirun are one group, the
-    date and time of its folder, each with its overrides as tags.
+    The summary holds the maximum of ESS and acceptance, and as "final/..." what the training
+    reached on fresh samples, with what cannot be trusted of it. What a training loses again is an
+    alert. The jobs of a multirun are one group, the date and time of its folder, each with its
+    overrides as tags.
 
     A run folder is one W&B run: a training that is resumed, or taken back after a divergence, goes
     on with it. A row an epoch, at the step of the training, so that the steps of a run grow over
@@ -75,10 +77,20 @@ class Wandb(WandbLogger):
             row["configuration"] = wandb.Image(image(phi.cpu().numpy()), caption=caption)
         self.experiment.log(row, step=step)
 
+    @rank_zero_only
+    def alert(self, title: str, text: str) -> None:
+        """Send an alert, which W&B passes on by e-mail or Slack as its user wishes."""
+        self.experiment.alert(title=title, text=text, level="WARN")
+
+    @rank_zero_only
+    def log_summary(self, summary: dict[str, Any]) -> None:
+        """What a training reached, the keys of its summary.json."""
+        warnings = "; ".join(warning["text"] for warning in summary["warnings"])
+        final = {**summary, "warnings": warnings}
+        self.experiment.summary.update({f"final/{name}": value for name, value in final.items()})
+
     def finalize(self, status: str) -> None:
-        """End the run after a success; else it stays open, for a rollback, until finish_wandb."""
-        if status == "success":
-            self.experiment.finish(exit_code=0)
+        """The run stays open, for a rollback or for the summary, until ``finish_wandb``."""
 
 
 def open_run() -> Any:
@@ -87,10 +99,10 @@ def open_run() -> Any:
     return wandb and wandb.run
 
 
-def finish_wandb() -> None:
-    """End the run that an error left open: the next job of a sweep would go on with it."""
+def finish_wandb(exit_code: int = 1) -> None:
+    """End the run that is open, if any: the next job of a sweep would go on with it."""
     if (run := open_run()) is not None:
-        run.finish(exit_code=1)
+        run.finish(exit_code=exit_code)
 
 
 def sweep(folder: Path) -> dict[str, Any]:

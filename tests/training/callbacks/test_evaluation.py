@@ -36,7 +36,8 @@ def test_what_is_logged_and_how_often():
     callback = Evaluation(seed=0, n_samples=64, batch_size=32, every_n_epochs=3)
     logged = [evaluate(callback, epoch, max_epochs=5) for epoch in range(5)]
     assert [bool(values) for values in logged] == [False, False, True, False, True]
-    assert set(logged[2]) == {"ess", "acceptance", "log_z", "log_z_err"}
+    names = {"ess", "pareto_k", "acceptance", "log_z", "log_z_err", "sign_balance"}
+    assert set(logged[2]) == names
     assert logged[2]["ess"] != logged[4]["ess"]  # fresh samples every time
     assert logged[2] == evaluate(callback, 2, max_epochs=5)
 

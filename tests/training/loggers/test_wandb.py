@@ -70,7 +70,7 @@ def test_panels_against_samples_and_epochs(tmp_path):
         clock = {"epoch": float(epoch), "samples": 640.0 * (epoch + 1)}
         logger.log_evaluation(torch.randn(100), torch.randn(4, 6), step=10 * (epoch + 1))
         logger.log_metrics({**METRICS, **clock}, step=10 * (epoch + 1))
-    logger.finalize("success")
+    finish_wandb(exit_code=0)
     found = logged(tmp_path)
     axes = {metric.name: metric for metric in found["metric"]}
     for name in METRICS:
@@ -108,7 +108,8 @@ def test_the_jobs_of_a_sweep_are_one_group_tagged_by_their_overrides(tmp_path):
     for number in (0, 1):
         overrides = ("arch=conv", f"seed={number}", long)
         folder = write_job(sweep_folder / str(number), "MULTIRUN", *overrides)
-        Wandb(str(folder), project="flowlat", offline=True).finalize("success")
+        Wandb(str(folder), project="flowlat", offline=True)
+        finish_wandb(exit_code=0)
     runs = [logged(sweep_folder / str(number))["run"][0] for number in (0, 1)]
     assert [run.run_group for run in runs] == ["2030-01-02/03-04-05"] * 2
     assert [list(run.tags) for run in runs] == [
@@ -120,6 +121,23 @@ def test_the_jobs_of_a_sweep_are_one_group_tagged_by_their_overrides(tmp_path):
 def test_a_run_of_its_own_has_no_group(tmp_path):
     assert sweep(tmp_path) == {}
     assert sweep(write_job(tmp_path / "run", "RUN", "seed=1")) == {}
+
+
+def test_final_figures_and_alerts(tmp_path):
+    logger = Wandb(str(tmp_path), project="flowlat", offline=True)
+    logger.alert("log_z_fell", "epoch 3: log Z fell")
+    warned = [{"code": "low_ess", "text": "ESS 0.05"}, {"code": "heavy_tail", "text": "k = 0.9"}]
+    logger.log_summary({"ess": 0.05, "checkpoint": "c", "warnings": warned})
+    finish_wandb(exit_code=0)
+    found = logged(tmp_path)
+    assert [(alert.title, alert.level) for alert in found["alert"]] == [("log_z_fell", "WARN")]
+    summary = {
+        "/".join(item.nested_key) or item.key: json.loads(item.value_json)
+        for record in found["summary"]
+        for item in record.update
+    }
+    expected = {"final/ess": 0.05, "final/checkpoint": "c", "final/warnings": "ESS 0.05; k = 0.9"}
+    assert expected.items() <= summary.items()
 
 
 def test_a_run_that_an_error_left_open_is_ended(tmp_path):
@@ -161,6 +179,7 @@ def test_a_training_that_is_taken_back_is_one_run(tmp_path, monkeypatch, recwarn
     assert [row["epoch"] for row in rows_of(found)] == [0, 1]
     assert [row["_step"] for row in rows_of(found)] == [4, 8]
     assert found["exit"][0].exit_code == 0
+    assert "final/ess" in {item.key for record in found["summary"] for item in record.update}
     assert not [w for w in recwarn if "already in progress" in str(w.message)]
 
 

@@ -1,0 +1,153 @@
+"""Which figures of a run cannot be trusted, and what to do: one table of rules."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from flowlat.analysis.gamma_method import FEWEST
+
+#: an ESS below this is that of a flow that has not learnt the theory
+LOW_ESS = 0.1
+#: k of the weights beyond which their averages do not settle (Vehtari et al., arXiv:1507.02646)
+HEAVY_TAIL = 0.7
+#: an error from fewer populations than this is itself uncertain by 1/4 and more
+FEWEST_POPULATIONS = 10
+#: |<sign M>| beyond which an ensemble of an even action is called one-sided
+LOPSIDED = 0.5
+#: share of all samples, and of those of its chain, that one configuration may be: beyond the latter
+#: the errors of 64 lognormal replicas held the truth in 4 of 10 runs; ``FEWEST`` steps are allowed
+STUCK, STUCK_REPLICA = 1 / 100, 1 / 4
+#: of the best ESS of a training, what is left after a collapse, in two evaluations
+COLLAPSED = 1 / 3
+#: a fall of log Z that counts, in errors and by itself: a lost mode of two is log 2
+LOG_Z_SIGMAS, LOG_Z_FALL = 5.0, 0.5
+#: pulls, in standard normal deviations: p = 5e-4, and p = 6e-5 since several are looked at
+SUSPICIOUS, DRIFTING = 3.5, 4.0
+
+
+class Figures(dict[str, Any]):
+    """Figures by name; one that is not there is NaN, which is neither above nor below a limit."""
+
+    def __missing__(self, name: str) -> float:
+        return math.nan
+
+
+def figures_of(summary: Mapping[str, Any]) -> Figures:
+    """The figures of a summary, and those that follow from them."""
+    f = Figures({name: value for name, value in summary.items() if value is not None})
+    n, stuck = max(f["n_samples"], 1), f["longest_rejection_run"]
+    f["effective"] = n * f["ess"]
+    f["steps"] = n / f.get("replicas", 1)
+    f["stuck"] = stuck > max(FEWEST, min(STUCK * n, STUCK_REPLICA * f["steps"]))
+    f["lopsided"] = abs(f["sign_balance"]) > max(LOPSIDED, SUSPICIOUS / math.sqrt(n))
+    identity, drift = f.get("schwinger_dyson", {}), f.get("thermalisation", {})
+    value, error = identity.get("value"), identity.get("error")
+    f["identity_pull"] = abs(value - 1) / error if value and error else math.nan
+    f["drift"], f["drifting"] = drift.get("pull") or math.nan, drift.get("observable")
+    f["bare"] = ", ".join(name for name, e in f.get("observables", {}).items() if bare(e))
+    return f
+
+
+def bare(entry: Any) -> bool:
+    """Whether an estimate, of a vector all of it, has no error."""
+    errors = [e["error"] for e in (entry if isinstance(entry, list) else [entry])]
+    return all(error is None or math.isnan(error) for error in errors)
+
+
+class Rule(NamedTuple):
+    """``text`` is formatted with the figures, whose names ``applies`` may use, too."""
+
+    code: str
+    applies: Callable[[Figures], bool]
+    text: str
+
+
+RULES = (
+    Rule(
+        "low_ess",
+        lambda f: f["ess"] < LOW_ESS,
+        "ESS {ess:.2g} is below 0.1: the flow has not learnt this theory; train longer, with "
+        "another phase or a smaller optimizer.lr",
+    ),
+    Rule(
+        "heavy_tail",
+        lambda f: f["pareto_k"] > HEAVY_TAIL,
+        "Pareto k = {pareto_k:.2f} of the weights is above 0.7: a few of them carry ESS and log Z, "
+        "and no error of chain or weights can be trusted; train longer, or sampler=annealed",
+    ),
+    Rule(
+        "log_z_fell",
+        lambda f: f["log_z_fall"] > max(LOG_Z_FALL, LOG_Z_SIGMAS * f["log_z_fall_err"]),
+        "log Z fell by {log_z_fall:.2f}, with an error of {log_z_fall_err:.2f}, below what this "
+        "training had reached: the flow has lost a mode, or its log q is not the density of its "
+        "samples; try another phase or a smaller optimizer.lr",
+    ),
+    Rule(
+        "ess_collapsed",
+        lambda f: f["ess_left"] < COLLAPSED,
+        "the ESS collapsed from {best_ess:.2g} to {ess_left:.0%} of it: try another phase or a "
+        "smaller optimizer.lr",
+    ),
+    Rule(
+        "few_effective_samples",
+        lambda f: f["effective"] < FEWEST,
+        f"errors from {{effective:.3g}} effective samples mean little, {FEWEST} are the least",
+    ),
+    Rule(
+        "few_populations",
+        lambda f: f["populations"] < FEWEST_POPULATIONS,
+        f"errors from {{populations}} population(s) mean little, {FEWEST_POPULATIONS} are the "
+        "least: raise n_samples",
+    ),
+    Rule(
+        "one_sided",
+        lambda f: f["lopsided"] and f["kind"] == "chain",
+        "<sign M> = {sign_balance:.2f}, and the action is even: the chains sit in one of two "
+        "modes; sampler.sign_flip=true is the exact cure",
+    ),
+    Rule(
+        "one_sided",
+        lambda f: f["lopsided"] and f["kind"] != "chain",
+        "<sign M> = {sign_balance:.2f}, and the action is even: the flow sits in one of two modes, "
+        "log Z is short by up to log 2 = 0.693; a flow trained with recipe=ordered is the exact "
+        "cure",
+    ),
+    Rule(
+        "long_rejection_run",
+        lambda f: f["stuck"],
+        "one configuration was held for {longest_rejection_run} steps, in chains of {steps:.0f} "
+        "steps and {n_samples} in all: the flow draws its like far too rarely, and averages along "
+        "the chains are not settled",
+    ),
+    Rule(
+        "not_thermalised",
+        lambda f: f["drift"] > DRIFTING,
+        "the first tenth of the chains and their second half differ by {drift:.1f} errors in "
+        "{drifting}: the chains had not thermalised, or are too short",
+    ),
+    Rule(
+        "schwinger_dyson",
+        lambda f: f["identity_pull"] > SUSPICIOUS,
+        "<phi dS/dphi> is not 1 within {identity_pull:.1f} errors: this ensemble is not one of "
+        "exp(-S), or its errors are too small",
+    ),
+    Rule(
+        "no_error",
+        lambda f: f["bare"] != "",
+        "no error could be given for {bare}: too few or stuck",
+    ),
+)
+
+
+def warnings(summary: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What cannot be trusted of a summary of train.py or sample.py, or of any part of one.
+
+    Each is a ``code``, which programs can rely on, and a ``text`` of one line with what to do.
+    ``sign_balance`` is held against zero: leave it out unless the action is even.
+    """
+    figures = figures_of(summary)
+    return [
+        {"code": rule.code, "text": rule.text.format_map(figures)}
+        for rule in RULES
+        if rule.applies(figures)
+    ]
