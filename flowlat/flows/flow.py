@@ -97,7 +97,7 @@ class SymmetrizedFlow(Flow):
     @torch.no_grad()
     def _known(self, phi: Tensor) -> Tensor:
         """log q without gradients, -infinity where it overflows."""
-        return self.flow.log_prob(phi).nan_to_num(-math.inf, math.inf, -math.inf)
+        return self.flow.log_prob(phi).nan_to_num(-math.inf, -math.inf, -math.inf)
 
     def _with_mirror(self, phi: Tensor, log_q: Tensor, mirror: Tensor) -> Tensor:
         """log q_s from log q(phi), with gradients, and log q(-phi), which has none."""

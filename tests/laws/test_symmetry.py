@@ -53,3 +53,48 @@ def test_symmetrized_samples_have_either_sign(symmetrized):
     turned = (phi == -one_sided).flatten(1).all(1)
     assert (kept | turned).all()
     assert 60 < kept.sum() < 140
+
+
+def gradients(flow, loss):
+    return torch.autograd.grad(loss, [p for p in flow.parameters() if p.requires_grad])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_gradients_are_those_of_the_even_mixture(symmetrized, sign):
+    """Also where the mirror image has most of the density, and where neither is negligible."""
+    inner = symmetrized.flow
+    with torch.no_grad():
+        phi = sign * symmetrized(symmetrized.noise(64, torch.Generator().manual_seed(3)))[0]
+    phi.requires_grad_()
+    both = inner.log_prob(phi), inner.log_prob(-phi)
+    expected = (torch.logaddexp(*both) - math.log(2)).sum()
+    value = symmetrized.log_prob(phi).sum()
+    torch.testing.assert_close(value, expected, **close)
+    for wanted in (phi, *[p for p in inner.parameters() if p.requires_grad]):
+        pairs = [torch.autograd.grad(v, wanted, retain_graph=True)[0] for v in (value, expected)]
+        torch.testing.assert_close(*pairs, rtol=1e-6, atol=1e-6)
+
+
+def test_a_mirror_image_that_overflows_has_no_density():
+    """Deep in an ordered phase couplings stretch what they never saw beyond all bounds."""
+    names = ("lattice.shape=[4,4]", "arch=conv", "arch.equivariant=false")
+    flow = moved_flow(*names, "prior.shift=2", "symmetrize=true").float()
+    inner, exploded = flow.flow, SymmetrizedFlow(flow.flow)
+
+    class Exploding(torch.nn.Module):
+        """Overflows at a negative mean."""
+
+        def forward(self, phi):
+            return torch.where(phi.mean((1, 2)) < 0, phi.mean((1, 2)) * torch.inf, 0.0)
+
+    bomb, plain = Exploding(), inner.log_prob
+    inner.log_prob = lambda phi: plain(phi) + bomb(phi) * phi.sum((1, 2))
+    noise = inner.noise(16, torch.Generator().manual_seed(1))
+    phi, log_q = exploded(noise)
+    assert (phi.mean((1, 2)) > 0).all()
+    assert not inner.log_prob(-phi).isfinite().any()
+    torch.testing.assert_close(log_q, inner(noise)[1] - math.log(2))
+    sample = phi.detach().requires_grad_()
+    for loss in (log_q.sum(), exploded.log_prob(sample).sum(), exploded.log_prob(-sample).sum()):
+        assert all(g.isfinite().all() for g in gradients(exploded, loss))
+    torch.testing.assert_close(exploded.log_prob(-sample), exploded.log_prob(sample))
