@@ -11,19 +11,23 @@ from flowlat.analysis.importance import ess, forward_ess, forward_log_z, log_z
 from flowlat.config.build import build_action
 from flowlat.config.checkpoint import flow_of, read_checkpoint
 from flowlat.ensemble.reference import read_reference, require_theory
+from flowlat.flows.calibration import calibrate
 from flowlat.flows.proposals import proposals
 from flowlat.runs.cli import exit_code
+from flowlat.utils.errors import CheckpointError
 from flowlat.utils.formatting import fraction, table, with_error
-from flowlat.utils.rng import Stream
+from flowlat.utils.rng import Stream, generator
 
 BATCH_SIZE = 1024
+#: systematic over statistical error of log Z
+TOLERANCE = 0.1
 
 
 def judge(checkpoint: Path, ensemble: Path, seed: int = 0) -> str:
     """ESS and log Z on as many samples of the flow as the ensemble has, and on the ensemble.
 
     Raises:
-        CheckpointError: a checkpoint that cannot be read.
+        CheckpointError: a checkpoint that cannot be read, or whose log q is not its density.
         EnsembleError: an ensemble that cannot be read, or is of another theory.
     """
     content = read_checkpoint(checkpoint)
@@ -32,9 +36,13 @@ def judge(checkpoint: Path, ensemble: Path, seed: int = 0) -> str:
     reference, flow = read_reference(ensemble), flow_of(content, checkpoint)
     action = build_action(config)
     n = len(reference.phi)
+    try:
+        offset = calibrate(flow, action, generator(seed, Stream.START), TOLERANCE, n).offset
+    except ValueError as error:
+        raise CheckpointError(f"{checkpoint}: {error}") from error
     batches = proposals(flow, action, n, BATCH_SIZE, seed, Stream.FINAL)
-    log_w = torch.cat([batch.log_weight for batch in batches])
-    reference_log_w = reference.log_weights(flow, action, BATCH_SIZE, seed)
+    log_w = torch.cat([batch.log_weight for batch in batches]) - offset
+    reference_log_w = reference.log_weights(flow, action, BATCH_SIZE, seed) - offset
     forward = [f(reference_log_w, reference.replicas)[:2] for f in (forward_ess, forward_log_z)]
     rows = [
         ("", "samples of the flow", "ensemble (forward)"),

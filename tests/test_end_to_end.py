@@ -183,7 +183,7 @@ def test_summary_of_the_sampling(sampled):
     }
     assert (summary["sampler"], summary["kind"]) == ("metropolis", "proposals")
     assert (summary["replicas"], summary["n_samples"]) == (1, 3000)
-    assert set(summary["log_z"]) == {"value", "error", "bias"}
+    assert set(summary["log_z"]) == {"value", "error", "bias", "systematic"}
     assert {"magnetization", "abs_magnetization", "phi2", "chi2", "action_density"} < set(
         summary["observables"]
     )

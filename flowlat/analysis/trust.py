@@ -23,6 +23,12 @@ COLLAPSED = 1 / 3
 LOG_Z_SIGMAS, LOG_Z_FALL = 5.0, 0.5
 #: pulls, in standard normal deviations: p = 5e-4, and p = 6e-5 since several are looked at
 SUSPICIOUS, DRIFTING = 3.5, 4.0
+#: RMS of log_prob(phi) - log q beyond which a flow is refused: two densities that differ by so much
+#: differ in log Z by its square, 0.0025, and in acceptance by 0.05 / sqrt(pi) = 3 per cent. The
+#: rounding of single precision stays far below, an inverse that is none is far above
+MOST_OFF = 0.05
+#: systematic over statistical error of log Z beyond which the sum of squares is felt: 5 per cent
+SYSTEMATIC = 1 / 3
 
 
 class Figures(dict[str, Any]):
@@ -40,6 +46,11 @@ def figures_of(summary: Mapping[str, Any]) -> Figures:
     f["steps"] = n / f.get("replicas", 1)
     f["stuck"] = stuck > max(FEWEST, min(STUCK * n, STUCK_REPLICA * f["steps"]))
     f["lopsided"] = abs(f["sign_balance"]) > max(LOPSIDED, SUSPICIOUS / math.sqrt(n))
+    if isinstance(log_z := f["log_z"], dict):  # of sample.py
+        f["off"], f["log_z_error"] = log_z.get("systematic", math.nan), log_z["error"]
+    if (inverse := f.get("inverse")) is not None:  # not finite is not a number in a file
+        error = inverse["log_q_error"]
+        f["apart"] = math.nan if error is None else error
     identity, drift = f.get("schwinger_dyson", {}), f.get("thermalisation", {})
     value, error = identity.get("value"), identity.get("error")
     f["identity_pull"] = abs(value - 1) / error if value and error else math.nan
@@ -74,6 +85,19 @@ RULES = (
         lambda f: f["pareto_k"] > HEAVY_TAIL,
         "Pareto k = {pareto_k:.2f} of the weights is above 0.7: a few of them carry ESS and log Z, "
         "and no error of chain or weights can be trusted; train longer, or sampler=annealed",
+    ),
+    Rule(
+        "systematic",
+        lambda f: f["off"] > SYSTEMATIC * f["log_z_error"],
+        "log Z is off by up to {off:.1g}, from rounding and the steps of the flow, with a "
+        "statistical error of {log_z_error:.1g}: precision=64 or a smaller sampler.tolerance, in a "
+        "fresh run, cures it",
+    ),
+    Rule(
+        "no_density",
+        lambda f: "apart" in f and not f["apart"] <= MOST_OFF,
+        "forward and inverse of the flow differ by {apart:.2g} in log q: sample.py will refuse it, "
+        "since log q is not the density of its samples; train again with a smaller optimizer.lr",
     ),
     Rule(
         "log_z_fell",

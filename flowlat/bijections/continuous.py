@@ -8,14 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from flowlat.bijections.base import Bijection
+from flowlat.bijections.runge_kutta import CLASSICAL, COOPER_VERNER, RungeKutta, combination
 from flowlat.kernels import nonlinear
 from flowlat.lattice import Fourier, Lattice
 from flowlat.lattice.spectrum import chebyshev, momentum_basis
 
 #: terms of f_j, and Chebyshev polynomials in t and in the momentum
 TERMS, TIMES, MOMENTA = 8, 3, 8
-#: how much finer than the training the steps of an evaluation are
-REFINEMENT = 3
 #: of a training, whatever happens
 MOST_STEPS = 1000
 #: an FFT with the sites first, as the nonlinearity wants them, is slower than one of rows: with 32
@@ -50,9 +49,13 @@ class Continuous(Bijection):
     with all symmetries of the lattice, and, if ``odd``, with phi -> -phi. Nothing refers to the
     volume.
 
-    The ODE is solved by the classical Runge-Kutta method in ``n_steps`` steps, three times as many
-    in evaluation mode: y and log_det have an error of order n_steps^-4. ``n_steps`` may be raised
-    while the flow is trained, and goes with the weights into a state dict.
+    In training the ODE is solved by the classical Runge-Kutta method in ``n_steps`` steps, with
+    errors of y and log_det of order n_steps^-4. In evaluation mode it is solved by the method of
+    Cooper and Verner in ``evaluation_steps`` steps, as many unless it is set, with errors of order
+    evaluation_steps^-8: log_det is that of the map up to them, and so is the inverse its inverse.
+    On trained flows of four steps it takes 44 velocities to errors for which the classical method
+    needs more than a hundred. ``n_steps`` may be raised while the flow is trained, and goes with
+    the weights into a state dict.
     """
 
     _start: Tensor
@@ -61,6 +64,7 @@ class Continuous(Bijection):
     def __init__(self, lattice: Lattice, n_steps: int, channels: int, odd: bool):
         super().__init__()
         self.n_steps = n_steps
+        self.evaluation_steps: int | None = None
         self.volume = lattice.volume
         self.fourier = Fourier(lattice, LONGEST_DENSE)
         self.linear = nn.Parameter(torch.zeros(TIMES, MOMENTA))
@@ -94,11 +98,17 @@ class Continuous(Bijection):
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
         return self._solve(y, self._velocities()[::-1], -1)
 
+    def _method(self) -> tuple[RungeKutta, int]:
+        """How it is solved, and in how many steps."""
+        if self.training:
+            return CLASSICAL, self.n_steps
+        return COOPER_VERNER, self.evaluation_steps or self.n_steps
+
     def _velocities(self) -> list[Velocity]:
-        """At the ends and in the middle of every step."""
-        steps = self.n_steps if self.training else REFINEMENT * self.n_steps
-        t = torch.linspace(-1, 1, 2 * steps + 1, dtype=torch.float64, device=self.linear.device)
-        times = chebyshev(t, TIMES).to(self.linear.dtype)
+        """At the nodes of every step."""
+        method, n_steps = self._method()
+        t = torch.tensor(method.times(n_steps), dtype=torch.float64, device=self.linear.device)
+        times = chebyshev(2 * t - 1, TIMES).to(self.linear.dtype)
         parameters = (self.linear, self.first, self.second, self.coefficients)
         linear, first, second, coefficients = (torch.tensordot(times, p, 1) for p in parameters)
         linear = linear @ self._basis.T
@@ -117,18 +127,20 @@ class Continuous(Bijection):
         return [Velocity(*now) for now in zip(*parts, strict=True)]
 
     def _solve(self, phi: Tensor, velocities: list[Velocity], sign: int) -> tuple[Tensor, Tensor]:
-        n_steps = len(velocities) // 2
-        h = sign / n_steps
+        method, n_steps = self._method()
+        h, stride = sign / n_steps, len(method.nodes) - 1
         x = self.fourier.to_modes(phi.flatten(1).T)
         log_det = phi.new_zeros(len(phi))
         for step in range(n_steps):
-            start, middle, end = velocities[2 * step : 2 * step + 3]
-            k1, d1 = self._velocity(x, start)
-            k2, d2 = self._velocity(x.add(k1, alpha=h / 2), middle)
-            k3, d3 = self._velocity(x.add(k2, alpha=h / 2), middle)
-            k4, d4 = self._velocity(x.add(k3, alpha=h), end)
-            x = x + h / 6 * (k1 + 2 * (k2 + k3) + k4)
-            log_det = log_det + h / 6 * (d1 + 2 * (d2 + d3) + d4)
+            now = velocities[stride * step : stride * (step + 1) + 1]
+            k: list[Tensor] = []
+            divergences: list[Tensor] = []
+            for node, row in method.stages:
+                velocity, divergence = self._velocity(combination(x, h, row, k), now[node])
+                k.append(velocity)
+                divergences.append(divergence)
+            x = combination(x, h, method.weights, k)
+            log_det = combination(log_det, h, method.weights, divergences)
         return self.fourier.to_sites(x).T.reshape(phi.shape), log_det
 
     def _velocity(self, x: Tensor, now: Velocity) -> tuple[Tensor, Tensor]:

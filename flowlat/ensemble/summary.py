@@ -39,6 +39,8 @@ def summarize(ensemble: Ensemble, observables: dict[str, Observable], even: bool
         log_z, volume = log_z_estimate(log_weight, population), math.prod(ensemble.shape)
         summary |= weights(ensemble, torch.from_numpy(log_weight))
         summary["log_z"] = log_z._asdict()
+        if "systematic" in (state := ensemble.state()):
+            summary["log_z"]["systematic"] = float(state["systematic"].item())
         density = {"value": -log_z.value / volume, "error": log_z.error / volume}
         summary["free_energy_density"] = density
     summary["sign_balance"] = sign_balance(ensemble)

@@ -27,6 +27,7 @@ def fit_report(summary: dict[str, Any]) -> str:
         ("ESS", f"{summary['ess']:.4f}"),
         ("acceptance", f"{summary['acceptance']:.4f}"),
         ("log Z", with_error(summary["log_z"], summary["log_z_err"])),
+        ("phase", summary["phase"]),
         ("epochs, steps", f"{summary['epochs']}, {summary['steps']}"),
         ("seconds", f"{summary['seconds']:.0f}"),
         ("checkpoint", checkpoint),
@@ -68,7 +69,7 @@ def quality(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("acceptance", number(summary["acceptance"], ".4f")),
         ("ESS", number(summary.get("ess"), ".4f")),
         ("Pareto k", number(summary.get("pareto_k"), ".2f")),
-        ("log Z", measured(summary.get("log_z"))),
+        ("log Z", with_systematic(summary.get("log_z"))),
         ("free energy / V", measured(summary.get("free_energy_density"))),
         ("longest rejection run", number(summary.get("longest_rejection_run"), "d")),
         ("<sign M>", f"{summary['sign_balance']:.3f}"),
@@ -76,6 +77,12 @@ def quality(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("samples per second", f"{summary['samples_per_second']:.0f}"),
     ]
     return [figure for figure in figures if figure[1]]
+
+
+def with_systematic(estimate: Mapping[str, Any] | None) -> str:
+    """A value with its statistical error, and its systematic one where there is any."""
+    systematic = (estimate or {}).get("systematic")
+    return measured(estimate) + (f" [systematic {systematic:.1g}]" if systematic else "")
 
 
 def scalars(summary: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.analysis.importance import ess, log_mean
+from flowlat.flows.calibration import PLANNED, calibrate, set_steps
 from flowlat.flows.flow import Flow
 from flowlat.lattice import Lattice, batch_fastest
 from flowlat.samplers.accept import metropolis_test, select
@@ -17,10 +18,12 @@ from flowlat.samplers.density import Density, FlowDensity
 from flowlat.samplers.integrators import IntegratorName
 from flowlat.samplers.mean_field import MeanField
 from flowlat.samplers.trajectory import Trajectory, adapted, first_step_size
-from flowlat.utils.limits import Count, Probability
+from flowlat.utils.limits import Count, Positive, Probability, Rows
 
 #: particles of the pilot population, and moves it makes at the start of the path to tune itself
 PILOT, WARM_UP = 64, 50
+#: ESS after annealing, for which a flow is calibrated: its own says too little of it
+ANNEALED_ESS = 0.99
 
 
 class Particles(NamedTuple):
@@ -35,13 +38,17 @@ class AnnealedState(NamedTuple):
     """The schedule, tuned once: step_size ``(n_steps,)`` of the moves along the path.
 
     Of the populations so far: their number, resamplings in all, and accepted, the sum of the mean
-    acceptance probabilities of their moves.
+    acceptance probabilities of their moves. Of the calibration, steps of the flow's ODEs, offset of
+    the log weights and systematic error of log Z; 0 without a flow.
     """
 
     step_size: Tensor
     populations: Tensor
     resamplings: Tensor
     accepted: Tensor
+    steps: Tensor
+    offset: Tensor
+    systematic: Tensor
 
 
 @dataclass(eq=False)
@@ -71,6 +78,10 @@ class Annealed(IndependentSampler):
         n_leapfrog: integrator steps a move.
         target_acceptance: of the moves, what step sizes are tuned to.
         resample_below: ESS in (0, 1]; None: never, all rows are independent.
+        n_samples, tolerance: see ``Metropolis``.
+
+    Raises:
+        ValueError: in ``start``, a flow whose log q is not its density.
     """
 
     lattice: Lattice
@@ -82,17 +93,27 @@ class Annealed(IndependentSampler):
     integrator: IntegratorName = "minimum_norm"
     target_acceptance: Probability = 0.85
     resample_below: Annotated[float, Field(gt=0, le=1)] | None = None
+    n_samples: Rows = PLANNED
+    tolerance: Positive = 0.1
 
     kind: ClassVar[Kind] = "weighted"
 
     def __post_init__(self) -> None:
         self.rows = self.population
-        self.density: Density = (
-            MeanField(self.lattice, self.action) if self.flow is None else FlowDensity(self.flow)
-        )
+        self.density: Density = MeanField(self.lattice, self.action)
+        if self.flow is not None:
+            self.density = FlowDensity(self.flow)
         self.trajectory = Trajectory(self.lattice, self.integrator)
 
     def start(self, generator: torch.Generator) -> AnnealedState:
+        state = self.initial_state()
+        if isinstance(self.density, FlowDensity):
+            options = self.tolerance, self.n_samples
+            flow = self.density.flow
+            found = calibrate(
+                flow, self.action, generator, *options, inverse=True, least_ess=ANNEALED_ESS
+            )
+            state = state._replace(**found.columns())
         particles = self._draw(min(PILOT, self.rows), generator)
         step_size = first_step_size(self.lattice)
         schedule = []
@@ -103,7 +124,7 @@ class Annealed(IndependentSampler):
             if i >= 0:
                 schedule.append(step_size)
         step_sizes = torch.tensor(schedule, dtype=torch.float64)
-        return self.initial_state()._replace(step_size=step_sizes)
+        return state._replace(step_size=step_sizes)
 
     def initial_state(self) -> AnnealedState:
         return AnnealedState(
@@ -111,12 +132,17 @@ class Annealed(IndependentSampler):
             populations=torch.tensor(0),
             resamplings=torch.tensor(0),
             accepted=torch.tensor(0.0, dtype=torch.float64),
+            steps=torch.tensor(0),
+            offset=torch.tensor(0.0, dtype=torch.float64),
+            systematic=torch.tensor(0.0, dtype=torch.float64),
         )
 
     def draw(self, state: AnnealedState, generator: torch.Generator) -> tuple[Block, Tensor]:
+        if isinstance(self.density, FlowDensity):
+            set_steps(self.density.flow, int(state.steps))
         particles = self._draw(self.rows, generator)
         log_w = torch.zeros_like(particles.action)
-        common, accepted, resamplings = torch.zeros_like(log_w[0]), 0.0, 0
+        common, accepted, resamplings = -state.offset, 0.0, 0
         for i, step_size in enumerate(state.step_size.tolist()):
             log_w = log_w + (particles.start - particles.action) / self.n_steps
             if self.resample_below and ess(log_w) < self.resample_below:

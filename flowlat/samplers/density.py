@@ -24,7 +24,9 @@ class Density(Action):
 class FlowDensity(Density):
     """q of a trained flow, in float64, its score by autograd through ``log_prob``.
 
-    The flow keeps the precision it comes in: in float32 log q carries the rounding of that.
+    The flow keeps the precision it comes in: in float32 log q carries the rounding of that. log q
+    is that of ``log_prob`` everywhere, of samples too: a chain that weighs one density against
+    itself has a stationary distribution, whatever the error of the flow's inverse.
     """
 
     def __init__(self, flow: "Flow"):
@@ -33,8 +35,9 @@ class FlowDensity(Density):
         self.dtype = next(self.flow.parameters()).dtype
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        phi, log_q = self.flow.sample(n, generator)
-        return phi.double(), log_q.double()
+        phi, _ = self.flow.sample(n, generator)
+        # the log q that a call gives: of the inverse, for what was drawn as for what was moved
+        return phi.double(), -self(phi)
 
     def __call__(self, phi: Tensor) -> Tensor:
         return -self.flow.log_prob(phi.to(self.dtype).contiguous()).double()

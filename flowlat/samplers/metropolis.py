@@ -6,16 +6,24 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action
+from flowlat.flows.calibration import PILOT, PLANNED, calibrate, set_steps
 from flowlat.flows.flow import Flow
 from flowlat.samplers.base import Block, IndependentSampler, Kind
-from flowlat.utils.limits import Count
+from flowlat.utils.limits import Count, Positive, Rows
 
 
 class MetropolisState(NamedTuple):
-    """log_weight ``(replicas,)`` of where the chains stand; ``started``: whether they do."""
+    """log_weight ``(replicas,)`` of where the chains stand; ``started``: whether they do.
+
+    Of the calibration, steps of the flow's ODEs, the offset of the log weights and the systematic
+    error of log Z.
+    """
 
     log_weight: Tensor
     started: Tensor
+    steps: Tensor
+    offset: Tensor
+    systematic: Tensor
 
 
 class Metropolis(IndependentSampler):
@@ -26,40 +34,69 @@ class Metropolis(IndependentSampler):
     Args:
         batch_size: proposals drawn at once, the rows of a block.
         replicas: chains that share them out.
+        n_samples: of the run, for whose error of log Z the flow is calibrated.
+        tolerance: systematic error of log Z over its statistical error, see
+            :func:`flowlat.flows.calibration.calibrate`.
 
     Raises:
-        ValueError: batch_size is no multiple of replicas; in ``join``, a log weight that is NaN or
-            +inf.
+        ValueError: batch_size is no multiple of replicas; in ``start``, a flow whose log q is not
+            its density; in ``join``, a log weight that is NaN or +inf.
     """
 
     kind: ClassVar[Kind] = "proposals"
 
-    def __init__(self, flow: Flow, batch_size: Count, action: Action, replicas: Count = 1):
+    def __init__(
+        self,
+        flow: Flow,
+        batch_size: Count,
+        action: Action,
+        replicas: Count = 1,
+        n_samples: Rows = PLANNED,
+        tolerance: Positive = 0.1,
+    ):
         if batch_size % replicas:
             raise ValueError(f"batch_size={batch_size}: must be a multiple of replicas={replicas}")
         self.flow = flow
         self.action = action
         self.rows = batch_size
         self.replicas = replicas
+        self.n_samples = n_samples
+        self.tolerance = tolerance
 
     def start(self, generator: torch.Generator) -> MetropolisState:
-        return self.initial_state()
+        found = calibrate(
+            self.flow,
+            self.action,
+            generator,
+            self.tolerance,
+            self.n_samples,
+            min(self.rows, PILOT),
+        )
+        return self.initial_state()._replace(**found.columns())
 
     def initial_state(self) -> MetropolisState:
         none = torch.full((self.replicas,), -torch.inf, dtype=torch.float64)
-        return MetropolisState(none, started=torch.tensor(False))
+        zero = torch.tensor(0.0, dtype=torch.float64)
+        return MetropolisState(none, torch.tensor(False), torch.tensor(0), zero, zero)
+
+    def info(self, state: MetropolisState) -> dict[str, float]:
+        """The steps of the flow's ODEs, if it has any."""
+        steps = int(state.steps)
+        return {"flow_steps": steps} if steps else {}
 
     def draw(self, state: MetropolisState, generator: torch.Generator) -> tuple[Block, Tensor]:
+        set_steps(self.flow, int(state.steps))
         phi, log_q = self.flow.sample(self.rows, generator)
         action = self.action(phi.double())
-        return Block(phi, action, -action - log_q.double()), uniform(self.rows, generator)
+        log_weight = -action - log_q.double() - state.offset.item()
+        return Block(phi, action, log_weight), uniform(self.rows, generator)
 
     def join(
         self, state: MetropolisState, log_weight: Tensor, auxiliary: Tensor
     ) -> tuple[MetropolisState, Tensor]:
         current = state.log_weight if state.started else None
         accepted, current = decide(log_weight, current, self.replicas, auxiliary)
-        return MetropolisState(current, torch.tensor(True)), accepted
+        return state._replace(log_weight=current, started=torch.tensor(True)), accepted
 
 
 def independence_chain(

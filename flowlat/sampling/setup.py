@@ -40,7 +40,8 @@ def build_setup(config: dict[str, Any], device: torch.device) -> Setup:
     """The parts of a sampling run.
 
     The checkpoint of ``ckpt_path`` brings lattice and action, and a flow for a sampler that has a
-    use for it. A sampler gets those of lattice, action, flow and batch_size that it takes.
+    use for it. A sampler gets those of lattice, action, flow, batch_size and
+    n_samples that it takes.
 
     Raises:
         ConfigError: an option that cannot be used.
@@ -61,7 +62,7 @@ def build_setup(config: dict[str, Any], device: torch.device) -> Setup:
             config["flow"] = {group: trained_on[group] for group in FLOW_GROUPS}
     lattice, action = instantiate(config, "lattice"), build_action(config)
     offered = {"lattice": lattice, "action": action, "flow": flow}
-    offered["batch_size"] = config["batch_size"]
+    offered |= {name: config[name] for name in ("batch_size", "n_samples")}
     taken = {name: value for name, value in offered.items() if name in parameters}
     for name in taken.keys() & node.keys():
         raise ConfigError(f"sampler.{name}={node[name]}: comes from the run, not from the sampler")

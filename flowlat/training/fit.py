@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 from flowlat.analysis.trust import warnings
 from flowlat.config.build import instantiate
 from flowlat.config.checkpoint import load_flow
+from flowlat.flows.density_check import check_density
 from flowlat.report.page.plots import plot_training
 from flowlat.runs.metrics import read_metrics
 from flowlat.runs.processes import rank
@@ -33,6 +34,7 @@ from flowlat.utils.errors import (
 from flowlat.utils.files import write_json
 from flowlat.utils.memory import out_of_memory
 from flowlat.utils.provenance import provenance
+from flowlat.utils.rng import Stream, generator
 from flowlat.utils.threads import set_threads
 
 log = logging.getLogger(__name__)
@@ -65,14 +67,19 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
                 return {}
             checkpoint = folder / "checkpoints" / "best_ess.ckpt"
             module = cast(LitFlow, trainer.lightning_module)
-            flow = load_flow(checkpoint).to(trainer.strategy.root_device)
+            device = trainer.strategy.root_device
+            flow = load_flow(checkpoint).to(device)
             measured, *_ = evaluation.measure(flow, module.action, epoch=None)
+            inverse = check_density(flow, generator(config["seed"], Stream.FINAL, device=device))
             best = [c for c in trainer.checkpoint_callbacks if isinstance(c, Best)]
             summary = {
                 **measured,
+                "inverse": inverse._asdict(),
                 "n_samples": evaluation.n_samples,
+                "phase": config["phase"],
                 "epochs": trainer.current_epoch,
                 "steps": trainer.global_step,
+                "rollbacks": module.rollbacks,
                 "seconds": round(module.seconds, 3),
                 **{f"best_{callback.name}": callback.score for callback in best},
                 "checkpoint": str(checkpoint),

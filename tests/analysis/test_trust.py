@@ -20,6 +20,8 @@ GOOD = {
     "thermalisation": {"observable": "S", "pull": 1.2},
     "schwinger_dyson": {"value": 1.01, "error": 0.005},
     "observables": {"phi2": ESTIMATE, "two_point": [ESTIMATE, UNKNOWN]},
+    "log_z": {"value": 9.29, "error": 1e-3, "systematic": 1e-4},
+    "inverse": {"value_error": 1e-5, "log_q_error": 1e-4},
     "best_ess": 0.96,
     "ess_left": 0.9,
     "log_z_fall": 0.3,
@@ -44,11 +46,17 @@ BROKEN = [
     ),
     ("schwinger_dyson", {"schwinger_dyson": {"value": 0.98, "error": 0.005}}, "not 1 within 4.0"),
     ("no_error", {"observables": {"a": ESTIMATE, "b": UNKNOWN, "c": [UNKNOWN] * 2}}, "for b, c:"),
+    ("systematic", {"log_z": {"value": 9.3, "error": 1e-3, "systematic": 4e-4}}, "up to 0.0004"),
+    ("no_density", {"inverse": {"value_error": 1.0, "log_q_error": 0.06}}, "differ by 0.06 in"),
+    ("no_density", {"inverse": {"value_error": 1.0, "log_q_error": None}}, "differ by nan in"),
     ("log_z_fell", {"log_z_fall": 0.6}, "fell by 0.60"),
     ("ess_collapsed", {"ess_left": 0.2}, "from 0.96 to 20% of it"),
 ]
 #: what looks like it and is no reason to warn
 BORDERLINE = [
+    {"log_z": 9.29},  # of a training
+    {"log_z": {"value": 9.29, "error": 1e-3}},
+    {"inverse": {"value_error": 1.0, "log_q_error": 0.04}},
     {"ess": 0.11},
     {"pareto_k": 0.69},
     {"pareto_k": math.nan},

@@ -145,6 +145,20 @@ def test_chains_that_start_far_away(distance, tmp_path, monkeypatch):
     assert ("not_thermalised" in codes) == (distance > 0)
 
 
+@pytest.mark.parametrize("kind", ["proposals", "weighted"])
+def test_the_systematic_error_of_the_sampler_is_that_of_log_z(kind, ensemble, monkeypatch):
+    """It is in the state; where it counts beside the statistical error a warning says so."""
+    drawn = ensemble(kind)
+    assert "systematic" not in summary_of(drawn)["log_z"]
+    error, state = summary_of(drawn)["log_z"]["error"], drawn.state()
+    for ratio, warned in ((0.1, False), (0.5, True)):
+        known = state | {"systematic": np.array([ratio * error])}
+        monkeypatch.setattr(type(drawn), "state", lambda _, known=known: known)
+        summary = summary_of(drawn)
+        assert summary["log_z"]["systematic"] == ratio * error
+        assert ("systematic" in [warning["code"] for warning in summary["warnings"]]) == warned
+
+
 def test_acceptance_of_a_single_proposal_is_unknown():
     assert math.isnan(acceptance(fake([1.0], kind="proposals", accepted=np.ones(1, bool))))
     assert acceptance(fake([1.0], accepted=np.ones(1, bool))) == 1

@@ -63,6 +63,13 @@ def test_a_line_for_each_warning(tmp_path):
     assert "WARNING" not in fit_report({**trained, "warnings": []})
 
 
+def test_a_systematic_error_stands_beside_the_statistical_one(tmp_path):
+    for systematic, expected in ((2.34e-5, " [systematic 2e-05]"), (0.0, "")):
+        log_z = {**SUMMARY["log_z"], "systematic": systematic}
+        text = sample_report({**SUMMARY, "log_z": log_z}, tmp_path)
+        assert f"9.29169(66){expected}\n" in text
+
+
 def test_report_of_chains_and_of_weights(tmp_path):
     chain = {**SUMMARY, "kind": "chain", "replicas": 64}
     for name in ("ess", "log_z", "free_energy_density", "reweighted"):

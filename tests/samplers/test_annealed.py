@@ -198,3 +198,18 @@ def test_a_particle_of_no_weight_dies():
     log_w = torch.tensor([0.0, -torch.inf, 0.0, -torch.inf], dtype=torch.float64)
     for seed in range(20):
         assert systematic(log_w, torch.Generator().manual_seed(seed)).tolist() == [0, 0, 2, 2]
+
+
+def test_a_flow_is_calibrated_and_its_offset_taken_off_once():
+    flow = moved_flow(*overrides(2, "arch=continuous")).float()
+    options = {"population": 16, "n_steps": 3, "resample_below": 0.99}
+    sampler = Annealed(flow.lattice, Phi4(1.0, 0.5), flow, **options)
+    state = sampler.start(torch.Generator().manual_seed(1))
+    assert state.steps > 1
+    assert state.systematic > 0 != state.offset
+    plain = state._replace(offset=torch.zeros((), dtype=torch.float64))
+    blocks = [sampler.step(s, torch.Generator().manual_seed(2))[1] for s in (plain, state)]
+    difference = blocks[0].log_weight - blocks[1].log_weight
+    torch.testing.assert_close(difference, state.offset.expand(16))
+    alone = Annealed(flow.lattice, Phi4(1.0, 0.5), **options)
+    assert alone.start(torch.Generator().manual_seed(1))[-3:] == (0, 0, 0)

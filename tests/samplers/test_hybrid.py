@@ -95,3 +95,25 @@ def test_a_flow_in_float32():
     _, block = sampler.step(sampler.start(seeded(1)), seeded(2))
     assert block.phi.dtype == block.action.dtype == torch.float64
     assert next(flow.parameters()).requires_grad
+
+
+def test_log_q_of_proposals_and_states_is_the_same_function(monkeypatch):
+    """A flow whose forward says another log q than its inverse: the chain never sees it."""
+    flow = prior_only()
+    options = few_steps(replicas=8, block=2)
+    right = Hybrid(flow, ACTION, options)
+    state = right.start(seeded(1))
+    wrong = Hybrid(flow, ACTION, options)
+    forward = wrong.density.flow.forward
+
+    def lying(noise):
+        phi, log_q = forward(noise)
+        return phi, log_q + 3 * phi.mean(1)
+
+    monkeypatch.setattr(wrong.density.flow, "forward", lying)
+    phi, log_q = wrong.density.sample(16, seeded(2))
+    assert torch.equal(log_q, -wrong.density(phi))
+    blocks = [sampler.step(state, seeded(3))[1] for sampler in (right, wrong)]
+    assert torch.equal(blocks[0].phi, blocks[1].phi)
+    with pytest.raises(ValueError, match=r"differ by .* in log q"):
+        wrong.start(seeded(1))

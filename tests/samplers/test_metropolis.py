@@ -162,3 +162,24 @@ def test_a_batch_that_is_no_multiple_is_refused():
     flow = moved_flow(*overrides(1, "arch=combconv_k1"))
     with pytest.raises(ValueError, match="batch_size=10: must be a multiple of replicas=3"):
         Metropolis(flow, 10, Phi4(1.0, 1.0), replicas=3)
+
+
+def test_the_steps_are_those_of_the_calibration():
+    """The state has them, for blocks that are drawn elsewhere, and takes the offset off."""
+    flow = moved_flow(*overrides(2, "arch=continuous")).float()
+    sampler = Metropolis(flow, 32, Phi4(-1.0, 1.5))
+    state = sampler.start(torch.Generator().manual_seed(1))
+    assert sampler.info(state) == {"flow_steps": int(state.steps)}
+    assert state.steps > 1
+    assert state.systematic > 0 != state.offset
+    one, _ = sampler.draw(state, torch.Generator().manual_seed(2))
+    coarse, _ = sampler.draw(
+        state._replace(steps=torch.tensor(1)), torch.Generator().manual_seed(2)
+    )
+    again, _ = sampler.draw(state, torch.Generator().manual_seed(2))
+    raw, _ = sampler.draw(state._replace(offset=torch.zeros(())), torch.Generator().manual_seed(2))
+    assert torch.equal(one.phi, again.phi)
+    assert not torch.equal(one.phi, coarse.phi)
+    torch.testing.assert_close(raw.log_weight - one.log_weight, state.offset.expand(32))
+    after, _ = sampler.step(state, torch.Generator().manual_seed(3))
+    assert after[2:] == state[2:]
