@@ -133,7 +133,7 @@ RULES = (
         "one_sided",
         lambda f: f["lopsided"] and f["kind"] != "chain",
         "<sign M> = {sign_balance:.2f}, and the action is even: the flow sits in one of two modes, "
-        "log Z is short by up to log 2 = 0.693; a flow trained with recipe=ordered is the exact "
+        "log Z is short by up to log 2 = 0.693; a flow trained with phase=ordered is the exact "
         "cure",
     ),
     Rule(
