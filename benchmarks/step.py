@@ -35,8 +35,8 @@ from flowlat.flows.flow import PushforwardFlow
 from flowlat.kernels import available_kernels
 from flowlat.lattice import Lattice
 from flowlat.objectives import reverse_kl
+from flowlat.objectives.cuda_graphs import GraphedObjective
 from flowlat.priors import Normal
-from flowlat.training.cuda_graphs import GraphedObjective
 
 HIDDEN = (8, 8)
 PUBLISHED = "published"

@@ -39,9 +39,9 @@ class Hybrid(MarkovChain):
 
     A proposal phi' ~ q is accepted with probability min(1, w'/w), log w = -S - log q, with log q of
     the proposal and of the current configuration, afresh after HMC, by the flow's inverse: the same
-    density on both sides. Both updates leave exp(-S) invariant,
-    hence so does the one after the other. The flow moves globally, from mode to mode; HMC mends
-    what the flow gets wrong, so that a configuration of large weight cannot hold up its chain.
+    density on both sides. Both updates leave exp(-S) invariant, hence so does the one after the
+    other. The flow moves globally, from mode to mode; HMC mends what the flow gets wrong, so that a
+    configuration of large weight cannot hold up its chain.
 
     Args:
         flow: its precision is that of log q.

@@ -9,6 +9,7 @@ from lightning.pytorch import Trainer
 from flowlat.config.build import build_action, build_flow, instantiate, instantiate_all
 from flowlat.config.checkpoint import flow_weights, load_weights, read_checkpoint
 from flowlat.ensemble.reference import read_reference, require_theory
+from flowlat.objectives.cuda_graphs import with_cuda_graphs
 from flowlat.runs.processes import environment
 from flowlat.runs.signals import Signals
 from flowlat.training.callbacks import (
@@ -20,7 +21,6 @@ from flowlat.training.callbacks import (
     Progress,
     SolverSteps,
 )
-from flowlat.training.cuda_graphs import with_cuda_graphs
 from flowlat.training.data import PriorDataModule
 from flowlat.training.module import LitFlow
 from flowlat.utils.errors import CheckpointError, ConfigError, EnsembleError

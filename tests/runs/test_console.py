@@ -56,7 +56,14 @@ def test_a_line_for_each_warning(tmp_path):
     assert "\n\nWARNING: ESS 0.05\nWARNING: k = 0.9\n\nIn " in text
     assert "\n  Pareto k               0.91\n" in text
     trained = {"checkpoint": "c", "ess": 0.05, "acceptance": 0.1, "log_z": 1.0, "log_z_err": 0.1}
-    trained |= {"phase": "symmetric", "epochs": 1, "steps": 1, "seconds": 1.0, "n_samples": 10, "pareto_k": math.nan}
+    trained |= {
+        "phase": "symmetric",
+        "epochs": 1,
+        "steps": 1,
+        "seconds": 1.0,
+        "n_samples": 10,
+        "pareto_k": math.nan,
+    }
     text = fit_report({**trained, "warnings": warned[:1]})
     assert "\n\nWARNING: ESS 0.05\n\nSample from it:" in text
     assert "Pareto" not in text

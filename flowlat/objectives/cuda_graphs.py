@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from flowlat.actions import Action
 from flowlat.flows.flow import Flow
-from flowlat.objectives import Objective
+from flowlat.objectives.base import Objective
 
 log = logging.getLogger(__name__)
 

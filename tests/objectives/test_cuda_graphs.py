@@ -19,8 +19,8 @@ from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
 from flowlat.kernels import available_kernels
 from flowlat.objectives import Mixture, path_gradient, reverse_kl
+from flowlat.objectives.cuda_graphs import LARGE, CannotRecord, GraphedObjective, with_cuda_graphs
 from flowlat.training.build import build_module
-from flowlat.training.cuda_graphs import LARGE, CannotRecord, GraphedObjective, with_cuda_graphs
 from flowlat.training.data import PriorDataModule
 from flowlat.training.module import LitFlow
 from flowlat.training.schedulers import constant
