@@ -13,6 +13,7 @@ from flowlat.analysis.importance import ess, ess_of_populations, log_z_estimate,
 from flowlat.analysis.pareto import pareto_k
 from flowlat.analysis.thermalisation import drift
 from flowlat.analysis.trust import warnings
+from flowlat.ensemble.layout import FORMAT_0_1
 from flowlat.ensemble.reader import Ensemble
 from flowlat.observables import Observable
 
@@ -39,7 +40,8 @@ def summarize(ensemble: Ensemble, observables: dict[str, Observable], even: bool
         log_z, volume = log_z_estimate(log_weight, population), math.prod(ensemble.shape)
         summary |= weights(ensemble, torch.from_numpy(log_weight))
         summary["log_z"] = log_z._asdict()
-        if "systematic" in (state := ensemble.state()):
+        state = {} if ensemble.format == FORMAT_0_1 else ensemble.state()
+        if "systematic" in state:
             summary["log_z"]["systematic"] = float(state["systematic"].item())
         density = {"value": -log_z.value / volume, "error": log_z.error / volume}
         summary["free_energy_density"] = density

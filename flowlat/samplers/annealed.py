@@ -78,7 +78,8 @@ class Annealed(IndependentSampler):
         n_leapfrog: integrator steps a move.
         target_acceptance: of the moves, what step sizes are tuned to.
         resample_below: ESS in (0, 1]; None: never, all rows are independent.
-        n_samples, tolerance: see ``Metropolis``.
+        n_samples: of the run, as for ``Metropolis``.
+        tolerance: systematic over statistical error of log Z, as for ``Metropolis``.
 
     Raises:
         ValueError: in ``start``, a flow whose log q is not its density.

@@ -47,7 +47,8 @@ class Hybrid(MarkovChain):
         flow: its precision is that of log q.
         hmc: makes an ``HMC`` of lattice and action; replicas, thermalisation and blocks are its.
         n_proposals: of the flow in every replica, each with a test of its own.
-        n_samples, tolerance: see ``Metropolis``.
+        n_samples: of the run, as for ``Metropolis``.
+        tolerance: systematic over statistical error of log Z, as for ``Metropolis``.
 
     Raises:
         ValueError: in ``start``, a flow whose log q is not its density.

@@ -23,7 +23,9 @@ SMALL = ("lattice.shape=[4,4]", "trainer=cpu", "threads=1")
 def test_a_checkpoint_is_the_same_flow(arch):
     flow = load_flow(DATA / f"{arch}.ckpt").double()
     phi = torch.linspace(-1, 1, 32, dtype=torch.float64).reshape(2, 4, 4)
-    assert flow.log_prob(phi).tolist() == pytest.approx(LOG_Q[arch], abs=1e-9)
+    # of a continuous flow: it was the solution in twelve classical steps
+    error = 1e-6 if arch == "continuous" else 1e-9
+    assert flow.log_prob(phi).tolist() == pytest.approx(LOG_Q[arch], abs=error)
 
 
 def test_a_stopped_training_goes_on(command, tmp_path):
