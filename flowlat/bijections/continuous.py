@@ -107,7 +107,7 @@ class Continuous(Bijection):
     def _velocities(self) -> list[Velocity]:
         """At the nodes of every step."""
         method, n_steps = self._method()
-        t = torch.tensor(method.times(n_steps), dtype=torch.float64, device=self.linear.device)
+        t = method.times(n_steps, self.linear.device)
         times = chebyshev(2 * t - 1, TIMES).to(self.linear.dtype)
         parameters = (self.linear, self.first, self.second, self.coefficients)
         linear, first, second, coefficients = (torch.tensordot(times, p, 1) for p in parameters)

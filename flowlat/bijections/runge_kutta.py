@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 S = math.sqrt(21)
@@ -19,10 +20,14 @@ class RungeKutta(NamedTuple):
     stages: tuple[tuple[int, tuple[float, ...]], ...]
     weights: tuple[float, ...]
 
-    def times(self, n_steps: int) -> list[float]:
-        """All nodes of n equal steps from 0 to 1; the end of a step is the start of the next."""
-        inner = [(step + c) / n_steps for step in range(n_steps) for c in self.nodes[:-1]]
-        return [*inner, 1.0]
+    def times(self, n_steps: int, device: torch.device | None = None) -> Tensor:
+        """All nodes of n equal steps from 0 to 1; the end of a step is the start of the next.
+
+        Made on the device: a CUDA graph cannot copy from the host.
+        """
+        starts = torch.arange(n_steps, dtype=torch.float64, device=device)
+        inner = torch.stack([starts + c for c in self.nodes[:-1]], 1).flatten() / n_steps
+        return torch.cat([inner, torch.ones_like(inner[:1])])
 
 
 def combination(x: Tensor, h: float, coefficients: tuple[float, ...], k: list[Tensor]) -> Tensor:
