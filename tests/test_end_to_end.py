@@ -117,7 +117,7 @@ def test_summary_of_the_training(trained):
     assert set(summary) == {
         *("ess", "acceptance", "log_z", "log_z_err", "n_samples", "epochs", "steps", "seconds"),
         *("best_ess", "best_acceptance", "checkpoint"),
-        *("pareto_k", "sign_balance", "warnings"),
+        *("pareto_k", "sign_balance", "inverse", "phase", "rollbacks", "warnings"),
     }
     assert (summary["epochs"], summary["steps"], summary["n_samples"]) == (6, 600, 1024)
     for name in ("ess", "acceptance"):

@@ -135,7 +135,7 @@ def _begun(config: dict[str, Any], folder: Path) -> dict[str, Any] | None:
 def _with_phase_of(config: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """The config with the phase of another one, of which it has the weights."""
     phase = "ordered" if before["symmetrize"] else "symmetric"
-    if config["phase"] not in ("auto", phase):
+    if config["phase"] not in ("auto", phase) or config["symmetrize"] > before["symmetrize"]:
         return config  # refused where the weights are loaded
     config = {**copy.deepcopy(config), "phase": phase, "symmetrize": before["symmetrize"]}
     for group, name in OPTIONS:

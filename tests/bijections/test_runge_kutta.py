@@ -38,7 +38,11 @@ def test_the_order(method, order):
     """x' = (1 + 2 t) x^2 / 4 with x(0) = 1: x = 1 / (1 - (t + t^2) / 4), x(1) = 2."""
     errors = []
     for n_steps in (4, 8):
-        h, times, x = 1 / n_steps, method.times(n_steps).tolist(), torch.ones(1, dtype=torch.float64)
+        h, times, x = (
+            1 / n_steps,
+            method.times(n_steps).tolist(),
+            torch.ones(1, dtype=torch.float64),
+        )
         for step in range(n_steps):
             k = []
             for node, row in method.stages:

@@ -20,6 +20,7 @@ from flowlat.config.schemas import TrainConfig
 from flowlat.flows.flow import Flow
 from flowlat.runs.signals import Signals
 from flowlat.training.build import build_module, build_trainer
+from flowlat.training.loggers import finish_wandb
 from flowlat.training.module import LitFlow
 from flowlat.training.trainer import check_trainer
 
@@ -96,6 +97,7 @@ def build_everything(names: list[str], folder: Path) -> LitFlow:
     trainer = build_trainer(config, folder, evaluation, Signals())
     for logger in trainer.loggers:
         logger.finalize("success")
+    finish_wandb(exit_code=0)  # or the next test would go on with its run
     return module
 
 

@@ -58,8 +58,8 @@ def test_a_million_streams():
     """
     blocks = ((seed, stream, n) for seed in (0, 20) for stream in Stream for n in range(50_000))
     seeds = ((seed, Stream.WEIGHTS) for n in range(50_000) for seed in (n, n + 2**32))
-    found = {digest(*key, n_bytes=12) for key in itertools.chain(blocks, seeds)}
-    assert len(found) == 1_000_000
+    digests = [digest(*key, n_bytes=12) for key in itertools.chain(blocks, seeds)]
+    assert len(set(digests)) == len(digests) >= 1_000_000
 
 
 def test_a_shorter_digest_begins_a_longer_one():

@@ -47,7 +47,7 @@ def test_a_mode_that_needs_none(mode, port, monkeypatch):
 
 
 def test_the_command_ends_in_one_line(port, command, tmp_path, monkeypatch):
-    done = command("train.py", "logger=wandb", "hydra.run.dir=run")
+    done = command("train.py", "logger=wandb", "phase=symmetric", "hydra.run.dir=run")
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: wandb: http://127.0.0.1:{port} does not answer (")
     assert len(done.stderr.splitlines()) == 1
