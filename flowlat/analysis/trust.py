@@ -108,7 +108,7 @@ RULES = (
     ),
     Rule(
         "ess_collapsed",
-        lambda f: f["ess_left"] < COLLAPSED,
+        lambda f: f["ess_left"] < COLLAPSED and f["best_ess"] > LOW_ESS,  # or there was none
         "the ESS collapsed from {best_ess:.2g} to {ess_left:.0%} of it: try another phase or a "
         "smaller optimizer.lr",
     ),

@@ -65,6 +65,7 @@ BORDERLINE = [
     {"longest_rejection_run": 51, "replicas": 40},
     {"log_z_fall": 0.6, "log_z_fall_err": 0.2},
     {"log_z_fall": 0.4},
+    {"ess_left": 0.2, "best_ess": 0.09},
     {"thermalisation": {"observable": "S", "pull": math.nan}},
     {"schwinger_dyson": {"value": 0.9, "error": None}},
     {"sign_balance": None, "ess": None, "longest_rejection_run": None, "thermalisation": None},
