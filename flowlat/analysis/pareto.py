@@ -8,6 +8,8 @@ import numpy as np
 SHORTEST_TAIL = 5
 #: weights that differ by less than this, relatively, are equal
 ROUNDING = 1e-12
+#: weights, of a largest one of 1, below which the grid of the fit would overflow
+FAINTEST = 1e-290
 #: the prior of the shape: as many observations of k = 1/2 (Vehtari et al., appendix C)
 PRIOR = 10
 
@@ -31,7 +33,7 @@ def pareto_k(log_weight: np.ndarray) -> float:
     tail = weight[n - size :] - weight[n - size - 1]
     if tail[-1] < ROUNDING:
         return math.nan
-    tail = tail[tail > 0]
+    tail = tail[tail > FAINTEST]
     return generalised_pareto_shape(tail) if len(tail) >= SHORTEST_TAIL else math.inf
 
 

@@ -47,16 +47,20 @@ def figures_of(summary: Mapping[str, Any]) -> Figures:
     f["stuck"] = stuck > max(FEWEST, min(STUCK * n, STUCK_REPLICA * f["steps"]))
     f["lopsided"] = abs(f["sign_balance"]) > max(LOPSIDED, SUSPICIOUS / math.sqrt(n))
     if isinstance(log_z := f["log_z"], dict):  # of sample.py
-        f["off"], f["log_z_error"] = log_z.get("systematic", math.nan), log_z["error"]
+        f["off"], f["log_z_error"] = map(real, (log_z.get("systematic"), log_z["error"]))
     if (inverse := f.get("inverse")) is not None:  # not finite is not a number in a file
-        error = inverse["log_q_error"]
-        f["apart"] = math.nan if error is None else error
+        f["apart"] = real(inverse["log_q_error"])
     identity, drift = f.get("schwinger_dyson", {}), f.get("thermalisation", {})
     value, error = identity.get("value"), identity.get("error")
     f["identity_pull"] = abs(value - 1) / error if value and error else math.nan
     f["drift"], f["drifting"] = drift.get("pull") or math.nan, drift.get("observable")
     f["bare"] = ", ".join(name for name, e in f.get("observables", {}).items() if bare(e))
     return f
+
+
+def real(value: float | None) -> float:
+    """NaN for what is not finite, and so None in a file."""
+    return math.nan if value is None else value
 
 
 def bare(entry: Any) -> bool:
@@ -96,8 +100,9 @@ RULES = (
     Rule(
         "no_density",
         lambda f: "apart" in f and not f["apart"] <= MOST_OFF,
-        "forward and inverse of the flow differ by {apart:.2g} in log q: sample.py will refuse it, "
-        "since log q is not the density of its samples; train again with a smaller optimizer.lr",
+        "forward and inverse of the flow differ by {apart:.2g} in log q: sample.py refuses it, for "
+        "log q is not the density of its samples; train again with a smaller optimizer.lr, or try "
+        "precision=64 with sample.py",
     ),
     Rule(
         "log_z_fell",

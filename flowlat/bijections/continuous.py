@@ -12,11 +12,10 @@ from flowlat.bijections.runge_kutta import CLASSICAL, COOPER_VERNER, RungeKutta,
 from flowlat.kernels import nonlinear
 from flowlat.lattice import Fourier, Lattice
 from flowlat.lattice.spectrum import chebyshev, momentum_basis
+from flowlat.utils.limits import LAYERS
 
 #: terms of f_j, and Chebyshev polynomials in t and in the momentum
 TERMS, TIMES, MOMENTA = 8, 3, 8
-#: of a training, whatever happens
-MOST_STEPS = 1000
 #: an FFT with the sites first, as the nonlinearity wants them, is slower than one of rows: with 32
 #: fields a training step takes 1.3 times as long as by matrices at 64^2, the same at 96^2 and 128^2
 LONGEST_DENSE = 96
@@ -83,9 +82,9 @@ class Continuous(Bijection):
         return torch.tensor(self.n_steps)
 
     def set_extra_state(self, state: Tensor) -> None:
-        if state.dtype != torch.int64 or state.shape != () or not 1 <= state <= MOST_STEPS:
+        if state.dtype != torch.int64 or state.shape != () or not 1 <= state <= LAYERS:
             raise RuntimeError(f"n_steps: {state} is no number of steps")
-        self.n_steps = int(state)
+        self.n_steps = max(self.n_steps, int(state))  # of a config that asks for more
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         # files of 0.1 have none: theirs were those of the config

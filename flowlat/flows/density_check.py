@@ -23,13 +23,15 @@ class DensityCheck(NamedTuple):
 
 
 @torch.no_grad()
-def check_density(flow: Flow, generator: torch.Generator, n: int = 256) -> DensityCheck:
+def check_density(
+    flow: Flow, generator: torch.Generator, n: int = 256, batch_size: int = 256
+) -> DensityCheck:
     """Hold forward and inverse of a flow against each other on n samples, in evaluation mode.
 
     A flow that is symmetrised is judged by the flow within: both modes have its inverse.
     """
     flow.eval()
-    return check_on(flow, flow.noise(n, generator), n)
+    return check_on(flow, flow.noise(n, generator), batch_size)
 
 
 @torch.no_grad()

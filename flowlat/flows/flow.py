@@ -96,8 +96,15 @@ class SymmetrizedFlow(Flow):
 
     @torch.no_grad()
     def _known(self, phi: Tensor) -> Tensor:
-        """log q without gradients, -infinity where it overflows."""
-        return self.flow.log_prob(phi).nan_to_num(-math.inf, -math.inf, -math.inf)
+        """log q without gradients, -infinity where it overflows, and nothing learnt from it."""
+        norms = [m for m in self.modules() if isinstance(m, nn.BatchNorm1d)]
+        for norm in norms:
+            norm.track_running_stats = False
+        try:
+            return self.flow.log_prob(phi).nan_to_num(-math.inf, -math.inf, -math.inf)
+        finally:
+            for norm in norms:
+                norm.track_running_stats = True
 
     def _with_mirror(self, phi: Tensor, log_q: Tensor, mirror: Tensor) -> Tensor:
         """log q_s from log q(phi), with gradients, and log q(-phi), which has none."""

@@ -109,7 +109,7 @@ class Annealed(IndependentSampler):
     def start(self, generator: torch.Generator) -> AnnealedState:
         state = self.initial_state()
         if isinstance(self.density, FlowDensity):
-            options = self.tolerance, self.n_samples
+            options = self.tolerance, self.n_samples, min(self.rows, PILOT)
             flow = self.density.flow
             found = calibrate(
                 flow, self.action, generator, *options, inverse=True, least_ess=ANNEALED_ESS

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action
-from flowlat.flows.calibration import PLANNED, calibrate, set_steps
+from flowlat.flows.calibration import PILOT, PLANNED, calibrate, set_steps
 from flowlat.flows.flow import Flow
 from flowlat.samplers.accept import metropolis_test, select
 from flowlat.samplers.base import MarkovChain
@@ -74,7 +74,7 @@ class Hybrid(MarkovChain):
         self.block = self.hmc.block
 
     def start(self, generator: torch.Generator) -> HybridState:
-        options = self.tolerance, self.n_samples
+        options = self.tolerance, self.n_samples, min(self.replicas, PILOT)
         found = calibrate(self.density.flow, self.action, generator, *options, inverse=True)
         columns = {**self.hmc.start(generator)._asdict(), **found.columns()}
         return self.initial_state()._replace(**columns)

@@ -2,11 +2,12 @@
 
 import math
 from collections import deque
+from statistics import median
 
 import torch
 from torch import Tensor
 
-#: batches over which the loss is averaged, so that no single one ends a training
+#: batches of whose losses the median is taken: no single one ends a training
 WINDOW = 10
 #: how far beyond its best the loss may rise, in units of log q, however little was gained
 MARGIN = 10.0
@@ -15,8 +16,8 @@ MARGIN = 10.0
 class LossRange:
     """Tells a training that is lost from one that is noisy.
 
-    The loss, as a mean over 10 batches, has left its range once it lies more than 10, and more than
-    half of what had been gained since the start, above its best.
+    The loss, as the median of 10 batches, has left its range once it lies more than 10, and more
+    than half of what had been gained since the start, above its best.
     """
 
     def __init__(self) -> None:
@@ -29,23 +30,19 @@ class LossRange:
         if len(self._recent) < WINDOW:
             return False
         if self.first == math.inf:
-            self.first = self.mean
-        left = self.mean > self.lowest + max(MARGIN, (self.first - self.lowest) / 2)
-        self.lowest = min(self.lowest, self.mean)
+            self.first = median(self._recent)
+        left = median(self._recent) > self.lowest + max(MARGIN, (self.first - self.lowest) / 2)
+        self.lowest = min(self.lowest, median(self._recent))
         return left
 
-    @property
-    def mean(self) -> float:
-        """Of the recent batches."""
-        return sum(self._recent) / len(self._recent)
-
     def state(self) -> Tensor:
-        """What a resumed training needs, in float64; empty before there is a mean."""
-        known = [] if self.first == math.inf else [self.first, self.lowest, *self._recent]
-        return torch.tensor(known, dtype=torch.float64)
+        """What a resumed training needs, in float64: the recent losses, then first and lowest."""
+        known = [] if self.first == math.inf else [self.first, self.lowest]
+        return torch.tensor([*self._recent, *known], dtype=torch.float64)
 
     def restore(self, state: Tensor) -> None:
         """Go on from ``state()``."""
-        if len(state):
-            self.first, self.lowest, *recent = state.tolist()
-            self._recent.extend(recent)
+        losses = state.tolist()
+        if len(losses) > WINDOW:
+            *losses, self.first, self.lowest = losses
+        self._recent.extend(losses)

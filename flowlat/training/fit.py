@@ -70,7 +70,8 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
             device = trainer.strategy.root_device
             flow = load_flow(checkpoint).to(device)
             measured, *_ = evaluation.measure(flow, module.action, epoch=None)
-            inverse = check_density(flow, generator(config["seed"], Stream.FINAL, device=device))
+            stream = generator(config["seed"], Stream.FINAL, device=device)
+            inverse = check_density(flow, stream, batch_size=min(256, evaluation.batch_size))
             best = [c for c in trainer.checkpoint_callbacks if isinstance(c, Best)]
             summary = {
                 **measured,

@@ -31,7 +31,6 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         RankError: a process died.
     """
     check_trainer(config["trainer"])
-    config = resolve_phase(config, folder)
     with quiet():
         trainer = instantiate(config, "trainer", logger=False)
     n, nodes, launcher = trainer.num_devices, trainer.num_nodes, external_launcher()
@@ -48,6 +47,7 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
             "arch.batch_norm=True: on several devices it needs trainer.sync_batchnorm=true, which "
             "PyTorch has for GPUs only"
         )
+    config = resolve_phase(config, folder)
     hydra = HydraConfig.get() if HydraConfig.initialized() else None
     in_joblib = hydra is not None and "joblib" in hydra.launcher._target_
     if launcher or (n * nodes == 1 and not in_joblib):

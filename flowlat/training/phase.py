@@ -3,6 +3,7 @@
 import copy
 import logging
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,44 +69,51 @@ def resolve_phase(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     that is not even, and ``symmetrize=true`` as it is typed, leave nothing to find.
 
     Raises:
-        ConfigError: ``phase=ordered`` for an action that is not even.
+        ConfigError: ``phase=ordered`` for an action that is not even, or for weights of a
+            symmetric phase.
+        CheckpointError: ``init_from`` cannot be read.
     """
-    phase = config["phase"]
-    lattice, action = instantiate(config, "lattice"), build_action(config)
+    phase, action = config["phase"], build_action(config)
     if phase == "ordered" and not action.even:
-        raise ConfigError(
-            "phase=ordered: the action is not even in phi, there is nothing to mirror"
-        )
+        raise ConfigError("phase=ordered: the action is not even in phi, it has no two modes")
     if phase == "symmetric":
         return config
-    if before := _begun(config, folder):
-        return _with_phase_of(config, before)
+    if weights := _weights(config, folder):
+        return _with_phase_of(config, *weights)
     if phase == "auto" and (config["symmetrize"] or not action.even):
         return {**config, "phase": "ordered" if config["symmetrize"] else "symmetric"}
     if phase == "ordered" and config["prior"].get("shift", 0) is not None:
-        return _ordered(config, 0.0)
-    started = time.monotonic()
-    set_threads(config["threads"], lattice.shape, 64)
+        return _ordered(config, 0.0)  # nothing to measure
     try:
-        order = measure_order(lattice, action, config["seed"])
+        order = _timed(config, action)
     except ValueError as error:
         if phase == "ordered":
             raise ConfigError(f"phase=ordered: no <|M|> to start from: {error}") from error
         log.warning("phase=auto: HMC fails, trained as symmetric: %s", error)
         return {**config, "phase": "symmetric"}
-    ordered = phase == "ordered" or order.binder > ORDERED
+    if phase == "ordered" or order.binder > ORDERED:
+        return _ordered(config, order.magnetization)
+    return {**config, "phase": "symmetric"}
+
+
+def _timed(config: dict[str, Any], action: Action) -> Order:
+    """The order, and a line about what follows from it."""
+    lattice, started = instantiate(config, "lattice"), time.monotonic()
+    set_threads(config["threads"], lattice.shape, 64)
+    order = measure_order(lattice, action, config["seed"])
+    ordered = config["phase"] == "ordered" or order.binder > ORDERED
     say = log.info if rank() == 0 else log.debug
     say(
         "phase=%s%s: U4 = %.3f, <|M|> = %.3f by HMC in %.1f s; %s",
         "ordered" if ordered else "symmetric",
-        "" if phase == "ordered" else " found",
+        "" if config["phase"] == "ordered" else " found",
         *order,
         time.monotonic() - started,
         "one mode is learnt, its mirror image added exactly (phase=symmetric does not)"
         if ordered
         else "phase=ordered would learn one mode",
     )
-    return _ordered(config, order.magnetization) if ordered else {**config, "phase": "symmetric"}
+    return order
 
 
 def _ordered(config: dict[str, Any], magnetization: float) -> dict[str, Any]:
@@ -118,24 +126,29 @@ def _ordered(config: dict[str, Any], magnetization: float) -> dict[str, Any]:
     return config
 
 
-def _begun(config: dict[str, Any], folder: Path) -> dict[str, Any] | None:
-    """The config of the training to go on with, or of the weights to start from, if any.
+def _weights(config: dict[str, Any], folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The checkpoint to go on with, or to start from, and its config; None: there is none.
 
-    A checkpoint that cannot be read is refused where it is needed.
+    Of those to go on with one that cannot be read is refused where it is needed.
     """
-    paths = [folder / "checkpoints" / f"{n}.ckpt" for n in ("last", "epoch") if config["resume"]]
-    for path in [*paths, *([Path(config["init_from"])] if config["init_from"] else [])]:
-        try:
-            return read_checkpoint(path)["flowlat"]["config"]
-        except CheckpointError:
-            continue
-    return None
+    for name in ("last", "epoch") if config["resume"] else ():
+        with suppress(CheckpointError):
+            path = folder / "checkpoints" / f"{name}.ckpt"
+            return path, read_checkpoint(path)["flowlat"]["config"]
+    if (path := config["init_from"]) is None:
+        return None
+    try:
+        return path, read_checkpoint(path)["flowlat"]["config"]
+    except CheckpointError as error:
+        raise CheckpointError(f"init_from: {error}") from error
 
 
-def _with_phase_of(config: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """The config with the phase of another one, of which it has the weights."""
+def _with_phase_of(config: dict[str, Any], path: Path, before: dict[str, Any]) -> dict[str, Any]:
+    """The config with the phase of the weights in a checkpoint."""
     phase = "ordered" if before["symmetrize"] else "symmetric"
-    if config["phase"] not in ("auto", phase) or config["symmetrize"] > before["symmetrize"]:
+    if config["phase"] == "ordered" and phase == "symmetric":
+        raise ConfigError(f"phase=ordered: the weights of {path} are those of a symmetric phase")
+    if config["symmetrize"] > before["symmetrize"]:
         return config  # refused where the weights are loaded
     config = {**copy.deepcopy(config), "phase": phase, "symmetrize": before["symmetrize"]}
     for group, name in OPTIONS:

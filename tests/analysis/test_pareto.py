@@ -45,3 +45,10 @@ def test_weights_without_a_tail():
     weighted = np.full(100, -1e4)
     weighted[7] = 0.0
     assert pareto_k(weighted) == math.inf
+
+
+@pytest.mark.parametrize("width", [30, 100, 300, 400])
+def test_tails_beyond_all_bounds(width):
+    """Weights of log w = ``width`` x: most of them are zero beside the largest."""
+    rng = np.random.default_rng(2)
+    assert all(pareto_k(width * rng.normal(size=1000)) > 0.7 for _ in range(40))

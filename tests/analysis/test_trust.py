@@ -56,6 +56,7 @@ BROKEN = [
 BORDERLINE = [
     {"log_z": 9.29},  # of a training
     {"log_z": {"value": 9.29, "error": 1e-3}},
+    {"log_z": {"value": 9.29, "error": None, "systematic": 1e-3}},
     {"inverse": {"value_error": 1.0, "log_q_error": 0.04}},
     {"ess": 0.11},
     {"pareto_k": 0.69},

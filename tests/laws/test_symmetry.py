@@ -98,3 +98,16 @@ def test_a_mirror_image_that_overflows_has_no_density():
     for loss in (log_q.sum(), exploded.log_prob(sample).sum(), exploded.log_prob(-sample).sum()):
         assert all(g.isfinite().all() for g in gradients(exploded, loss))
     torch.testing.assert_close(exploded.log_prob(-sample), exploded.log_prob(sample))
+
+
+def test_a_mirror_image_is_not_learnt_from():
+    """Batch normalisation takes its running means from what has gradients alone."""
+    names = ("lattice.shape=[4,4]", "arch=conv", "arch.equivariant=false", "arch.batch_norm=true")
+    flow = moved_flow(*names, "prior.shift=2", "symmetrize=true").train()
+    inner = flow.flow
+    norms = [m for m in flow.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+    inner.log_prob(inner.noise(8, torch.Generator().manual_seed(1)) + 2)
+    means = [norm.running_mean.clone() for norm in norms]
+    flow._known(inner.noise(8, torch.Generator().manual_seed(1)) - 2)
+    assert all(torch.equal(m, norm.running_mean) for m, norm in zip(means, norms, strict=True))
+    assert all(norm.track_running_stats for norm in norms)

@@ -28,16 +28,16 @@ def test_a_loss_that_explodes():
 def test_half_of_what_was_gained():
     fallen = [100.0] * 20 + [0.0] * 20
     assert epochs_until_left([*fallen, *[45.0] * 20]) is None
-    assert epochs_until_left([*fallen, *[55.0] * 20]) == 49
+    assert epochs_until_left([*fallen, *[55.0] * 20]) == 45  # when six of ten are
 
 
 def test_little_was_gained():
     assert epochs_until_left([0.0] * 20 + [9.0] * 20) is None
-    assert epochs_until_left([0.0] * 20 + [11.0] * 20) == 29
+    assert epochs_until_left([0.0] * 20 + [11.0] * 20) == 25
 
 
 def test_one_batch_is_no_divergence():
-    assert epochs_until_left([*falling(100), 140.0, *[54.0] * 20]) is None
+    assert epochs_until_left([*falling(100), 1e4, *[54.0] * 20]) is None
 
 
 @pytest.mark.parametrize("n", [0, 5, 12, 40])
@@ -48,6 +48,5 @@ def test_it_goes_on_as_if_nothing_had_been(n):
     for loss in losses[:n]:
         first.left_by(loss)
     second.restore(first.state())
-    again = [second.left_by(loss) for loss in losses[n:]]
-    assert again[10:] == expected[10:] if n < 10 else again == expected
+    assert [second.left_by(loss) for loss in losses[n:]] == expected
     assert second.state().dtype == torch.float64

@@ -11,7 +11,7 @@ from flowlat.lattice import Lattice
 from flowlat.training import phase as module
 from flowlat.training.fit import fit
 from flowlat.training.phase import measure_order, resolve_phase
-from flowlat.utils.errors import ConfigError
+from flowlat.utils.errors import CheckpointError, ConfigError
 from tests.support.tilted import Tilted
 from tests.support.trainings import TINY
 
@@ -102,3 +102,14 @@ def test_what_goes_on_keeps_its_phase(tmp_path, monkeypatch):
         assert (found["phase"], found["prior"]["shift"]) == ("ordered", 0.5)
         assert (found["symmetrize"], found["arch"]["equivariant"]) == (True, False)
     assert fit(resolve_phase(config("resume=true"), tmp_path), tmp_path)["epochs"] == 2
+
+
+def test_weights_of_another_phase(tmp_path):
+    fit(config("phase=symmetric", "trainer.max_epochs=1"), tmp_path)
+    start = tmp_path / "checkpoints" / "best_ess.ckpt"
+    for names in (["resume=true"], [f"init_from={start}"]):
+        with pytest.raises(ConfigError, match=r"phase=ordered: the weights of .* symmetric phase"):
+            resolve_phase(config("phase=ordered", *names), tmp_path)
+        assert resolve_phase(config(*names), tmp_path)["phase"] == "symmetric"
+    with pytest.raises(CheckpointError, match="init_from: ckpt_path=none: no such file"):
+        resolve_phase(config("init_from=none"), tmp_path)

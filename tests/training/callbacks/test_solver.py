@@ -47,6 +47,31 @@ def test_steps_are_taken_where_they_are_needed(tmp_path, caplog, monkeypatch):
     assert steps == [6, 6]  # of eight batches two were looked at; of the flow and its average
 
 
+def test_rounding_is_not_stiff():
+    """Of a density as large as that of a million sites, in single precision."""
+
+    class Rounded(torch.nn.Module):
+        def forward(self, noise):
+            return noise, noise.sum(1) - 1e6
+
+        def log_prob(self, phi):
+            return phi.sum(1) - 1e6 + 0.25
+
+    noise = torch.zeros(16, 4)
+    assert inverse_error(Rounded(), noise) == 0
+    assert inverse_error(Rounded().double(), noise.double()) == pytest.approx(0.25, rel=1e-6)
+    noise[0] = torch.nan
+    assert inverse_error(Rounded(), noise) == 0
+
+
+def test_steps_of_the_config_and_of_the_weights():
+    state = build_flow(compose(["lattice.shape=[4,4]", "arch.n_steps=6"])).state_dict()
+    for asked, taken in ((4, 6), (12, 12)):
+        flow = build_flow(compose(["lattice.shape=[4,4]", f"arch.n_steps={asked}"]))
+        flow.load_state_dict(state)
+        assert solvers_of(flow)[0].n_steps == taken
+
+
 @pytest.mark.parametrize("n", [0, -1, 10**9])
 def test_steps_that_no_training_takes(n):
     flow = build_flow(compose(["lattice.shape=[4,4]"]))
