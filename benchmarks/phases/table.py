@@ -13,9 +13,9 @@ PULL, SYSTEMATIC = 3.5, 0.1
 #: runs by seed, as they are in the file of a row
 Runs = Mapping[str, dict[str, Any]]
 HEADER = """\
-| command, beyond `python train.py` | phase | steps | CPU s | ESS | acceptance | \\|<sign M>\\| \
+| command, beyond `python train.py` | seeds | phase | steps | CPU s | ESS | acceptance | \\|<sign M>\\| \
 | \\|pull\\| of log Z | systematic / error | rollbacks, warnings | to reach | reached |
-| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --- | --- |"""
+| --- | --: | --- | --: | --: | --: | --: | --: | --: | --: | --: | --- | --- |"""
 
 
 def table(
@@ -36,7 +36,7 @@ def line(row: Row, runs: Runs, truth: dict[str, Any] | None) -> str:
     overrides = f"`{next(iter(runs.values()))['overrides']}`"
     if failed := [f"seed {seed}: {run['error']}" for seed, run in runs.items() if "error" in run]:
         blank = " |" * 5
-        return f"| {overrides} | | | | {'; '.join(failed)} |{blank} {words(row)} | **no** |"
+        return f"| {overrides} | {len(runs)} | | | | {'; '.join(failed)} |{blank} {words(row)} | **no** |"
     several = list(runs.values())
     worst = {
         "ess": min(run["ess"] or 0.0 for run in several),
@@ -48,6 +48,7 @@ def line(row: Row, runs: Runs, truth: dict[str, Any] | None) -> str:
     }
     cells = [
         overrides,
+        str(len(several)),
         ", ".join(sorted({str(run["phase"] or "") for run in several})),
         str(max(run["steps"] for run in several)),
         f"{worst['cpu_seconds']:.0f}",

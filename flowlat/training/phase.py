@@ -22,8 +22,8 @@ from flowlat.utils.threads import set_threads
 log = logging.getLogger(__name__)
 
 #: U4 beyond which one mode and its mirror image train better than an equivariant flow. Two normal
-#: peaks of width sigma at +-M have it at sigma = 0.13 M: nothing lies between them. Below, what does
-#: is too rare in a flow of one mode and too heavy: see docs/howto/train.md
+#: peaks of width sigma at +-M have it at sigma = 0.13 M: nothing lies between them. Below, there is
+#: something, which a flow of one mode draws far too rarely: see docs/howto/train.md
 ORDERED = 0.645
 #: trajectories of every chain, after as many again and half for its thermalisation
 TRAJECTORIES = 100
