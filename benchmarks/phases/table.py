@@ -13,8 +13,8 @@ PULL, SYSTEMATIC = 3.5, 0.1
 #: runs by seed, as they are in the file of a row
 Runs = Mapping[str, dict[str, Any]]
 HEADER = """\
-| command, beyond `python train.py` | seeds | phase | steps | CPU s | ESS | acceptance | \\|<sign M>\\| \
-| \\|pull\\| of log Z | systematic / error | rollbacks, warnings | to reach | reached |
+| command, beyond `python train.py` | seeds | phase | steps | CPU s | ESS | acceptance \
+| \\|<sign M>\\| | \\|pull\\| of log Z | systematic / error | rollbacks, warnings | to reach | reached |
 | --- | --: | --- | --: | --: | --: | --: | --: | --: | --: | --: | --- | --- |"""
 
 
@@ -36,7 +36,8 @@ def line(row: Row, runs: Runs, truth: dict[str, Any] | None) -> str:
     overrides = f"`{next(iter(runs.values()))['overrides']}`"
     if failed := [f"seed {seed}: {run['error']}" for seed, run in runs.items() if "error" in run]:
         blank = " |" * 5
-        return f"| {overrides} | {len(runs)} | | | | {'; '.join(failed)} |{blank} {words(row)} | **no** |"
+        start = f"| {overrides} | {len(runs)} | | | | {'; '.join(failed)}"
+        return f"{start} |{blank} {words(row)} | **no** |"
     several = list(runs.values())
     worst = {
         "ess": min(run["ess"] or 0.0 for run in several),
