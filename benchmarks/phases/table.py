@@ -14,7 +14,8 @@ PULL, SYSTEMATIC = 3.5, 0.1
 Runs = Mapping[str, dict[str, Any]]
 HEADER = """\
 | command, beyond `python train.py` | seeds | phase | steps | CPU s | ESS | acceptance \
-| \\|<sign M>\\| | \\|pull\\| of log Z | systematic / error | rollbacks, warnings | to reach | reached |
+| \\|<sign M>\\| | \\|pull\\| of log Z | systematic / error \
+| rollbacks, warnings | to reach | reached |
 | --- | --: | --- | --: | --: | --: | --: | --: | --: | --: | --: | --- | --- |"""
 
 
