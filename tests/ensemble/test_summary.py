@@ -123,7 +123,7 @@ def test_an_ensemble_of_one_sign_is_pointed_out(kind, even, ensemble, monkeypatc
     summary = summarize(one_sided, one_sided.observables(), even=even)
     text = " ".join(w["text"] for w in summary["warnings"] if w["code"] == "one_sided")
     assert ("<sign M> = -0.60" in text) == even
-    for cure in ("log Z is short", "recipe=ordered"):
+    for cure in ("log Z is short", "phase=ordered"):
         assert (cure in text) == (even and kind == "proposals")
     assert ("sampler.sign_flip=true" in text) == (even and kind == "chain")
 
