@@ -66,4 +66,8 @@ class Decline(Callback):
         return dict(self.seen)
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        self.seen = dict(state_dict)
+        seen = {name: float(state_dict[name]) for name in self.seen}
+        sizes = [value for name, value in seen.items() if "ess" in name or "err" in name]
+        if not min(sizes) >= 0 or any(map(math.isnan, seen.values())):
+            raise ValueError(f"Decline: {seen} was never measured")
+        self.seen = seen
