@@ -86,19 +86,19 @@ def resolve_phase(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     if phase == "ordered" and config["prior"].get("shift", 0) is not None:
         return _ordered(config, 0.0)  # nothing to measure
     try:
-        order = _timed(config, action)
+        magnetization = _find_order(config, action)
     except ValueError as error:
         if phase == "ordered":
             raise ConfigError(f"phase=ordered: no <|M|> to start from: {error}") from error
         log.warning("phase=auto: HMC fails, trained as symmetric: %s", error)
         return {**config, "phase": "symmetric"}
-    if phase == "ordered" or order.binder > ORDERED:
-        return _ordered(config, order.magnetization)
-    return {**config, "phase": "symmetric"}
+    if magnetization is None:
+        return {**config, "phase": "symmetric"}
+    return _ordered(config, magnetization)
 
 
-def _timed(config: dict[str, Any], action: Action) -> Order:
-    """The order, and a line about what follows from it."""
+def _find_order(config: dict[str, Any], action: Action) -> float | None:
+    """<|M|> if the phase is ordered, or is to be; and a line about what was found."""
     lattice, started = instantiate(config, "lattice"), time.monotonic()
     set_threads(config["threads"], lattice.shape, 64)
     order = measure_order(lattice, action, config["seed"])
@@ -114,7 +114,7 @@ def _timed(config: dict[str, Any], action: Action) -> Order:
         if ordered
         else "phase=ordered would learn one mode",
     )
-    return order
+    return order.magnetization if ordered else None
 
 
 def _ordered(config: dict[str, Any], magnetization: float) -> dict[str, Any]:

@@ -35,13 +35,11 @@ class SolverSteps(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
+        if trainer.global_step % EVERY or batch_idx % trainer.accumulate_grad_batches:
+            return
         module: Any = pl_module
         solvers = solvers_of(module.flow)
-        if (
-            not solvers
-            or trainer.global_step % EVERY
-            or batch_idx % trainer.accumulate_grad_batches
-        ):
+        if not solvers:
             return
         stiff = inverse_error(module.flow, batch[0][:N_LOOKED_AT]) > TOLERANCE
         most = max(solver.n_steps for solver in solvers)
