@@ -148,3 +148,8 @@ class Continuous(Bijection):
         f, slopes = nonlinear(u, now.coefficients)
         v = (now.second * self.fourier.to_modes(f)).sum(1)
         return v.addcmul(now.linear.unsqueeze(1), x), now.trace + now.weights @ slopes
+
+
+def solvers_of(flow: nn.Module) -> list[Continuous]:
+    """The continuous layers of a flow."""
+    return [module for module in flow.modules() if isinstance(module, Continuous)]

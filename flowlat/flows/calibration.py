@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.analysis.importance import ess, log_mean
-from flowlat.bijections import Continuous
+from flowlat.bijections.continuous import solvers_of
 from flowlat.flows.density_check import DensityCheck, check_on, refusal
 from flowlat.flows.flow import Flow
 
@@ -43,9 +43,8 @@ class Calibration(NamedTuple):
 
 def set_steps(flow: Flow, steps: int) -> None:
     """Solve every ODE of the flow in so many steps in evaluation mode; 0: as they are."""
-    for part in flow.modules():
-        if isinstance(part, Continuous) and steps:
-            part.evaluation_steps = steps
+    for solver in solvers_of(flow) if steps else ():
+        solver.evaluation_steps = steps
 
 
 @torch.no_grad()
@@ -96,7 +95,7 @@ def calibrate(
 
     ladder: tuple[int, ...] = LADDER
     of_steps = 0.0
-    if any(isinstance(part, Continuous) for part in flow.modules()):
+    if solvers_of(flow):
         planned = 10 ** math.ceil(math.log10(max(n_samples, PLANNED)))
         fine = log_weights(exact, ladder[0])
         for finer in ladder[1:]:

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from flowlat.bijections import Continuous
+from flowlat.bijections.continuous import solvers_of
 from flowlat.flows.flow import Flow
 
 log = logging.getLogger(__name__)
@@ -50,11 +50,6 @@ class SolverSteps(Callback):
         say = log.debug if self._said else log.info
         say("the velocity becomes stiff: %d Runge-Kutta steps, and more where needed", most + 1)
         self._said = True
-
-
-def solvers_of(flow: Flow) -> list[Continuous]:
-    """The continuous layers of a flow."""
-    return [module for module in flow.modules() if isinstance(module, Continuous)]
 
 
 @torch.no_grad()

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from flowlat import build_flow, compose
+from flowlat.bijections.continuous import solvers_of
 from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
-from flowlat.training.callbacks.solver import inverse_error, solvers_of
+from flowlat.training.callbacks.solver import inverse_error
 from flowlat.training.fit import fit
 from tests.support.trainings import TINY
 
