@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import torch
 
 from flowlat.actions import Action
-from flowlat.config.build import build_action, instantiate
+from flowlat.bijections.continuous import solvers_of
+from flowlat.config.build import build_action, build_flow, instantiate
 from flowlat.config.checkpoint import read_checkpoint
 from flowlat.lattice import Lattice
 from flowlat.runs.processes import rank
@@ -25,8 +26,10 @@ log = logging.getLogger(__name__)
 #: peaks of width sigma at +-M have it at sigma = 0.13 M: nothing lies between them. Below, there is
 #: something, which a flow of one mode draws far too rarely: see docs/howto/train.md
 ORDERED = 0.645
-#: trajectories of every chain, after as many again and half for its thermalisation
-TRAJECTORIES = 100
+#: skewness of |M| below which there still is: too little for U4, a tail of |M| towards 0
+TAIL = -0.65
+#: trajectories of every chain, and of them once more those for its thermalisation
+TRAJECTORIES, THERMALIZATION = 200, 150
 #: chains times sites at most; fewer than 16 chains never
 SITES = 2**17
 #: what a phase decides, beside ``symmetrize``
@@ -34,10 +37,11 @@ OPTIONS = (("prior", "shift"), ("arch", "equivariant"))
 
 
 class Order(NamedTuple):
-    """U4 = 1 - <M^4> / (3 <M^2>^2) and <|M|>, M the mean of phi over the sites."""
+    """U4 = 1 - <M^4> / (3 <M^2>^2), and <|M|> and the skewness of |M|, M the mean of phi."""
 
     binder: float
     magnetization: float
+    skewness: float
 
 
 @torch.no_grad()
@@ -50,15 +54,16 @@ def measure_order(lattice: Lattice, action: Action, seed: int) -> Order:
         ValueError: HMC cannot sample this action.
     """
     replicas = min(64, max(16, SITES // lattice.volume))
-    hmc = HMC(lattice, action, replicas=replicas, thermalization=3 * TRAJECTORIES // 2)
+    hmc = HMC(lattice, action, replicas=replicas, thermalization=THERMALIZATION)
     stream = generator(seed, Stream.PHASE)
     state, means = hmc.start(stream), []
     for _ in range(TRAJECTORIES):
         state, _ = hmc.advance(state, stream)
         means.append(state.phi.flatten(1).mean(1))
-    m = torch.cat(means)
+    m = torch.cat(means).abs()
     binder = 1 - m.pow(4).mean() / (3 * m.square().mean() ** 2)
-    return Order(binder.item(), m.abs().mean().item())
+    skewness = (m - m.mean()).pow(3).mean() / m.std() ** 3
+    return Order(binder.item(), m.mean().item(), skewness.item())
 
 
 def resolve_phase(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -66,8 +71,8 @@ def resolve_phase(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     An ordered phase is learnt as one mode, whose mean starts at <|M|>, and the density symmetrised;
     in a symmetric phase all is left as it is. ``phase=auto`` takes the phase of the training that
-    this one goes on from, or of the weights that it starts from, and else measures U4. An action
-    that is not even, and ``symmetrize=true`` as it is typed, leave nothing to find.
+    this one goes on from, or of the weights that it starts from, and else measures. An action that
+    is not even, and ``symmetrize=true`` as it is typed, leave nothing to find.
 
     Raises:
         ConfigError: ``phase=ordered`` for an action that is not even, or for weights of a
@@ -102,10 +107,13 @@ def _find_order(config: dict[str, Any], action: Action) -> float | None:
     lattice, started = instantiate(config, "lattice"), time.monotonic()
     set_threads(config["threads"], lattice.shape, 64)
     order = measure_order(lattice, action, config["seed"])
-    ordered = config["phase"] == "ordered" or order.binder > ORDERED
+    # an ODE draws the tail of one mode and of the other; couplings cannot tear one into two
+    tears = bool(solvers_of(build_flow(config)))
+    two_modes = order.binder > ORDERED and (order.skewness > TAIL or not tears)
+    ordered = config["phase"] == "ordered" or two_modes
     say = log.info if rank() == 0 else log.debug
     say(
-        "phase=%s%s: U4 = %.3f, <|M|> = %.3f by HMC in %.1f s; %s",
+        "phase=%s%s: U4 = %.3f, <|M|> = %.3f, its skewness %.2f, by HMC in %.1f s; %s",
         "ordered" if ordered else "symmetric",
         "" if config["phase"] == "ordered" else " found",
         *order,
