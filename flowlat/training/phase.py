@@ -90,39 +90,46 @@ def resolve_phase(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         return {**config, "phase": "ordered" if config["symmetrize"] else "symmetric"}
     if phase == "ordered" and config["prior"].get("shift", 0) is not None:
         return _ordered(config, 0.0)  # nothing to measure
+    lattice, started = instantiate(config, "lattice"), time.monotonic()
+    set_threads(config["threads"], lattice.shape, 64)
     try:
-        magnetization = _find_order(config, action)
+        order = measure_order(lattice, action, config["seed"])
     except ValueError as error:
         if phase == "ordered":
             raise ConfigError(f"phase=ordered: no <|M|> to start from: {error}") from error
         log.warning("phase=auto: HMC fails, trained as symmetric: %s", error)
         return {**config, "phase": "symmetric"}
-    if magnetization is None:
-        return {**config, "phase": "symmetric"}
-    return _ordered(config, magnetization)
-
-
-def _find_order(config: dict[str, Any], action: Action) -> float | None:
-    """<|M|> if the phase is ordered, or is to be; and a line about what was found."""
-    lattice, started = instantiate(config, "lattice"), time.monotonic()
-    set_threads(config["threads"], lattice.shape, 64)
-    order = measure_order(lattice, action, config["seed"])
-    # an ODE draws the tail of one mode and of the other; couplings cannot tear one into two
-    tears = bool(solvers_of(build_flow(config)))
-    two_modes = order.binder > ORDERED and (order.skewness > TAIL or not tears)
-    ordered = config["phase"] == "ordered" or two_modes
-    say = log.info if rank() == 0 else log.debug
-    say(
+    if ordered := phase == "ordered" or _has_two_modes(order, config):
+        config = _ordered(config, order.magnetization)
+    else:
+        config = {**config, "phase": "symmetric"}
+    (log.info if rank() == 0 else log.debug)(
         "phase=%s%s: U4 = %.3f, <|M|> = %.3f, its skewness %.2f, by HMC in %.1f s; %s",
-        "ordered" if ordered else "symmetric",
-        "" if config["phase"] == "ordered" else " found",
+        config["phase"],
+        " found" if phase == "auto" else "",
         *order,
         time.monotonic() - started,
-        "one mode is learnt, its mirror image added exactly (phase=symmetric does not)"
+        f"one mode is learnt and mirrored exactly, {_decided(config)} (phase=symmetric does not)"
         if ordered
         else "phase=ordered would learn one mode",
     )
-    return order.magnetization if ordered else None
+    return config
+
+
+def _decided(config: dict[str, Any]) -> str:
+    """What an ordered phase has decided, as one would type it."""
+    options = [(group, name) for group, name in OPTIONS if name in config[group]]
+    typed = [f"{group}.{name}={config[group][name]}".lower() for group, name in options]
+    return " ".join(["symmetrize=true", *typed])
+
+
+def _has_two_modes(order: Order, config: dict[str, Any]) -> bool:
+    """Whether one mode and its mirror image train better.
+
+    An ODE draws the tails of two modes, too; couplings cannot tear one mode into two.
+    """
+    tears = bool(solvers_of(build_flow(config)))
+    return order.binder > ORDERED and (order.skewness > TAIL or not tears)
 
 
 def _ordered(config: dict[str, Any], magnetization: float) -> dict[str, Any]:

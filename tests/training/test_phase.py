@@ -43,6 +43,7 @@ def test_the_phase_is_found(names, phase, tmp_path, caplog):
     assert found["arch"]["equivariant"] is (phase == "symmetric")
     assert (found["prior"]["shift"] is None) is (phase == "symmetric")
     assert f"phase={phase} found: U4 = " in caplog.text
+    assert ("arch.equivariant=false" in caplog.text) is (phase == "ordered")
     assert given["phase"] == "auto"  # the config that was given is left alone
     assert resolve_phase(given, tmp_path) == found
 
