@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 import torch
 
-from benchmarks import samplers, step, transcription
+from benchmarks import samplers, startup, step, transcription
 from flowlat.actions import Phi4
 from flowlat.archs import combconv
 from flowlat.lattice import Lattice
@@ -106,3 +106,12 @@ def test_the_samplers_benchmark_runs(tmp_path):
     assert [row["sampler"] for row in rows] == ["flow", "hmc", "annealed"]
     assert all(row["effective_per_second"] > 0 for row in rows)
     assert rows[0]["training_seconds"] > 0
+
+
+def test_the_startup_benchmark_runs(tmp_path):
+    commands = ["train.py --help", "train.py, first line"]
+    startup.main(["--commands", *commands, "--rounds", "1", "--output", str(tmp_path / "x")])
+    rows = json.loads((tmp_path / "x").read_text())["rows"]
+    assert [row["command"] for row in rows] == commands
+    assert all(0.05 < row["cpu_seconds"]["here"][0] < 60 for row in rows)
+    assert startup.markdown(rows).count("\n") == len(rows) + 1

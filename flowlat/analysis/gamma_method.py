@@ -9,10 +9,12 @@ all replicas. It also treats all columns of a vector at once.
 import logging
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pyerrors
+
+if TYPE_CHECKING:
+    import pyerrors
 
 log = logging.getLogger(__name__)
 
@@ -115,12 +117,14 @@ def estimate(value: float, gamma: np.ndarray, n: int) -> Estimate:
     return Estimate(float(value), error, float(unbiased / (1 + 1 / n)), float(spread))
 
 
-def replicas(chains: Sequence[np.ndarray], ensemble: str = "ensemble") -> pyerrors.Obs:
+def replicas(chains: Sequence[np.ndarray], ensemble: str = "ensemble") -> "pyerrors.Obs":
     """The chains ``(steps,)`` of a quantity as a pyerrors Obs with replicas "ensemble|r0", ...
 
     Its deviations are from the mean over all replicas, so that its ``gamma_method`` gives the
     error that ours gives.
     """
+    import pyerrors  # and pandas with it, which nothing else here needs
+
     mean = float(np.concatenate(chains).mean())
     names = [f"{ensemble}|r{r}" for r in range(len(chains))]
     return pyerrors.Obs([c - mean for c in chains], names, means=[0.0] * len(chains)) + mean

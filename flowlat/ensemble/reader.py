@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 import torch
-from pyerrors import Obs
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
@@ -33,6 +32,9 @@ from flowlat.samplers import chain_index, longest_rejection_run
 from flowlat.utils.errors import ConfigError, EnsembleError
 from flowlat.utils.files import replacing
 from flowlat.utils.limits import COUNT
+
+if TYPE_CHECKING:
+    from pyerrors import Obs
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +210,7 @@ class Ensemble(AbstractContextManager["Ensemble"]):
         with replacing(Path(path)) as partial, partial.open("wb") as file:
             np.save(file, self.configurations(), allow_pickle=False)
 
-    def obs(self, name: str) -> Obs | list[Obs]:
+    def obs(self, name: str) -> "Obs | list[Obs]":
         """The average of ``measured[name]`` as a pyerrors Obs, of each component if it has several.
 
         Its replicas are "ensemble|r0", "ensemble|r1", ...

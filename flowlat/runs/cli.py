@@ -17,8 +17,9 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from flowlat.runs.processes import external_launcher, rank
+from flowlat.runs.launcher import external_launcher, rank
 from flowlat.utils.errors import USER_ERRORS, Interrupted
+from flowlat.utils.formatting import shorten
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -56,6 +57,8 @@ def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfi
     @wraps(task)
     def wrapped(cfg: DictConfig) -> Result | None:
         (run_dir() / ERROR_FILE).unlink(missing_ok=True)
+        if rank() == 0:  # at once: what is needed to run may take seconds to import
+            print(f"Run folder: {shorten(str(run_dir()))}", flush=True)
         logging.raiseExceptions = False  # of a log file on a full disk
         multirun = HydraConfig.get().mode == RunMode.MULTIRUN
         error: Exception

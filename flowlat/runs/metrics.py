@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_only
-
+from flowlat.runs.launcher import rank
 from flowlat.utils.files import replacing
 
 #: columns of integers
@@ -15,12 +14,14 @@ LOG_Z, FORWARD = ("log_z", "log_z_err"), ("forward_ess", "forward_ess_err")
 COLUMNS = (*COUNTS, "loss", "ess", "pareto_k", "acceptance", *LOG_Z, *FORWARD, "lr", "seconds")
 
 
-@rank_zero_only
 def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
     """Add the row of an epoch, in place of its former one and of later ones after a resume.
 
-    What was not measured is an empty cell. The file is written anew: whole, whatever happens.
+    What was not measured is an empty cell. The file is written anew: whole, whatever happens. Rank
+    0 does so.
     """
+    if rank() > 0:
+        return
     row = {key: float(metrics[key]) for key in COLUMNS if key in metrics}
     row |= {key: int(metrics[key]) for key in COUNTS if key in metrics}
     rows = [r for r in read_metrics(path) if int(r["epoch"]) < row["epoch"]]

@@ -1,60 +1,29 @@
 """The processes of a training on several devices: started here, by torchrun or by srun."""
 
 import logging.config
-import multiprocessing
 import os
 import pickle
 import sys
-import threading
-import warnings
 from collections.abc import Callable
-from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.environments import (
-    ClusterEnvironment,
-    LightningEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
+from lightning.fabric.plugins.environments import ClusterEnvironment, LightningEnvironment
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
+from flowlat.runs.launcher import external_launcher
 from flowlat.runs.signals import SIGNALS, set_handlers
-from flowlat.utils.errors import USER_ERRORS, ConfigError, Interrupted, RankError
+from flowlat.runs.spawn import end_with_parent, spawning
+from flowlat.utils.errors import USER_ERRORS, Interrupted, RankError
 from flowlat.utils.files import replacing
 
-#: a warning of Lightning: but a job of one task starts its ranks without, as a login node does
-UNUSED_SRUN = ".*`srun`"
 #: seconds that the other ranks have to close their loggers once one of them has failed
 GRACE = 30.0
-
-
-def rank() -> int:
-    """The rank of this process, before and after the group is formed."""
-    return int(getattr(rank_zero_only, "rank", 0))
-
-
-def external_launcher() -> ClusterEnvironment | None:
-    """torchrun or SLURM, if it started this process as one of several.
-
-    Raises:
-        ConfigError: SLURM was told so in a way that does not say which task is which.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=UNUSED_SRUN)
-        try:
-            for kind in (SLURMEnvironment, TorchElasticEnvironment):
-                if kind.detect() and (cluster := kind()).world_size() > 1:
-                    return cluster
-        except RuntimeError as error:
-            raise ConfigError(str(error)) from error
-    return None
 
 
 def environment() -> list[ClusterEnvironment]:
@@ -156,25 +125,3 @@ def _run_rank(
         partial.write_bytes(pickle.dumps(answer))
     if isinstance(answer, BaseException):
         sys.exit(1)
-
-
-def spawning() -> SpawnContext:
-    """For new processes. Not fork: that breaks CUDA, and the threads of one that has computed."""
-    if multiprocessing.get_start_method(allow_none=True) == "loky":
-        # that of a worker of joblib, which they would be told to use, and do not know
-        multiprocessing.set_start_method("spawn", force=True)
-    return multiprocessing.get_context("spawn")
-
-
-def end_with_parent() -> None:
-    """End this process when the one that started it ends, by whatever means.
-
-    PyTorch has Linux send SIGINT then, which a training may catch.
-    """
-
-    def watch() -> None:
-        if parent := multiprocessing.parent_process():
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -11,7 +11,6 @@ from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from flowlat.runs.jobs import read_jobs, varying
 from flowlat.runs.slurm import wait_for_slurm
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.formatting import number, shorten, table
@@ -77,6 +76,9 @@ def with_sweep_summary(main: Callable[[], None]) -> Callable[[], None]:
 
 def summarise(config: DictConfig) -> bool:
     """Print the table, and the jobs that failed; whether there is none, and one that began."""
+    # here, not above: it reads ensembles too, and a command has no jobs before its end
+    from flowlat.runs.jobs import read_jobs, varying
+
     try:
         jobs = read_jobs(Path(config.hydra.sweep.dir))
     except ConfigError:  # not one job has begun

@@ -14,8 +14,8 @@ from flowlat.config.build import instantiate
 from flowlat.config.checkpoint import load_flow
 from flowlat.flows.density_check import check_density
 from flowlat.report.page.plots import plot_training
+from flowlat.runs.launcher import rank
 from flowlat.runs.metrics import read_metrics
-from flowlat.runs.processes import rank
 from flowlat.runs.signals import Signals
 from flowlat.runs.slurm import requeue
 from flowlat.training.build import build_data, build_module, build_trainer, check_ensembles

@@ -11,7 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from flowlat.config.build import instantiate
-from flowlat.runs.processes import UNUSED_SRUN, external_launcher, rank, spawn_ranks
+from flowlat.runs.launcher import UNUSED_SRUN, external_launcher, rank
+from flowlat.runs.processes import spawn_ranks
 from flowlat.training.fit import fit, resume_hint
 from flowlat.training.phase import resolve_phase
 from flowlat.training.trainer import check_trainer
@@ -61,14 +62,22 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without warnings that say nothing here."""
+    """Without warnings that say nothing here, and without what Lightning tells at every start."""
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)  # not in a yaml: to import Lightning sets them again
     # Lightning's own use of PyTorch; figures that every rank has the same of; batches that are
     # functions of their number
     texts = ("LeafSpec", "all_gather", "sync_dist=True", "dataloader is not resumable", UNUSED_SRUN)
     with warnings.catch_warnings():
         for text in texts:
             warnings.filterwarnings("ignore", message=f".*{text}")
-        yield
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 @quiet()

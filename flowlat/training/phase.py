@@ -14,7 +14,7 @@ from flowlat.bijections.continuous import solvers_of
 from flowlat.config.build import build_action, build_flow, instantiate
 from flowlat.config.checkpoint import read_checkpoint
 from flowlat.lattice import Lattice
-from flowlat.runs.processes import rank
+from flowlat.runs.launcher import rank
 from flowlat.samplers import HMC
 from flowlat.utils.errors import CheckpointError, ConfigError
 from flowlat.utils.rng import Stream, generator

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from flowlat.runs.processes import external_launcher, spawn_ranks
+from flowlat.runs.processes import spawn_ranks
 from flowlat.runs.signals import Signals
-from flowlat.utils.errors import ConfigError, DivergedError, Interrupted, RankError
+from flowlat.utils.errors import DivergedError, Interrupted, RankError
 from flowlat.utils.files import replacing
 from tests.support.helpers import ROOT
 
@@ -111,25 +111,3 @@ def test_ranks_end_with_a_parent_that_is_killed(tmp_path):
     parent.wait()
     with pytest.raises(ProcessLookupError):
         look_for(number)
-
-
-def test_who_started_this_process(monkeypatch):
-    assert external_launcher() is None
-    tasks = {"SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1", "SLURM_JOB_ID": "1234567"}
-    for name, value in tasks.items():
-        monkeypatch.setenv(name, value)
-    assert external_launcher() is None  # one task: it starts its own ranks
-    for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"):
-        monkeypatch.setenv(name, "4")
-    assert external_launcher().world_size() == 4
-    monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
-    with pytest.raises(ConfigError, match="--ntasks-per-node=4"):
-        external_launcher()
-
-
-def test_an_srun_that_is_not_used_is_no_matter(tmp_path, monkeypatch, recwarn):
-    """As on a login node, where a sweep is submitted."""
-    (tmp_path / "srun").touch(mode=0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert external_launcher() is None
-    assert [str(warning.message) for warning in recwarn] == []

@@ -1,6 +1,7 @@
 """Training on two processes is training on one, whoever starts them."""
 
 import csv
+import logging
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
 from flowlat.runs.processes import environment, spawn_ranks
 from flowlat.training.build import build_data, build_module
-from flowlat.training.launch import train
+from flowlat.training.launch import quiet, train
 from flowlat.utils.errors import ConfigError
 from tests.support.helpers import ROOT
 
@@ -216,3 +217,13 @@ def test_separate_processes_need_a_folder_in_common(command, monkeypatch, tmp_pa
     assert done.returncode == 2
     assert done.stderr.startswith("error: hydra.run.dir: torchrun and srun need it")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_quiet_is_over_when_it_ends():
+    """Lightning's loggers: of what it tells at every start nothing within, and as before after."""
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    before = [logger.level for logger in loggers]
+    with quiet():
+        assert not any(logger.isEnabledFor(logging.INFO) for logger in loggers)
+        assert all(logger.isEnabledFor(logging.WARNING) for logger in loggers)
+    assert [logger.level for logger in loggers] == before
