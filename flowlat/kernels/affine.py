@@ -6,7 +6,8 @@ import math
 
 from torch import Tensor
 
-from flowlat.kernels.library import Fused
+from flowlat.kernels.first_use import N_COMPARED, sound
+from flowlat.kernels.library import WITHOUT, Fused
 from flowlat.kernels.select import choose
 
 
@@ -21,10 +22,20 @@ def affine(x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         (y ``(batch, *shape)``, log_det ``(batch,)``), by the fused CPU kernel where it runs.
     """
     if choose(x.device.type, x.dtype) == "cpu" and params.dtype == x.dtype:
-        sizes = len(x), math.prod(x.shape[1:])
-        y, log_det = Fused.apply("affine", sizes, (x.shape, x.shape[:1]), x, params)
-        return y, log_det
+
+        def inputs() -> dict[str, Tensor]:
+            return {"x": x[:N_COMPARED], "params": params[:N_COMPARED]}
+
+        if sound("affine", None, x, affine_fused, affine_reference, inputs, WITHOUT):
+            return affine_fused(x, params)
     return affine_reference(x, params)
+
+
+def affine_fused(x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+    """The same by the fused CPU kernel."""
+    sizes = len(x), math.prod(x.shape[1:])
+    y, log_det = Fused.apply("affine", sizes, (x.shape, x.shape[:1]), x, params)
+    return y, log_det
 
 
 def affine_reference(x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,9 @@ from torch.autograd.function import once_differentiable
 
 from flowlat.kernels.compile import library
 
+#: runs without the compiled kernels
+WITHOUT = "CXX=none"
+
 
 @cache
 def why_unavailable() -> str | None:

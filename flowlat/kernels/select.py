@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
 from torch import Tensor
 
+from flowlat.kernels.first_use import N_COMPARED, Function, fault, sound
 from flowlat.kernels.library import why_unavailable
 from flowlat.kernels.stencil.cpu import cpu_stack
 from flowlat.kernels.stencil.spec import StencilSpec, check_stack
 from flowlat.kernels.stencil.torch_path import torch_stack
 from flowlat.kernels.stencil.triton_stencil import available as triton_available
 from flowlat.kernels.stencil.triton_stencil import triton_stack
+from flowlat.utils.errors import KernelError
 
 log = logging.getLogger("flowlat")
 
-STACKS = {"torch": torch_stack, "cpu": cpu_stack, "triton": triton_stack}
+Stack = Callable[[Tensor, Sequence[Tensor], Sequence[Tensor], StencilSpec], Tensor]
+
+STACKS: dict[str, Stack] = {"torch": torch_stack, "cpu": cpu_stack, "triton": triton_stack}
 KERNELS = ("auto", *STACKS)
 
 
@@ -34,18 +38,46 @@ def stencil_stack(
     Args:
         weights: one (R, C_out, C_in, f^k) a layer, taps in row-major order over the chosen axes.
         biases: one (R, C_out) a layer.
-        kernel: one of KERNELS.
+        kernel: one of KERNELS; "auto" is "torch" where the faster one turns out to be at fault.
 
     Raises:
         ValueError: an unknown kernel; shapes, dtypes or devices that do not fit.
-        RuntimeError: the kernel asked for cannot run here, in one line that says why.
+        KernelError: the kernel asked for cannot run here, or is at fault; one line says how.
     """
     if kernel not in KERNELS:
         raise ValueError(f"unknown kernel {kernel!r}; known: {', '.join(KERNELS)}")
-    if kernel == "auto":
-        kernel = choose(x.device.type, x.dtype)
+    name = choose(x.device.type, x.dtype) if kernel == "auto" else kernel
     check_stack(x, weights, biases, spec)
-    return STACKS[kernel](x, weights, biases, spec)
+    if name != "torch" and not _usable(name, kernel != "auto", x, weights, biases, spec):
+        name = "torch"
+    return STACKS[name](x, weights, biases, spec)
+
+
+def _usable(
+    name: str,
+    asked: bool,
+    x: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    spec: StencilSpec,
+) -> bool:
+    """Whether a fast kernel does what PyTorch does; KernelError if not, and it was asked for."""
+    n = len(weights)
+
+    def by(stack: Stack) -> Function:
+        return lambda x, *parameters: stack(x, parameters[:n], parameters[n:], spec)
+
+    def inputs() -> dict[str, Tensor]:
+        parameters = {f"weight {i}": weight for i, weight in enumerate(weights)}
+        parameters |= {f"bias {i}": bias for i, bias in enumerate(biases)}
+        return {"x": x[:N_COMPARED], **parameters}
+
+    arguments = name, spec, x, by(STACKS[name]), by(torch_stack), inputs
+    if not asked:
+        return sound(*arguments, by_hand="arch.kernel=torch")
+    if wrong := fault(*arguments):
+        raise KernelError(f"arch.kernel={name}: {wrong}; arch.kernel=torch runs everywhere")
+    return True
 
 
 def available_kernels() -> tuple[str, ...]:

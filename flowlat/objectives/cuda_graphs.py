@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from flowlat.actions import Action
 from flowlat.flows.flow import Flow
+from flowlat.kernels.first_use import LONGEST, difference
 from flowlat.objectives.base import Objective
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ class GraphedObjective:
 
     A call copies the batch to where the graph reads it and replays the graph; ``loss.backward()``
     hands out the gradients that it left. Without a CUDA device, and without gradients, this is the
-    objective itself; so it is, after one line in the log, for a step that waits for the device.
+    objective itself; so it is, after one line in the log, for a step that waits for the device,
+    cannot be recorded for another reason, or whose first replay gives something else.
     What is no tensor is part of the graph: a coupling of the action changed later has no effect.
 
     Args:
@@ -81,9 +83,11 @@ class GraphedObjective:
         if addresses and key not in self._steps and len(self._steps) < self._most_graphs:
             try:
                 self._steps[key] = _Step(record, self.objective, flow, action, batch)
-            except CannotRecord as error:
+            except Exception as error:  # of a driver: of any kind; the step itself has its own
                 self._most_graphs = 0
-                log.warning("no CUDA graph of this training step: %s", error)
+                reason = " ".join(str(error).split())[:LONGEST] or type(error).__name__
+                text = "no CUDA graph of this training step (cuda_graphs=false by hand): %s"
+                log.warning(text, reason)
         return self._steps.get(key)
 
 
@@ -109,9 +113,20 @@ class _Step:
         try:
             with torch.cuda.device_of(batch[0]):
                 self._replay = record(run)
+                self._check(run)
         finally:
             for buffer, before in buffers:
                 buffer.copy_(before)
+
+    def _check(self, run: Callable[[], Outputs]) -> None:
+        """Raise CannotRecord unless a replay is the step, for other numbers than were recorded."""
+        for part in self.batch:
+            part.mul_(0.5)
+        expected = [part.clone() for part in run()]
+        names = ("loss", "log weights", "gradients")
+        for name, found, right in zip(names, self._replay(), expected, strict=True):
+            if (off := difference(found, right)) > 1:
+                raise CannotRecord(f"its {name} differ by {off:.2g} times the tolerance")
 
     def __call__(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         for mine, part in zip(self.batch, batch, strict=True):

@@ -38,6 +38,10 @@ class TooLargeError(_OneLine, RuntimeError):
     """A batch that does not fit into the memory of the device."""
 
 
+class KernelError(_OneLine, RuntimeError):
+    """A kernel asked for by name that cannot run here, or computes something else."""
+
+
 class Interrupted(_OneLine, RuntimeError):
     """A training that a signal has ended: its number."""
 

@@ -189,8 +189,74 @@ def test_a_step_that_cannot_be_recorded_runs_as_it_is(caplog):
         assert_same(found[1], list(flow.buffers()))
         results(graphed, flow, noise)
     assert [record.message for record in caplog.records] == [
-        "no CUDA graph of this training step: it waits"
+        "no CUDA graph of this training step (cuda_graphs=false by hand): it waits"
     ]
+
+
+def stale(run):
+    """A graph that does not read the batch."""
+    first = run()
+    return lambda: first
+
+
+def spoilt(number):
+    """A graph with another loss, other log weights or other gradients."""
+
+    def record(run):
+        again = plain(run)
+
+        def replay():
+            outputs = list(again())
+            outputs[number] = outputs[number] + 0.1 * outputs[number].abs().max()
+            return tuple(outputs)
+
+        return replay
+
+    return record
+
+
+def no_recording(run):
+    run()
+    raise RuntimeError("CUDA error: operation not permitted\nwhen stream is capturing")
+
+
+def no_replay(run):
+    run()
+
+    def replay():
+        raise RuntimeError("CUDA error: invalid argument")
+
+    return replay
+
+
+GRAPHS_AT_FAULT = {
+    "stale": (stale, "its loss differ"),
+    "loss": (spoilt(0), "its loss differ"),
+    "log_weights": (spoilt(1), "its log weights differ"),
+    "gradients": (spoilt(2), "its gradients differ"),
+    "no_recording": (no_recording, "operation not permitted when stream is capturing"),
+    "no_replay": (no_replay, "invalid argument"),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS_AT_FAULT)
+def test_a_graph_at_fault_is_not_used_and_one_line_says_so(name, caplog):
+    record, text = GRAPHS_AT_FAULT[name]
+    flow = small_flow("batch_norm")
+    graphed = GraphedObjective(reverse_kl, record)
+    with caplog.at_level(logging.WARNING, logger="flowlat"):
+        for n in (4, 4, 3):
+            noise = flow.noise(n)
+            before = [b.clone() for b in flow.buffers()]
+            found = results(graphed, flow, noise)
+            for buffer, value in zip(flow.buffers(), before, strict=True):
+                buffer.copy_(value)
+            assert_same(found, results(reverse_kl, flow, noise))
+    (record,) = caplog.records
+    line = record.getMessage()
+    assert line.startswith("no CUDA graph of this training step (cuda_graphs=false by hand): ")
+    assert text in line
+    assert "\n" not in line
 
 
 def trained(objective, **trainer):

@@ -1,0 +1,138 @@
+"""Whether a fast kernel does what plain PyTorch does, before it is used for the first time.
+
+A compiler, a driver or a device may be one that the kernel never ran on. So once a process, and for
+each kind of stack anew, a few configurations go both ways, forward and backward.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from flowlat.utils.memory import out_of_memory
+
+log = logging.getLogger("flowlat")
+
+#: configurations that go both ways
+N_COMPARED = 3
+#: relative to the largest element: rounding stays a hundred times below, TF32 too
+TOLERANCES = {torch.float32: 1e-2, torch.float64: 1e-8}
+
+#: characters of what a compiler or a driver says
+LONGEST = 300
+
+#: takes the tensors of a comparison in their order
+Function = Callable[..., Tensor | tuple[Tensor, ...]]
+
+#: kernel, device and dtype -> what is wrong; and the kinds of each with which nothing is
+_faults: dict[tuple[str, str, torch.dtype], str] = {}
+_sound: set[Hashable] = set()
+#: the faults that were warned of
+_said: set[str] = set()
+
+
+def fault(
+    kernel: str,
+    kind: Hashable,
+    x: Tensor,
+    fast: Function,
+    plain: Function,
+    inputs: Callable[[], Mapping[str, Tensor]],
+) -> str | None:
+    """What is wrong with a kernel on the device and dtype of ``x``, in words; None: nothing.
+
+    Looked for on the first call with a ``kind``; a kernel in which a fault was found has it for all
+    kinds. Nothing is known, and nothing remembered, where a tensor is empty or not finite, or of a
+    dtype without a tolerance, for which no kernel is made.
+
+    Args:
+        fast, plain: the kernel, and the same by PyTorch alone; of the values of ``inputs()``,
+            floating-point tensors by what they are called.
+    """
+    where = kernel, x.device.type, x.dtype
+    if where in _faults:
+        return _faults[where]
+    if (where, kind) in _sound:
+        return None
+    if x.dtype not in TOLERANCES:
+        return None
+    given = {name: tensor.detach() for name, tensor in inputs().items()}
+    if not all(t.numel() and t.isfinite().all() for t in given.values()):
+        return None
+    # a thread of its own has none of the modes that the caller may be in, such as no_grad,
+    # inference_mode, or the hooks with which a checkpoint counts what is saved
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(_compare, fast, plain, given).result()
+    if found is None:
+        _sound.add((where, kind))
+    else:
+        _faults[where] = f"{kernel} on {where[1]}, {str(x.dtype).removeprefix('torch.')}: {found}"
+    return _faults.get(where)
+
+
+def sound(
+    kernel: str,
+    kind: Hashable,
+    x: Tensor,
+    fast: Function,
+    plain: Function,
+    inputs: Callable[[], Mapping[str, Tensor]],
+    by_hand: str,
+) -> bool:
+    """Whether :func:`fault` finds none; else one warning, with the option that does without."""
+    wrong = fault(kernel, kind, x, fast, plain, inputs)
+    if wrong and wrong not in _said:
+        _said.add(wrong)
+        log.warning("%s; plain PyTorch runs instead (%s by hand)", wrong, by_hand)
+    return wrong is None
+
+
+def _compare(fast: Function, plain: Function, inputs: Mapping[str, Tensor]) -> str | None:
+    """What differs between two functions, or how the first one fails."""
+    expected = _outcome(plain, inputs)
+    try:
+        found = _outcome(fast, inputs)
+        differences = {name: difference(found[name], expected[name]) for name in expected}
+    except Exception as error:  # of a compiler, a driver or a launch: of any kind
+        if out_of_memory(error):
+            raise
+        return f"it fails ({type(error).__name__}: {' '.join(str(error).split())[:LONGEST]})"
+    worst = max(differences, key=lambda name: differences[name])
+    if differences[worst] <= 1:
+        return None
+    return f"{worst} differs from PyTorch's by {differences[worst]:.2g} times the tolerance"
+
+
+def _outcome(function: Function, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The outputs, and the gradients of a projection of them on numbers without a pattern."""
+    given = [tensor.clone().requires_grad_() for tensor in inputs.values()]
+    outputs = function(*given)
+    outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
+    gradients = torch.autograd.grad(outputs, given, [_numbers(out) for out in outputs])
+    named = {f"output {i}": out.detach() for i, out in enumerate(outputs)}
+    names = (f"the gradient in {name}" for name in inputs)
+    return named | dict(zip(names, gradients, strict=True))
+
+
+def _numbers(like: Tensor) -> Tensor:
+    """cos(n^2), n = 1, 2, ..., in the shape of ``like``."""
+    n = torch.arange(1, like.numel() + 1, dtype=torch.float64, device=like.device)
+    return torch.cos(n * n).reshape(like.shape).to(like.dtype)
+
+
+def difference(found: Tensor, expected: Tensor) -> float:
+    """max |found - expected| / max |expected|, over the tolerance of the dtype: at most 1 is well.
+
+    Infinite for another shape, or NaN; 0 where what is expected is not finite itself.
+    """
+    if found.shape != expected.shape:
+        return torch.inf
+    if not expected.isfinite().all():
+        return 0.0
+    scale = expected.abs().max() * TOLERANCES[expected.dtype]
+    ratio = (found - expected).abs().max() / scale.clamp_min(torch.finfo(scale.dtype).tiny)
+    return ratio.nan_to_num(nan=torch.inf).item()
