@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 import torch
 
-from benchmarks import samplers, startup, step, transcription
+from benchmarks import flow, samplers, startup, step, transcription
 from flowlat.actions import Phi4
 from flowlat.archs import combconv
 from flowlat.lattice import Lattice
@@ -46,6 +46,20 @@ def test_one_thread_and_all_by_default(tmp_path, monkeypatch):
     assert options.threads == [1]
     assert options.batch == 64
     assert options.output is None  # the table of the README
+
+
+def test_flow_in_its_smallest_form(tmp_path, monkeypatch):
+    """With this version as the one before: each has modules of its own."""
+    monkeypatch.setattr(flow, "memory", lambda *_: 1.0)
+    output = tmp_path / "flow.json"
+    small = ["--cases", "2d_L8", "--rounds", "1", "--output", str(output)]
+    flow.main([*small, "--before", str(step.FOLDER.parent)])
+    rows = json.loads(output.read_text())["rows"]
+    assert [row["solver"] for row in rows] == [flow.BEFORE, flow.TORCH, flow.FUSED]
+    assert all(row["train_ms"] > 0 and row["sample_ms"] > 0 for row in rows)
+    contenders = [flow.contender(row["solver"], (4, 4), step.FOLDER.parent) for row in rows]
+    assert len({type(c.solve.__closure__[1].cell_contents) for c in contenders}) == 2
+    assert flow.markdown(rows).count("\n") == len(rows) + 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

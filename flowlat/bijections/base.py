@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from flowlat.utils.gradients import held_fixed
+
 
 class Bijection(nn.Module, ABC):
     """Both directions return ``(value, log_det)`` with log_det of that direction, ``(batch,)``.
@@ -22,6 +24,26 @@ class Bijection(nn.Module, ABC):
     @abstractmethod
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """y -> (x, log|det dx/dy|)."""
+
+    def with_score(self, x: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """:meth:`forward`, and of a density what becomes of its score d log p / dx there.
+
+        The density of y has the score (dx/dy)^T score + grad_y log|det dx/dy|, here from the
+        inverse with the parameters held fixed, at the cost of one inverse and its gradient in y. A
+        bijection that has a faster way overrides this.
+
+        Args:
+            score: ``(batch, *shape)``, of the density of x, without gradients.
+
+        Returns:
+            (y, log_det, the score of the density of y, without gradients).
+        """
+        y, log_det = self(x)
+        point = y.detach().requires_grad_()
+        with held_fixed(self), torch.enable_grad():
+            back, of_inverse = self.inverse(point)
+            (of_y,) = torch.autograd.grad((back * score).sum() + of_inverse.sum(), point)
+        return y, log_det, of_y
 
 
 class Transform(nn.Module, ABC):
@@ -63,6 +85,16 @@ class Composition(Bijection):
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
         return self._run([bijection.inverse for bijection in reversed(self.bijections)], y)
+
+    def with_score(self, x: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One after another; all at once where only what lies between them may be kept."""
+        if self.recompute:
+            return super().with_score(x, score)
+        total = x.new_zeros(len(x))
+        for bijection in self.bijections:
+            x, log_det, score = bijection.with_score(x, score)  # type: ignore[operator]
+            total = total + log_det
+        return x, total, score
 
     def _run(self, functions: list[Any], x: Tensor) -> tuple[Tensor, Tensor]:
         total = x.new_zeros(len(x))

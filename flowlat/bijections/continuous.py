@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from flowlat.bijections.base import Bijection
 from flowlat.bijections.runge_kutta import CLASSICAL, COOPER_VERNER, RungeKutta, combination
-from flowlat.kernels import nonlinear
-from flowlat.lattice import Fourier, Lattice
+from flowlat.kernels import Tables, nonlinear, solve, solves
+from flowlat.kernels.first_use import N_COMPARED, sound
+from flowlat.kernels.library import WITHOUT
+from flowlat.lattice import Fourier, Lattice, shell_of, shells
 from flowlat.lattice.spectrum import chebyshev, momentum_basis
 from flowlat.utils.limits import LAYERS
 
@@ -59,6 +61,8 @@ class Continuous(Bijection):
 
     _start: Tensor
     _basis: Tensor
+    _modes: Tensor
+    _shell: Tensor
 
     def __init__(self, lattice: Lattice, n_steps: int, channels: int, odd: bool):
         super().__init__()
@@ -71,12 +75,17 @@ class Continuous(Bijection):
         self.second = nn.Parameter(torch.zeros(TIMES, MOMENTA, channels))
         self.coefficients = nn.Parameter(torch.zeros(TIMES, channels, TERMS // (1 + odd)))
         self.odd = odd
-        khat2 = self.fourier.khat2
+        khat2, modes = shells(lattice.shape)
         widths = torch.linspace(0, 1, channels, dtype=torch.float64)
         start = torch.exp(-2 * khat2.unsqueeze(1) * widths)
-        self.register_buffer("_start", start.float(), persistent=False)
-        basis = momentum_basis(khat2, lattice.d, MOMENTA)
-        self.register_buffer("_basis", basis.float(), persistent=False)
+        tables = {
+            "_start": start.float(),
+            "_basis": momentum_basis(khat2, lattice.d, MOMENTA).float(),
+            "_modes": modes.float(),  # of a shell
+            "_shell": shell_of(self.fourier.khat2, lattice.shape),  # of a mode
+        }
+        for name, table in tables.items():
+            self.register_buffer(name, table, persistent=False)
 
     def get_extra_state(self) -> Tensor:
         return torch.tensor(self.n_steps)
@@ -92,10 +101,18 @@ class Continuous(Bijection):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self._solve(x, self._velocities(), 1)
+        return self._solve(x, 1)
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        return self._solve(y, self._velocities()[::-1], -1)
+        return self._solve(y, -1)
+
+    def with_score(self, x: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One solution of the field and the score together, where the fused solver runs."""
+        tables = self._tables()
+        if not self._is_fused(x, tables):
+            return super().with_score(x, score)
+        y, log_det, score = solve(x, tables, *self._method(), 1, self.odd, score)
+        return y, log_det, score
 
     def _method(self) -> tuple[RungeKutta, int]:
         """How it is solved, and in how many steps."""
@@ -103,30 +120,71 @@ class Continuous(Bijection):
             return CLASSICAL, self.n_steps
         return COOPER_VERNER, self.evaluation_steps or self.n_steps
 
+    def _tables(self) -> Tables:
+        """At the nodes of every step, for every shell."""
+        linear, first, second, coefficients = self._at_nodes(self._start, self._basis)
+        trace, weights = linear @ self._modes, self._modes @ (first * second) / self.volume
+        return Tables(linear, first, second, coefficients, trace, weights)
+
     def _velocities(self) -> list[Velocity]:
-        """At the nodes of every step."""
+        """At the nodes of every step, for every mode of ``fourier``."""
+        # not the tables of the shells, gathered: the gradient of that is slow
+        start, basis = self._start[self._shell], self._basis[self._shell]
+        linear, first, second, _ = self._at_nodes(start, basis)
+        return self._listed(self._tables()._replace(linear=linear, first=first, second=second))
+
+    def _listed(self, tables: Tables) -> list[Velocity]:
+        """Tables for every mode, in place of every shell, node by node."""
+        linear, first, second, c, trace, weights = tables
+        if self.odd:  # the odd powers alone
+            c = torch.stack([torch.zeros_like(c), c], -1).flatten(2)
+        parts = linear, first.unsqueeze(-1), second.unsqueeze(-1), c, trace, weights
+        return [Velocity(*now) for now in zip(*parts, strict=True)]
+
+    def _at_nodes(self, start: Tensor, basis: Tensor) -> tuple[Tensor, ...]:
+        """A, V and W at the nodes and the momenta of this basis, and c."""
         method, n_steps = self._method()
         t = method.times(n_steps, self.linear.device)
         times = chebyshev(2 * t - 1, TIMES).to(self.linear.dtype)
         parameters = (self.linear, self.first, self.second, self.coefficients)
         linear, first, second, coefficients = (torch.tensordot(times, p, 1) for p in parameters)
-        linear = linear @ self._basis.T
-        first = self._start + self._basis @ first
-        second = self._start + self._basis @ second
-        if self.odd:  # the odd powers alone
-            coefficients = torch.stack([torch.zeros_like(coefficients), coefficients], -1)
-        parts = (
-            linear,
-            first.unsqueeze(-1),
-            second.unsqueeze(-1),
-            coefficients.flatten(2),
-            self.fourier.sum_modes(linear, 1),
-            self.fourier.sum_modes(first * second, 1) / self.volume,
-        )
-        return [Velocity(*now) for now in zip(*parts, strict=True)]
+        return linear @ basis.T, start + basis @ first, start + basis @ second, coefficients
 
-    def _solve(self, phi: Tensor, velocities: list[Velocity], sign: int) -> tuple[Tensor, Tensor]:
+    def _solve(self, phi: Tensor, sign: int) -> tuple[Tensor, Tensor]:
+        tables = self._tables()
+        if self._is_fused(phi, tables):
+            y, log_det = solve(phi, tables, *self._method(), sign, self.odd)
+            return y, log_det
+        return self._solve_plainly(phi, sign)
+
+    def _is_fused(self, phi: Tensor, tables: Tables) -> bool:
+        """Whether the fused solver takes this, and does what PyTorch does."""
+
+        def fused(phi: Tensor, *tables: Tensor) -> tuple[Tensor, ...]:
+            return solve(phi, Tables(*tables), *self._method(), 1, self.odd)
+
+        def plain(phi: Tensor, *tables: Tensor) -> tuple[Tensor, Tensor]:
+            of_modes = [table[:, self._shell] for table in tables[:3]]
+            velocities = self._listed(Tables(*of_modes, *tables[3:]))
+            return self._integrate(phi, velocities, 1)
+
+        def inputs() -> dict[str, Tensor]:
+            return {"phi": phi[:N_COMPARED], **tables._asdict()}
+
+        kind = phi.shape[1:], tables.coefficients.shape[1:], self.odd, self.training
+        return solves(phi, tables, self.odd) and sound(
+            "solver", kind, phi, fused, plain, inputs, WITHOUT
+        )
+
+    def _solve_plainly(self, phi: Tensor, sign: int) -> tuple[Tensor, Tensor]:
+        """In plain PyTorch, on any device."""
+        return self._integrate(phi, self._velocities(), sign)
+
+    def _integrate(
+        self, phi: Tensor, velocities: list[Velocity], sign: int
+    ) -> tuple[Tensor, Tensor]:
         method, n_steps = self._method()
+        velocities = velocities[::sign]
         h, stride = sign / n_steps, len(method.nodes) - 1
         x = self.fourier.to_modes(phi.flatten(1).T)
         log_det = phi.new_zeros(len(phi))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from flowlat.bijections import Bijection
 from flowlat.lattice import Lattice
 from flowlat.priors import Prior
+from flowlat.utils.gradients import held_fixed
 
 #: log of the factor by which a density is too small to matter in a gradient
 NEGLIGIBLE = 20.0
@@ -30,6 +31,18 @@ class Flow(nn.Module, ABC):
     @abstractmethod
     def log_prob(self, phi: Tensor) -> Tensor:
         """log q(phi) by the inverse, ``(n, *shape) -> (n,)``."""
+
+    def with_score(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """:meth:`forward`, and the score d log q / d phi at phi ``(n, *shape)``.
+
+        The score has no gradients. Here it is that of :meth:`log_prob`, with the parameters held
+        fixed: the log q of the forward depends on phi through the noise as well.
+        """
+        phi, log_q = self(noise)
+        sample = phi.detach().requires_grad_()
+        with held_fixed(self):
+            (score,) = torch.autograd.grad(self.log_prob(sample).sum(), sample)
+        return phi, log_q, score
 
     def rsample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """n configurations with gradients: (phi, log_q)."""
@@ -57,6 +70,15 @@ class PushforwardFlow(Flow):
         z, log_r = self.prior(noise)
         phi, log_det = self.bijection(z)
         return phi, log_r - log_det
+
+    def with_score(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The score is that of the prior, carried along by the bijection."""
+        z, log_r = self.prior(noise)
+        point = z.detach().requires_grad_()
+        with held_fixed(self.prior):
+            (score,) = torch.autograd.grad(self.prior.log_prob(point).sum(), point)
+        phi, log_det, score = self.bijection.with_score(z, score)
+        return phi, log_r - log_det, score
 
     def log_prob(self, phi: Tensor) -> Tensor:
         z, log_det = self.bijection.inverse(phi)

@@ -10,6 +10,7 @@
 
 from flowlat.kernels.affine import affine
 from flowlat.kernels.continuous.nonlinear import nonlinear
+from flowlat.kernels.continuous.solve import Tables, solve, solves
 from flowlat.kernels.select import KERNELS, available_kernels, stencil_stack
 from flowlat.kernels.stencil.spec import ACTIVATIONS, StencilSpec
 
@@ -17,8 +18,11 @@ __all__ = [
     "ACTIVATIONS",
     "KERNELS",
     "StencilSpec",
+    "Tables",
     "affine",
     "available_kernels",
     "nonlinear",
+    "solve",
+    "solves",
     "stencil_stack",
 ]

@@ -14,7 +14,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-SOURCES = sorted(Path(__file__).with_name("cpp").glob("*.cpp"))
+FOLDER = Path(__file__).with_name("cpp")
+SOURCES, HEADERS = sorted(FOLDER.glob("*.cpp")), sorted(FOLDER.glob("*.h"))
 #: looked for in this order where $CXX is not set
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-ffp-contract=fast")
@@ -37,7 +38,7 @@ def library() -> ctypes.CDLL:
     if (compiler := next(compilers, None)) is None:
         raise RuntimeError(f"no C++ compiler found ({wanted or ', '.join(COMPILERS)})")
     command = [compiler, *FLAGS, NATIVE, "-pthread", *map(str, SOURCES)]
-    sources = [source.read_text() for source in SOURCES]
+    sources = [source.read_text() for source in SOURCES + HEADERS]
     parts = [*sources, *FLAGS, NATIVE, compiler, run([compiler, "--version"]), processor()]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     path = cache_dir() / f"kernels-{key}.so"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +38,44 @@ def call(function: str, dtype: torch.dtype, *arguments: Any, result: Any = None)
     return run(*map(as_c, arguments), ctypes.c_int32(dtype == torch.float64))
 
 
+def fields(kind: Any, names: str) -> list[tuple[str, Any]]:
+    """Fields of one type for a ctypes structure."""
+    return [(name, kind) for name in names.split()]
+
+
+def pointers(tensors: Sequence[Tensor]) -> ctypes.Array:
+    """A C array of their addresses."""
+    return (ctypes.c_void_p * len(tensors))(*[t.data_ptr() for t in tensors])
+
+
+class Buffer:
+    """Memory that goes back to a pool, not to the system, when its graph is gone.
+
+    Fresh pages cost as much as the kernel itself on small lattices, every step anew.
+    """
+
+    pool: ClassVar[dict[int, list[Tensor]]] = {}
+    most_sizes = 8
+
+    def __init__(self, size: int):
+        free = self.pool.get(size)
+        self.data = free.pop() if free else torch.empty(size, dtype=torch.uint8)
+
+    @classmethod
+    def tensor(cls, size: int) -> Tensor:
+        """So many bytes, which go back to the pool with the tensor."""
+        buffer = cls(size)
+        tensor = buffer.data[:]
+        tensor.buffer = buffer  # type: ignore[attr-defined]
+        return tensor
+
+    def __del__(self) -> None:
+        size = self.data.numel()
+        if size not in self.pool and len(self.pool) >= self.most_sizes:
+            self.pool.clear()
+        self.pool.setdefault(size, []).append(self.data)
+
+
 class Fused(torch.autograd.Function):
     """A pair of compiled functions of some inputs, and so an operation with gradients.
 
@@ -66,7 +105,7 @@ class Fused(torch.autograd.Function):
         return None, None, None, *results
 
 
-def as_c(argument: int | Tensor | ctypes.Structure) -> Any:
+def as_c(argument: int | Tensor | ctypes.Structure | ctypes.Array) -> Any:
     if isinstance(argument, Tensor):
         return ctypes.c_void_p(argument.data_ptr())
     return ctypes.c_int64(argument) if isinstance(argument, int) else ctypes.byref(argument)

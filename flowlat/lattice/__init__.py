@@ -8,6 +8,7 @@ from flowlat.lattice.geometry import (
     neighbour,
     sum_sites,
 )
+from flowlat.lattice.shells import shell_of, shells
 from flowlat.lattice.spectrum import Spectrum
 
 __all__ = [
@@ -17,5 +18,7 @@ __all__ = [
     "Spectrum",
     "batch_fastest",
     "neighbour",
+    "shell_of",
+    "shells",
     "sum_sites",
 ]

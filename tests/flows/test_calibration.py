@@ -125,7 +125,8 @@ def test_the_offset_is_the_rounding_of_fresh_samples(inverse):
     difference = -action(phi.double()) - log_q + action(exact) + exact_log_q
     error = math.hypot(difference.std().item() / 16, found.systematic)
     assert difference.mean().item() == pytest.approx(found.offset, abs=5 * error)
-    assert abs(found.offset) > 3 * error
+    # so that it means something; in the inverse most of it goes
+    assert inverse or abs(found.offset) > 3 * error
 
 
 def test_a_stiff_flow_gets_more_steps():

@@ -1,127 +1,687 @@
-// The nonlinearity of the continuous flow, forward and backward in one pass each.
+// The continuous flow, solved by an explicit Runge-Kutta method, and the gradients of the solution.
 //
-//   f_j(u) = sum_m c_jm s^m,  s = u / sqrt(1 + u^2),  and  D_j = sum over the sites of f_j'(u)
+//   v(x) = A x + sum_j W_j F f_j(F^-1 V_j x),   div v = tr A + sum_j w_j sum over sites f_j'(u_j)
 //
-// u is (sites, channels, batch), so that the innermost loops run over whole rows of the batch and
-// the compiler vectorises them.
+// in the modes x of the field; F is the orthonormal real Fourier transform, A, V_j and W_j are
+// tables, of a value for every shell of modes with the same khat^2, at every node of time.
+//
+// Memory: a tile of W configurations at a time, [site or mode][lane], one vector for each.  A whole
+// solution runs on a tile before the next is touched.  Axis by axis a transform goes once through
+// the memory; the last axis goes to the sites, through the nonlinearity and back to modes in one
+// go, and the tables are applied where the first axis is read or written, so that d axes take
+// 2 d - 1 passes.  Factors of the transform's normalisation are in the tables.
+//
+// The forward may keep the field at the start of every stage; from it the backward computes
+// whatever else it needs.
 
 #include <algorithm>
-#include <cmath>
-#include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <thread>
+
+#include "fourier.h"
+
+#if defined(__AVX__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+// The structures that solve.py mirrors --------------------------------------------------------
+
+struct Method {
+  int64_t n_steps, n_stages, nodes_per_step;
+  double h;               // negative: backwards from the last node
+  const int32_t* node;    // a stage
+  const double *a, *b;    // (stages, stages), (stages)
+};
+
+struct System {
+  int64_t d, sites, n_shells, channels, terms, n_nodes;
+  int64_t odd;            // f_j(u) = sum_m c_jm s^(2 m + 1); else s^m
+  const int64_t* sides;
+  const int32_t* shell;   // of every mode, in the order of fourier.h
+};
+
+struct Tables {
+  void* linear;           // (nodes, shells)
+  void *first, *second;   // (nodes, shells, channels)
+  void* coefficients;     // (nodes, channels, terms)
+  void* trace;            // (nodes)
+  void* weights;          // (nodes, channels)
+};
+
+struct Task {
+  int64_t batch, threads;
+  const void* phi;        // (batch, sites)
+  const void* score;      // (batch, sites), of the density of phi; null: not wanted
+  void *out, *log_det;    // (batch, sites), (batch); backward: their gradients, read
+  void* score_out;        // (batch, sites), of the density of out
+  void* kept;             // the field at every stage; null: it is not kept
+  void* grad_phi;         // (batch, sites)
+  const Tables* grads;    // null: none is wanted
+};
 
 namespace {
 
-struct Shape {
-  int64_t sites, channels, batch, terms;
-};
+constexpr int kTerms = 8;
+constexpr int64_t kBuffer = 64;  // vectors that lines on the way through the sites take
+constexpr int64_t kGroups = 8;  // of tiles with sums of their own, whatever the number of threads
 
-// P, P' and P'' / 2 at s, by Horner's rule
-template <class T, int M> inline void horner(const T* c, T s, T& p, T& p1, T& p2) {
-  p = c[M - 1];
-  p1 = p2 = 0;
-  for (int m = M - 2; m >= 0; --m) {
-    p2 = p2 * s + p1;
-    p1 = p1 * s + p;
-    p = p * s + c[m];
+// What is wanted beside the adjoint of the field: nothing, the gradients of the tables, or the
+// velocity and its divergence
+enum Want { ADJOINT, GRADIENTS, VELOCITY };
+
+template <class T> struct Solver {
+  static constexpr int W = VECTOR_BYTES / sizeof(T);
+  typedef T V __attribute__((vector_size(VECTOR_BYTES)));
+  struct alignas(VECTOR_BYTES) Lanes { double lane[W] = {}; };
+
+  // a - 0, which the compiler drops; 0 + a it may not, for the sake of a = -0
+  static INLINE V splat(T a) { return a - V{}; }
+
+  // 1 / sqrt(v), from an estimate of at least 8, 12 or 14 bits by Newton's method
+  static INLINE V rsqrt(V v) {
+    V r;
+    const auto improve = [&]() ALWAYS { r += (T(0.5) * r) * (T(1) - (v * r) * r); };
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) {
+      r = (V)_mm512_rsqrt14_ps((__m512)v);
+    } else {
+      r = (V)_mm512_rsqrt14_pd((__m512d)v);
+      improve();
+    }
+    improve();
+#else
+    if constexpr (sizeof(T) == 4) {
+#if defined(__AVX__)
+      r = (V)_mm256_rsqrt_ps((__m256)v);
+      improve();
+      return r;
+#elif defined(__aarch64__)
+      r = (V)vrsqrteq_f32((float32x4_t)v);
+      improve();
+      improve();
+      return r;
+#endif
+    }
+    for (int lane = 0; lane < W; ++lane) r[lane] = 1 / std::sqrt(v[lane]);
+#endif
+    return r;
   }
-}
 
-// the coefficients of a channel, with zeros up to M terms
-template <class T, int M> inline void pad(const T* from, int64_t terms, T* to) {
-  std::fill(std::copy(from, from + terms, to), to + M, T(0));
-}
+  // --- axes --------------------------------------------------------------------------------
 
-template <class T, int M>
-void forward(const Shape& n, const T* u, const T* c, T* f, T* d) {
-  std::fill(d, d + n.channels * n.batch, T(0));
-  for (int64_t row = 0; row < n.sites * n.channels; ++row) {
-    const int64_t j = row % n.channels;
-    T coefficients[M];
-    pad<T, M>(c + j * n.terms, n.terms, coefficients);
-    const T* __restrict u_row = u + row * n.batch;
-    T* __restrict f_row = f + row * n.batch;
-    T* __restrict d_row = d + j * n.batch;
-    for (int64_t b = 0; b < n.batch; ++b) {
-      const T r2 = 1 / (1 + u_row[b] * u_row[b]), r = std::sqrt(r2);
-      T p, p1, p2;
-      horner<T, M>(coefficients, u_row[b] * r, p, p1, p2);
-      f_row[b] = p;
-      d_row[b] += p1 * r * r2;  // ds/du = (1 + u^2)^(-3/2)
+  struct Axis {
+    int64_t L, inner, outer;
+    Transform<T> transform;
+
+    void to_modes(int64_t n, Source<T> x, Target<T> m, V* free) const {
+      transform.modes(transform.ring, n, x, m, free);
+    }
+    void to_sites(int64_t n, Source<T> m, const T* table, Target<T> x, V* free) const {
+      transform.sites(transform.ring, n, m, table, x, free);
+    }
+    // lines that are taken together, in a buffer in the first cache
+    int64_t group() const { return std::max<int64_t>(1, kBuffer / L); }
+  };
+
+  // of the memory of a pass: two buffers, and what a transform wants
+  static int64_t pass_memory(int64_t longest) {
+    return 2 * (kBuffer + longest) + Rings<T>::scratch(longest);
+  }
+
+  // without axes of one site; two at least
+  static std::vector<Axis> axes_of(const System& system) {
+    std::vector<Axis> axes;
+    for (int64_t i = 0; i < system.d; ++i) {
+      const int64_t L = system.sides[i];
+      if (L == 4 && !axes.empty() && axes.back().L == 4)
+        axes.back() = {16, 0, 0, Short<T, 16, Square4<T>>::transform()};
+      else if (L > 1)
+        axes.push_back({L, 0, 0, Rings<T>::transform(int(L))});
+    }
+    while (axes.size() < 2) axes.insert(axes.begin(), {1, 0, 0, Rings<T>::transform(1)});
+    int64_t outer = 1, inner = system.sites;
+    for (Axis& axis : axes) {
+      axis.outer = outer;
+      axis.inner = inner /= axis.L;
+      outer *= axis.L;
+    }
+    return axes;
+  }
+
+  // --- the nonlinearity --------------------------------------------------------------------
+
+  // f(u) = s Q(t) or P(s), s = u / sqrt(1 + u^2), t = s^2
+  template <bool ODD> struct Squashed {
+    static constexpr int M = ODD ? kTerms / 2 : kTerms;
+    V c[M], c1[M], c2[M];  // of f, and of its first and second derivative in s
+
+    Squashed(const T* given, int64_t terms) {
+      for (int m = 0; m < M; ++m) {
+        const T value = m < terms ? given[m] : T(0);
+        const int power = ODD ? 2 * m + 1 : m;
+        c[m] = splat(value);
+        c1[m] = splat(value * T(power));
+        c2[m] = splat(value * T(power * (power - 1)));
+      }
+    }
+
+    // sum_m c_m z^(m - from), m = from ... M - 1
+    static INLINE V horner(const V* c, int from, V z) {
+      V p = c[M - 1];
+      UNROLL for (int m = M - 2; m >= from; --m) p = p * z + c[m];
+      return p;
+    }
+
+    // f(u); f'(u) is added to slope
+    INLINE V value(V u, V& slope) const {
+      const V r = rsqrt(T(1) + u * u), s = u * r, z = ODD ? s * s : s;
+      slope += horner(c1, ODD ? 0 : 1, z) * (r * (r * r));
+      return ODD ? s * horner(c, 0, z) : horner(c, 0, z);
+    }
+
+    // Sums over sites: of z^m times the adjoint of f, of z^m ds/du, and of f'(u)
+    struct Sums {
+      V of_f[M] = {}, of_slope[M] = {}, slope = {};
+    };
+
+    // The adjoint of u, where f has the adjoint gf and f' has gd; f itself unless ADJOINT
+    template <Want WANT> INLINE V adjoint(V u, V gf, V gd, V& f, Sums& sums) const {
+      const V r = rsqrt(T(1) + u * u), s = u * r, z = ODD ? s * s : s, r3 = r * (r * r);
+      const V p1 = horner(c1, ODD ? 0 : 1, z);
+      const V p2 = ODD ? s * horner(c2, 1, z) : horner(c2, 2, z);  // P''
+      if (WANT != ADJOINT) f = ODD ? s * horner(c, 0, z) : horner(c, 0, z);
+      if (WANT == VELOCITY) sums.slope += p1 * r3;
+      if (WANT == GRADIENTS) {
+        const V g = ODD ? gf * s : gf;
+        V power = z;
+        sums.of_f[0] += g;
+        sums.of_slope[0] += r3;
+        UNROLL for (int m = 1; m < M; ++m) {
+          sums.of_f[m] += power * g;
+          sums.of_slope[m] += power * r3;
+          if (m + 1 < M) power *= z;
+        }
+      }
+      // d2s/du2 = -3 s r^4
+      return r3 * (gf * p1 + gd * (p2 * r3 - T(3) * (s * r) * p1));
+    }
+  };
+
+  // --- passes over the memory --------------------------------------------------------------
+
+  static void to_sites(const Axis& axis, V* memory, V* work) {
+    const int64_t step = axis.inner;
+    for (int64_t o = 0; o < axis.outer; ++o, work += axis.L * step)
+      axis.to_sites(step, {work, step, 1}, nullptr, {work, step, 1}, memory);
+  }
+
+  static void to_modes(const Axis& axis, V* memory, V* work) {
+    const int64_t step = axis.inner;
+    for (int64_t o = 0; o < axis.outer; ++o, work += axis.L * step)
+      axis.to_modes(step, {work, step, 1}, {work, step, 1}, memory);
+  }
+
+  // the first axis to sites, of table * x
+  static void first_to_sites(const Axis& axis, V* memory, const V* x, const T* table, V* out) {
+    const int64_t step = axis.inner;
+    axis.to_sites(step, {x, step, 1}, table, {out, step, 1}, memory);
+  }
+
+  // the first axis to modes; use(mode, value)
+  template <class Use>
+  static INLINE void first_to_modes(const Axis& axis, V* memory, const V* work, const Use& use) {
+    const int64_t step = axis.inner, group = axis.group();
+    V *buffer = memory, *free = memory + kBuffer + axis.L;
+    for (int64_t i = 0; i < step; i += group) {
+      const int64_t n = std::min(group, step - i);
+      axis.to_modes(n, {work + i, step, 1}, {buffer, n, 1}, free);
+      for (int64_t k = 0; k < axis.L; ++k)
+        for (int64_t g = 0; g < n; ++g) use(k * step + i + g, buffer[k * n + g]);
     }
   }
-}
 
-template <class T, int M>
-void backward(const Shape& n, const T* u, const T* c, const T* grad_f, const T* grad_d,
-              T* grad_u, T* grad_c) {
-  constexpr int W = 64 / sizeof(T);
-  for (int64_t j = 0; j < n.channels; ++j) {
-    T coefficients[M], sums[M][W] = {};
-    pad<T, M>(c + j * n.terms, n.terms, coefficients);
-    for (int64_t x = 0; x < n.sites; ++x)
-      for (int64_t first = 0; first < n.batch; first += W) {
-        const int64_t count = std::min<int64_t>(W, n.batch - first);
-        const int64_t at = (x * n.channels + j) * n.batch + first;
-        T v[W] = {}, gf[W] = {}, gd[W] = {}, gu[W], s[W], power[W];
-        std::memcpy(v, u + at, count * sizeof(T));
-        std::memcpy(gf, grad_f + at, count * sizeof(T));
-        std::memcpy(gd, grad_d + j * n.batch + first, count * sizeof(T));
-        for (int w = 0; w < W; ++w) {
-          const T r2 = 1 / (1 + v[w] * v[w]), r = std::sqrt(r2), r3 = r * r2;
-          s[w] = v[w] * r;
-          T p, p1, p2;
-          horner<T, M>(coefficients, s[w], p, p1, p2);
-          // f'' = P'' (ds/du)^2 + P' d2s/du2
-          gu[w] = gf[w] * p1 * r3 + gd[w] * (2 * p2 * r3 * r3 - 3 * p1 * s[w] * r2 * r2);
-          gd[w] *= r3;
-          power[w] = 1;
+  // the last axis to sites, f, and back to modes; returns the sum of f'
+  template <bool ODD>
+  static V through(const Axis& axis, V* memory, V* work, const Squashed<ODD>& given) {
+    const Squashed<ODD> f = given;  // which no pointer can reach: it stays in registers
+    const int64_t L = axis.L, group = axis.group();
+    V *buffer = memory, *free = memory + kBuffer + L;
+    V total = {};
+    for (int64_t o = 0; o < axis.outer; o += group) {
+      const int64_t n = std::min(group, axis.outer - o);
+      V* at = work + o * L;
+      axis.to_sites(n, {at, 1, L}, nullptr, {buffer, 1, L}, free);
+      V sum = {};
+      for (int64_t x = 0; x < n * L; ++x) buffer[x] = f.value(buffer[x], sum);
+      total += sum;
+      axis.to_modes(n, {buffer, 1, L}, {at, 1, L}, free);
+    }
+    return total;
+  }
+
+  // the same with adjoints: u -> its adjoint, and gf -> f if WANT is not ADJOINT
+  template <bool ODD, Want WANT>
+  static void through_adjoint(const Axis& axis, V* memory, V* u, V* gf, V gd,
+                              const Squashed<ODD>& given, typename Squashed<ODD>::Sums& total) {
+    const Squashed<ODD> f = given;
+    typename Squashed<ODD>::Sums sums;
+    const int64_t L = axis.L, group = axis.group();
+    V *at_sites = memory, *gf_sites = at_sites + kBuffer + L, *free = gf_sites + kBuffer + L;
+    for (int64_t o = 0; o < axis.outer; o += group) {
+      const int64_t n = std::min(group, axis.outer - o);
+      V *at = u + o * L, *at_gf = gf + o * L;
+      axis.to_sites(n, {at, 1, L}, nullptr, {at_sites, 1, L}, free);
+      axis.to_sites(n, {at_gf, 1, L}, nullptr, {gf_sites, 1, L}, free);
+      for (int64_t x = 0; x < n * L; ++x) {
+        V value = {};
+        at_sites[x] = f.template adjoint<WANT>(at_sites[x], gf_sites[x], gd, value, sums);
+        if (WANT != ADJOINT) gf_sites[x] = value;
+      }
+      axis.to_modes(n, {at_sites, 1, L}, {at, 1, L}, free);
+      if (WANT != ADJOINT) axis.to_modes(n, {gf_sites, 1, L}, {at_gf, 1, L}, free);
+    }
+    total = sums;
+  }
+
+  // --- a call ------------------------------------------------------------------------------
+
+  // What all tiles share: the tables of every mode, times the normalisation of the transform
+  struct Prepared {
+    const System& system;
+    const Method& method;
+    std::vector<Axis> axes;
+    std::vector<T> norm;                   // (modes)
+    std::vector<T> linear, first, second;  // (nodes, modes), (nodes, channels, modes)
+    const T *coefficients, *trace, *weights;
+    int64_t V_, longest;
+
+    Prepared(const System& system, const Method& method, const Tables& tables)
+        : system(system), method(method), axes(axes_of(system)), norm(system.sites, T(1)),
+          linear(system.n_nodes * system.sites),
+          first(system.n_nodes * system.channels * system.sites), second(first.size()),
+          coefficients((const T*)tables.coefficients), trace((const T*)tables.trace),
+          weights((const T*)tables.weights), V_(system.sites) {
+      int64_t inner = V_;
+      longest = 16;  // two axes of 4
+      for (int64_t i = 0; i < system.d; ++i) {
+        const int64_t L = system.sides[i];
+        longest = std::max(longest, L);
+        inner /= L;
+        const T low = T(std::sqrt(1.0 / L)), high = T(std::sqrt(2.0 / L));
+        for (int64_t k = 0; k < V_; ++k) {
+          const int64_t n = k / inner % L;
+          norm[k] *= n == 0 || 2 * n == L ? low : high;
         }
-        std::memcpy(grad_u + at, gu, count * sizeof(T));
-        for (int w = 0; w < W; ++w) sums[0][w] += gf[w];
-        for (int m = 1; m < M; ++m)
-          for (int w = 0; w < W; ++w) {
-            sums[m][w] += power[w] * (m * gd[w] + gf[w] * s[w]);
-            power[w] *= s[w];
+      }
+      const int64_t S = system.n_shells, C = system.channels;
+      const T *a = (const T*)tables.linear, *v = (const T*)tables.first,
+              *w = (const T*)tables.second;
+      for (int64_t n = 0; n < system.n_nodes; ++n) {
+        for (int64_t k = 0; k < V_; ++k) linear[n * V_ + k] = a[n * S + system.shell[k]];
+        for (int64_t j = 0; j < C; ++j)
+          for (int64_t k = 0; k < V_; ++k) {
+            const int64_t from = (n * S + system.shell[k]) * C + j, to = (n * C + j) * V_ + k;
+            first[to] = norm[k] * v[from];
+            second[to] = norm[k] * w[from];
           }
       }
-    for (int64_t m = 0; m < n.terms; ++m) {
-      T total = 0;
-      for (int w = 0; w < W; ++w) total += sums[m][w];
-      grad_c[j * n.terms + m] = total;
+    }
+
+    int64_t node(int64_t step, int64_t stage) const {
+      const int64_t n = step * method.nodes_per_step + method.node[stage];
+      return method.h > 0 ? n : system.n_nodes - 1 - n;
+    }
+    const T* a(int64_t n) const { return &linear[n * V_]; }
+    const T* v(int64_t n, int64_t j) const { return &first[(n * system.channels + j) * V_]; }
+    const T* w(int64_t n, int64_t j) const { return &second[(n * system.channels + j) * V_]; }
+    const T* c(int64_t n, int64_t j) const {
+      return coefficients + (n * system.channels + j) * system.terms;
+    }
+    T weight(int64_t n, int64_t j) const { return weights[n * system.channels + j]; }
+
+    // (batch, sites) -> modes, by ``work``; and back
+    void load(const T* phi, int lanes, V* memory, V* work, V* modes) const {
+      for (int64_t x = 0; x < V_; ++x) {
+        V v = {};
+        for (int lane = 0; lane < lanes; ++lane) v[lane] = phi[lane * V_ + x];
+        work[x] = v;
+      }
+      for (size_t i = axes.size(); i-- > 1;) to_modes(axes[i], memory, work);
+      const T* table = norm.data();
+      first_to_modes(axes[0], memory, work,
+                     [=](int64_t k, V m) ALWAYS { modes[k] = table[k] * m; });
+    }
+    void store(const V* modes, int lanes, V* memory, V* work, T* phi) const {
+      first_to_sites(axes[0], memory, modes, norm.data(), work);
+      for (size_t i = 1; i < axes.size(); ++i) to_sites(axes[i], memory, work);
+      for (int64_t x = 0; x < V_; ++x)
+        for (int lane = 0; lane < lanes; ++lane) phi[lane * V_ + x] = work[x][lane];
+    }
+  };
+
+  // out = x + h sum_i a_i k_i, k_i every ``stride`` vectors
+  static void combine(const V* x, double h, const double* a, int64_t n, const V* k, int64_t stride,
+                      int64_t size, V* out) {
+    const V* from[64];
+    T factor[64];
+    int terms = 0;
+    for (int64_t i = 0; i < n; ++i)
+      if (a[i] != 0) {
+        from[terms] = k + i * stride;
+        factor[terms++] = T(h * a[i]);
+      }
+    constexpr int B = 8;
+    int64_t at = 0;
+    for (; at + B <= size; at += B) {
+      V sum[B];
+      UNROLL for (int b = 0; b < B; ++b) sum[b] = x[at + b];
+      for (int i = 0; i < terms; ++i)
+        UNROLL for (int b = 0; b < B; ++b) sum[b] += factor[i] * from[i][at + b];
+      UNROLL for (int b = 0; b < B; ++b) out[at + b] = sum[b];
+    }
+    for (; at < size; ++at) {
+      V sum = x[at];
+      for (int i = 0; i < terms; ++i) sum += factor[i] * from[i][at];
+      out[at] = sum;
     }
   }
-}
 
-template <class T>
-void forward(const Shape& n, const void* u, const void* c, void* f, void* d) {
-  const auto run = n.terms <= 8 ? forward<T, 8> : forward<T, 16>;
-  run(n, (const T*)u, (const T*)c, (T*)f, (T*)d);
-}
+  // v of the modes y at a node, and its divergence
+  template <bool ODD>
+  static void velocity(const Prepared& p, int64_t n, const V* y, V* k, V* work, V* memory,
+                       Lanes& divergence) {
+    const std::vector<Axis>& axes = p.axes;
+    const size_t last = axes.size() - 1;
+    const T* a = p.a(n);
+    for (int64_t m = 0; m < p.V_; ++m) k[m] = a[m] * y[m];
+    for (int lane = 0; lane < W; ++lane) divergence.lane[lane] = p.trace[n];
+    for (int64_t j = 0; j < p.system.channels; ++j) {
+      const Squashed<ODD> f(p.c(n, j), p.system.terms);
+      first_to_sites(axes[0], memory, y, p.v(n, j), work);
+      for (size_t i = 1; i < last; ++i) to_sites(axes[i], memory, work);
+      const V slope = through(axes[last], memory, work, f);
+      for (int lane = 0; lane < W; ++lane)
+        divergence.lane[lane] += double(p.weight(n, j)) * slope[lane];
+      for (size_t i = last - 1; i > 0; --i) to_modes(axes[i], memory, work);
+      const T* w = p.w(n, j);
+      first_to_modes(axes[0], memory, work, [=](int64_t m, V f) ALWAYS { k[m] += w[m] * f; });
+    }
+  }
 
-template <class T>
-void backward(const Shape& n, const void* u, const void* c, const void* grad_f,
-              const void* grad_d, void* grad_u, void* grad_c) {
-  const auto run = n.terms <= 8 ? backward<T, 8> : backward<T, 16>;
-  run(n, (const T*)u, (const T*)c, (const T*)grad_f, (const T*)grad_d, (T*)grad_u, (T*)grad_c);
-}
+  // Sums over a tile that become gradients of the tables; a vector each, the last three per node
+  struct Gradients {
+    int64_t S, C, M, n_nodes;
+    V* data;
+    static int64_t per_node(const System& s) {
+      return s.n_shells * (1 + 2 * s.channels) + s.channels * (s.terms + 1) + 1;
+    }
+    Gradients(const System& s, V* data)
+        : S(s.n_shells), C(s.channels), M(s.terms), n_nodes(s.n_nodes), data(data) {}
+    V* linear(int64_t n) const { return data + n * S; }
+    V* first(int64_t n, int64_t j) const { return data + (n_nodes + n * C + j) * S; }
+    V* second(int64_t n, int64_t j) const { return data + (n_nodes * (1 + C) + n * C + j) * S; }
+    V* small(int64_t n) const {
+      return data + n_nodes * (1 + 2 * C) * S + n * (C * (M + 1) + 1);
+    }
+    V* coefficients(int64_t n, int64_t j) const { return small(n) + j * M; }
+    V* weight(int64_t n, int64_t j) const { return small(n) + C * M + j; }
+    V* trace(int64_t n) const { return small(n) + C * (M + 1); }
+  };
+
+  // The adjoint of y, gy, where the velocity has the adjoint gk and its divergence gd
+  template <bool ODD, Want WANT>
+  static void adjoint(const Prepared& p, int64_t n, const V* y, const V* gk, V gd, V* gy, V* u,
+                      V* gf, V* memory, const Gradients* sums, V* k = nullptr,
+                      Lanes* divergence = nullptr) {
+    const std::vector<Axis>& axes = p.axes;
+    const size_t last = axes.size() - 1;
+    const int32_t* shell = p.system.shell;
+    const T *a = p.a(n), *norm = p.norm.data();
+    for (int64_t m = 0; m < p.V_; ++m) gy[m] = a[m] * gk[m];
+    if (WANT == VELOCITY) {
+      for (int64_t m = 0; m < p.V_; ++m) k[m] = a[m] * y[m];
+      for (int lane = 0; lane < W; ++lane) divergence->lane[lane] = p.trace[n];
+    }
+    if (WANT == GRADIENTS) {
+      V* to = sums->linear(n);
+      for (int64_t m = 0; m < p.V_; ++m) to[shell[m]] += y[m] * gk[m];
+      *sums->trace(n) += gd;
+    }
+    for (int64_t j = 0; j < p.system.channels; ++j) {
+      const Squashed<ODD> f(p.c(n, j), p.system.terms);
+      typename Squashed<ODD>::Sums over_sites;
+      const T *v = p.v(n, j), *w = p.w(n, j);
+      first_to_sites(axes[0], memory, y, v, u);
+      first_to_sites(axes[0], memory, gk, w, gf);
+      for (size_t i = 1; i < last; ++i) {
+        to_sites(axes[i], memory, u);
+        to_sites(axes[i], memory, gf);
+      }
+      const V of_slope = p.weight(n, j) * gd;
+      through_adjoint<ODD, WANT>(axes[last], memory, u, gf, of_slope, f, over_sites);
+      for (size_t i = last - 1; i > 0; --i) {
+        to_modes(axes[i], memory, u);
+        if (WANT != ADJOINT) to_modes(axes[i], memory, gf);
+      }
+      if (WANT != GRADIENTS)
+        first_to_modes(axes[0], memory, u, [=](int64_t m, V g) ALWAYS { gy[m] += v[m] * g; });
+      if (WANT == VELOCITY) {
+        first_to_modes(axes[0], memory, gf, [=](int64_t m, V f) ALWAYS { k[m] += w[m] * f; });
+        for (int lane = 0; lane < W; ++lane)
+          divergence->lane[lane] += double(p.weight(n, j)) * over_sites.slope[lane];
+      }
+      if (WANT == GRADIENTS) {
+        V *of_v = sums->first(n, j), *of_w = sums->second(n, j);
+        first_to_modes(axes[0], memory, u, [=](int64_t m, V g) ALWAYS {
+          gy[m] += v[m] * g;
+          of_v[shell[m]] += (norm[m] * y[m]) * g;
+        });
+        first_to_modes(axes[0], memory, gf, [=](int64_t m, V f) ALWAYS {
+          of_w[shell[m]] += (norm[m] * gk[m]) * f;
+        });
+        V slope = {}, *of_c = sums->coefficients(n, j);
+        for (int64_t m = 0; m < std::min<int64_t>(p.system.terms, f.M); ++m) {
+          const T power = T(ODD ? 2 * m + 1 : m);
+          const V z = ODD || m ? over_sites.of_slope[ODD ? m : m - 1] : V{};
+          of_c[m] += over_sites.of_f[m] + (power * of_slope) * z;
+          slope += (power * p.c(n, j)[m]) * z;
+        }
+        *sums->weight(n, j) += gd * slope;
+      }
+    }
+  }
+
+  // --- tiles and threads -------------------------------------------------------------------
+
+  // Scratch that the calling thread keeps from call to call, and shares out among its helpers:
+  // fresh pages are slow
+  static V* scratch(int64_t vectors) {
+    struct Memory {
+      V* data = nullptr;
+      int64_t size = 0;
+      ~Memory() { std::free(data); }
+    };
+    static thread_local Memory memory;
+    if (memory.size < vectors) {
+      std::free(memory.data);
+      memory.data = (V*)std::aligned_alloc(sizeof(V), vectors * sizeof(V));
+      memory.size = vectors;
+    }
+    return memory.data;
+  }
+
+  static int64_t n_tiles(const Task& task) { return (task.batch + W - 1) / W; }
+
+  // work(thread, i) for all i < n; which thread has which i is fixed
+  template <class Work> static void share(int64_t threads, int64_t n, const Work& work) {
+    const auto run = [&](int64_t thread) {
+      for (int64_t i = thread; i < n; i += threads) work(thread, i);
+    };
+    std::vector<std::thread> others;
+    for (int64_t thread = 1; thread < threads; ++thread) others.emplace_back(run, thread);
+    run(0);
+    for (std::thread& other : others) other.join();
+  }
+
+  // SCORE: s = d log q / d phi along with it, ds/dt = -(dv/dphi)^T s - grad div v
+  template <bool ODD, bool SCORE>
+  static void forward(const System& system, const Method& method, const Tables& tables,
+                      const Task& task) {
+    const Prepared p(system, method, tables);
+    const int64_t size = p.V_, stages = method.n_stages, tiles = n_tiles(task);
+    const int64_t threads = std::max<int64_t>(1, std::min(task.threads, tiles));
+    const int64_t fields = stages + 3 + (SCORE ? stages + 3 : 0);
+    const int64_t per_thread = fields * size + pass_memory(p.longest);
+    V* const all = scratch(per_thread * threads);
+    share(threads, tiles, [&](int64_t thread, int64_t tile) {
+      const int lanes = int(std::min<int64_t>(W, task.batch - tile * W));
+      V *x = all + thread * per_thread, *work = x + size, *y = work + size, *k = y + size;
+      V *s = k + stages * size, *now_s = s + size, *work_s = now_s + size, *ks = work_s + size;
+      V* memory = x + fields * size;
+      V* kept = task.kept ? (V*)task.kept + tile * method.n_steps * stages * size : nullptr;
+      p.load((const T*)task.phi + tile * W * size, lanes, memory, work, x);
+      if (SCORE) p.load((const T*)task.score + tile * W * size, lanes, memory, work, s);
+      Lanes log_det;
+      for (int64_t step = 0; step < method.n_steps; ++step) {
+        for (int64_t i = 0; i < stages; ++i) {
+          const double* a = method.a + i * stages;
+          V* now = kept ? kept + (step * stages + i) * size : y;
+          combine(x, method.h, a, i, k, size, size, now);
+          Lanes divergence;
+          const int64_t n = p.node(step, i);
+          if (SCORE) {
+            combine(s, -method.h, a, i, ks, size, size, now_s);
+            adjoint<ODD, VELOCITY>(p, n, now, now_s, splat(1), ks + i * size, work, work_s, memory,
+                                   nullptr, k + i * size, &divergence);
+          } else {
+            velocity<ODD>(p, n, now, k + i * size, work, memory, divergence);
+          }
+          for (int lane = 0; lane < W; ++lane)
+            log_det.lane[lane] += method.h * method.b[i] * divergence.lane[lane];
+        }
+        combine(x, method.h, method.b, stages, k, size, size, x);
+        if (SCORE) combine(s, -method.h, method.b, stages, ks, size, size, s);
+      }
+      p.store(x, lanes, memory, work, (T*)task.out + tile * W * size);
+      if (SCORE) p.store(s, lanes, memory, work, (T*)task.score_out + tile * W * size);
+      for (int lane = 0; lane < lanes; ++lane)
+        ((T*)task.log_det)[tile * W + lane] = T(log_det.lane[lane]);
+    });
+  }
+
+  template <bool ODD, bool SUMS>
+  static void backward(const System& system, const Method& method, const Tables& tables,
+                       const Task& task) {
+    const Prepared p(system, method, tables);
+    const int64_t size = p.V_, stages = method.n_stages, tiles = n_tiles(task);
+    const int64_t groups = std::min(tiles, kGroups);
+    const int64_t threads = std::max<int64_t>(1, std::min(task.threads, groups));
+    const int64_t per_thread = (stages + 4) * size + pass_memory(p.longest);
+    const int64_t per_group = SUMS ? system.n_nodes * Gradients::per_node(system) : 0;
+    V* const all = scratch(per_thread * threads + per_group * groups);
+    V* const all_sums = all + per_thread * threads;
+    std::memset((void*)all_sums, 0, per_group * groups * sizeof(V));
+    share(threads, groups, [&](int64_t thread, int64_t group) {
+      V *gx = all + thread * per_thread, *u = gx + size, *gf = u + size, *gk = gf + size;
+      V *gy = gk + size, *memory = gy + stages * size;
+      const Gradients sums(system, all_sums + group * per_group);
+      for (int64_t tile = group; tile < tiles; tile += groups) {
+        const int lanes = int(std::min<int64_t>(W, task.batch - tile * W));
+        const V* kept = (const V*)task.kept + tile * method.n_steps * stages * size;
+        V of_log_det = {};
+        for (int lane = 0; lane < lanes; ++lane)
+          of_log_det[lane] = ((const T*)task.log_det)[tile * W + lane];
+        p.load((const T*)task.out + tile * W * size, lanes, memory, u, gx);
+        for (int64_t step = method.n_steps; step-- > 0;) {
+          for (int64_t i = stages; i-- > 0;) {
+            double column[64];
+            for (int64_t l = i + 1; l < stages; ++l) column[l - i - 1] = method.a[l * stages + i];
+            const T b = T(method.h * method.b[i]);
+            for (int64_t m = 0; m < size; ++m) gk[m] = b * gx[m];
+            combine(gk, method.h, column, stages - i - 1, gy + (i + 1) * size, size, size, gk);
+            adjoint<ODD, SUMS ? GRADIENTS : ADJOINT>(
+                p, p.node(step, i), kept + (step * stages + i) * size, gk,
+                b * of_log_det, gy + i * size, u, gf, memory, &sums);
+          }
+          const std::vector<double> ones(stages, 1.0);
+          combine(gx, 1, ones.data(), stages, gy, size, size, gx);
+        }
+        p.store(gx, lanes, memory, u, (T*)task.grad_phi + tile * W * size);
+      }
+    });
+    if (SUMS) collect(system, all_sums, per_group, groups, *task.grads);
+  }
+
+  // Sums over groups and lanes into the gradients of the tables
+  static void collect(const System& s, V* all, int64_t per_group, int64_t groups,
+                      const Tables& grads) {
+    const auto total = [&](const V* first) {
+      double sum = 0;
+      for (int64_t group = 0; group < groups; ++group)
+        for (int lane = 0; lane < W; ++lane) sum += first[group * per_group][lane];
+      return T(sum);
+    };
+    const Gradients sums(s, all);
+    const int64_t S = s.n_shells, C = s.channels, M = s.terms;
+    for (int64_t n = 0; n < s.n_nodes; ++n) {
+      for (int64_t k = 0; k < S; ++k) {
+        ((T*)grads.linear)[n * S + k] = total(sums.linear(n) + k);
+        for (int64_t j = 0; j < C; ++j) {
+          ((T*)grads.first)[(n * S + k) * C + j] = total(sums.first(n, j) + k);
+          ((T*)grads.second)[(n * S + k) * C + j] = total(sums.second(n, j) + k);
+        }
+      }
+      for (int64_t j = 0; j < C; ++j) {
+        for (int64_t m = 0; m < M; ++m)
+          ((T*)grads.coefficients)[(n * C + j) * M + m] = total(sums.coefficients(n, j) + m);
+        ((T*)grads.weights)[n * C + j] = total(sums.weight(n, j));
+      }
+      ((T*)grads.trace)[n] = total(sums.trace(n));
+    }
+  }
+
+  static void run_forward(const System& s, const Method& m, const Tables& tables,
+                          const Task& task) {
+    const auto run = s.odd ? (task.score ? forward<true, true> : forward<true, false>)
+                           : (task.score ? forward<false, true> : forward<false, false>);
+    run(s, m, tables, task);
+  }
+  static void run_backward(const System& s, const Method& m, const Tables& tables,
+                           const Task& task) {
+    const auto run = s.odd ? (task.grads ? backward<true, true> : backward<true, false>)
+                           : (task.grads ? backward<false, true> : backward<false, false>);
+    run(s, m, tables, task);
+  }
+  static int64_t kept_bytes(const System& s, const Method& m, int64_t batch) {
+    return (batch + W - 1) / W * m.n_steps * m.n_stages * s.sites * sizeof(V);
+  }
+};
 
 }  // namespace
 
-// The interface of nonlinear.py; at most 16 terms
+// The interface of solve.py -------------------------------------------------------------------
+
 extern "C" {
 
-void flowlat_nonlinear_forward(int64_t sites, int64_t channels, int64_t batch, int64_t terms,
-                               const void* u, const void* c, void* f, void* d, int32_t is_double) {
-  is_double ? forward<double>({sites, channels, batch, terms}, u, c, f, d)
-            : forward<float>({sites, channels, batch, terms}, u, c, f, d);
+// Bytes that the forward keeps for the backward
+int64_t flowlat_solve_kept_bytes(const System* system, const Method* method, int64_t batch,
+                                 int32_t is_double) {
+  return is_double ? Solver<double>::kept_bytes(*system, *method, batch)
+                   : Solver<float>::kept_bytes(*system, *method, batch);
 }
 
-void flowlat_nonlinear_backward(int64_t sites, int64_t channels, int64_t batch, int64_t terms,
-                                const void* u, const void* c, const void* grad_f,
-                                const void* grad_d, void* grad_u, void* grad_c,
-                                int32_t is_double) {
-  is_double ? backward<double>({sites, channels, batch, terms}, u, c, grad_f, grad_d, grad_u, grad_c)
-            : backward<float>({sites, channels, batch, terms}, u, c, grad_f, grad_d, grad_u, grad_c);
+void flowlat_solve_forward(const System* system, const Method* method, const Tables* tables,
+                           const Task* task, int32_t is_double) {
+  (is_double ? Solver<double>::run_forward : Solver<float>::run_forward)(*system, *method, *tables,
+                                                                         *task);
+}
+
+void flowlat_solve_backward(const System* system, const Method* method, const Tables* tables,
+                            const Task* task, int32_t is_double) {
+  (is_double ? Solver<double>::run_backward : Solver<float>::run_backward)(*system, *method, *tables,
+                                                                           *task);
 }
 }

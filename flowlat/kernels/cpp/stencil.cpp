@@ -26,19 +26,7 @@
 #include <utility>
 #include <vector>
 
-#if defined(__AVX512F__)
-#define VECTOR_BYTES 64
-#define REGISTERS 32
-#elif defined(__AVX__)
-#define VECTOR_BYTES 32
-#define REGISTERS 16
-#elif defined(__aarch64__)
-#define VECTOR_BYTES 16
-#define REGISTERS 32
-#else
-#define VECTOR_BYTES 16
-#define REGISTERS 16
-#endif
+#include "vectors.h"
 
 #if defined(__aarch64__)
 #define IN_REGISTER(v) asm("" : "+w"(v))
@@ -49,10 +37,6 @@
 #else
 #define IN_REGISTER(v)
 #endif
-
-#define UNROLL _Pragma("GCC unroll 32")
-#define INLINE inline __attribute__((always_inline))
-#define NOINLINE __attribute__((noinline))
 
 // The structures that cpu.py mirrors ---------------------------------------------------------
 

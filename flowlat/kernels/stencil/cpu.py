@@ -6,13 +6,13 @@ import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from flowlat.kernels.library import call
+from flowlat.kernels.library import Buffer, call, fields, pointers
 from flowlat.kernels.stencil.spec import StencilSpec, active_sites
 
 #: (kind, slope of the negative half) as stencil.cpp has them
@@ -27,11 +27,6 @@ ACTIVATION_CODES = {
 
 #: a second thread has to be worth starting: multiply-adds for each of them
 WORK_PER_THREAD = 2**22
-
-
-def fields(kind: Any, names: str) -> list[tuple[str, Any]]:
-    """Fields of one type for a ctypes structure."""
-    return [(name, kind) for name in names.split()]
 
 
 class Layer(ctypes.Structure):
@@ -76,11 +71,6 @@ class Call(ctypes.Structure):
         return call
 
 
-def pointers(tensors: Sequence[Tensor]) -> ctypes.Array:
-    """A C array of their addresses."""
-    return (ctypes.c_void_p * len(tensors))(*[t.data_ptr() for t in tensors])
-
-
 @dataclass(frozen=True)
 class Plan:
     """A spec with its channels as stencil.cpp wants it; ``alive`` keeps what it points to."""
@@ -116,32 +106,11 @@ def plan(spec: StencilSpec, channels: tuple[int, ...]) -> Plan:
     return Plan(stack, channels[-1], work, (layers, split, merged, everywhere, wanted))
 
 
-class Buffer:
-    """Memory that goes back to a pool, not to the system, when its graph is gone.
-
-    Fresh pages cost as much as the kernel itself on small lattices, every step anew.
-    """
-
-    pool: ClassVar[dict[int, list[Tensor]]] = {}
-    most_sizes = 8
-
-    def __init__(self, size: int):
-        free = self.pool.get(size)
-        self.data = free.pop() if free else torch.empty(size, dtype=torch.uint8)
-
-    def __del__(self) -> None:
-        size = self.data.numel()
-        if size not in self.pool and len(self.pool) >= self.most_sizes:
-            self.pool.clear()
-        self.pool.setdefault(size, []).append(self.data)
-
-
 class _CpuStack(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, planned: Plan, *parameters: Tensor) -> Tensor:
-        buffer = Buffer(call("kept_bytes", x.dtype, planned.stack, len(x), result=ctypes.c_int64))
-        kept = buffer.data[:]
-        kept.buffer = buffer  # type: ignore[attr-defined]  # goes with the tensor
+        size = call("kept_bytes", x.dtype, planned.stack, len(x), result=ctypes.c_int64)
+        kept = Buffer.tensor(size)
         # saved and not an attribute, so that checkpointing may drop it and compute it again
         ctx.save_for_backward(kept, *parameters)
         ctx.plan, ctx.shape = planned, x.shape

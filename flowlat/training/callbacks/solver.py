@@ -23,10 +23,10 @@ MOST_STEPS = 48
 class SolverSteps(Callback):
     """Watches the error of the solver of a continuous flow, and takes more steps where it grows.
 
-    A path gradient takes log q from the inverse. Once the steps no longer solve the ODE, that is
-    the density of another map than the one that is sampled, and the training follows an error that
-    it makes larger: losses of 1e4 within a hundred steps. The number of steps never falls, and is
-    in the checkpoint.
+    A path gradient takes d log q / d phi from the same equation, solved along with the field or
+    backwards. Once the steps no longer solve it, that belongs to the density of another map than
+    the one that is sampled, and the training follows an error that it makes larger: losses of 1e4
+    within a hundred steps. The number of steps never falls, and is in the checkpoint.
     """
 
     def __init__(self) -> None:
