@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from flowlat.bijections.base import Bijection
-from flowlat.bijections.runge_kutta import CLASSICAL, COOPER_VERNER, RungeKutta, combination
-from flowlat.kernels import Tables, nonlinear, solve, solves
+from flowlat.kernels import Tables, solve, solve_plainly, solves
+from flowlat.kernels.continuous.runge_kutta import CLASSICAL, COOPER_VERNER, RungeKutta
 from flowlat.kernels.first_use import N_COMPARED, sound
 from flowlat.kernels.library import WITHOUT
 from flowlat.lattice import Fourier, Lattice, shell_of, shells
@@ -21,17 +21,6 @@ TERMS, TIMES, MOMENTA = 8, 3, 8
 #: an FFT with the sites first, as the nonlinearity wants them, is slower than one of rows: with 32
 #: fields a training step takes 1.3 times as long as by matrices at 64^2, the same at 96^2 and 128^2
 LONGEST_DENSE = 96
-
-
-class Velocity(NamedTuple):
-    """What defines the velocity at one time."""
-
-    linear: Tensor  # A, (M,)
-    first: Tensor  # V_j, (M, channels, 1)
-    second: Tensor  # W_j, (M, channels, 1)
-    coefficients: Tensor  # c, (channels, terms)
-    trace: Tensor  # sum_k A(k)
-    weights: Tensor  # sum_k V_j(k) W_j(k) / V, (channels,)
 
 
 class Continuous(Bijection):
@@ -121,41 +110,28 @@ class Continuous(Bijection):
         return COOPER_VERNER, self.evaluation_steps or self.n_steps
 
     def _tables(self) -> Tables:
-        """At the nodes of every step, for every shell."""
-        linear, first, second, coefficients = self._at_nodes(self._start, self._basis)
-        trace, weights = linear @ self._modes, self._modes @ (first * second) / self.volume
-        return Tables(linear, first, second, coefficients, trace, weights)
-
-    def _velocities(self) -> list[Velocity]:
-        """At the nodes of every step, for every mode of ``fourier``."""
-        # not the tables of the shells, gathered: the gradient of that is slow
-        start, basis = self._start[self._shell], self._basis[self._shell]
-        linear, first, second, _ = self._at_nodes(start, basis)
-        return self._listed(self._tables()._replace(linear=linear, first=first, second=second))
-
-    def _listed(self, tables: Tables) -> list[Velocity]:
-        """Tables for every mode, in place of every shell, node by node."""
-        linear, first, second, c, trace, weights = tables
-        if self.odd:  # the odd powers alone
-            c = torch.stack([torch.zeros_like(c), c], -1).flatten(2)
-        parts = linear, first.unsqueeze(-1), second.unsqueeze(-1), c, trace, weights
-        return [Velocity(*now) for now in zip(*parts, strict=True)]
-
-    def _at_nodes(self, start: Tensor, basis: Tensor) -> tuple[Tensor, ...]:
-        """A, V and W at the nodes and the momenta of this basis, and c."""
+        """At the nodes of every step."""
         method, n_steps = self._method()
         t = method.times(n_steps, self.linear.device)
         times = chebyshev(2 * t - 1, TIMES).to(self.linear.dtype)
         parameters = (self.linear, self.first, self.second, self.coefficients)
         linear, first, second, coefficients = (torch.tensordot(times, p, 1) for p in parameters)
-        return linear @ basis.T, start + basis @ first, start + basis @ second, coefficients
+        linear = linear @ self._basis.T
+        first = self._start + self._basis @ first
+        second = self._start + self._basis @ second
+        trace, weights = linear @ self._modes, self._modes @ (first * second) / self.volume
+        return Tables(linear, first, second, coefficients, trace, weights)
 
     def _solve(self, phi: Tensor, sign: int) -> tuple[Tensor, Tensor]:
         tables = self._tables()
         if self._is_fused(phi, tables):
             y, log_det = solve(phi, tables, *self._method(), sign, self.odd)
             return y, log_det
-        return self._solve_plainly(phi, sign)
+        return self._solve_plainly(phi, tables, sign)
+
+    def _solve_plainly(self, phi: Tensor, tables: Tables, sign: int) -> tuple[Tensor, Tensor]:
+        how = *self._method(), sign, self.odd
+        return solve_plainly(phi, tables, *how, self.fourier, self._shell)
 
     def _is_fused(self, phi: Tensor, tables: Tables) -> bool:
         """Whether the fused solver takes this, and does what PyTorch does."""
@@ -164,9 +140,7 @@ class Continuous(Bijection):
             return solve(phi, Tables(*tables), *self._method(), 1, self.odd)
 
         def plain(phi: Tensor, *tables: Tensor) -> tuple[Tensor, Tensor]:
-            of_modes = [table[:, self._shell] for table in tables[:3]]
-            velocities = self._listed(Tables(*of_modes, *tables[3:]))
-            return self._integrate(phi, velocities, 1)
+            return self._solve_plainly(phi, Tables(*tables), 1)
 
         def inputs() -> dict[str, Tensor]:
             return {"phi": phi[:N_COMPARED], **tables._asdict()}
@@ -175,37 +149,6 @@ class Continuous(Bijection):
         return solves(phi, tables, self.odd) and sound(
             "solver", kind, phi, fused, plain, inputs, WITHOUT
         )
-
-    def _solve_plainly(self, phi: Tensor, sign: int) -> tuple[Tensor, Tensor]:
-        """In plain PyTorch, on any device."""
-        return self._integrate(phi, self._velocities(), sign)
-
-    def _integrate(
-        self, phi: Tensor, velocities: list[Velocity], sign: int
-    ) -> tuple[Tensor, Tensor]:
-        method, n_steps = self._method()
-        velocities = velocities[::sign]
-        h, stride = sign / n_steps, len(method.nodes) - 1
-        x = self.fourier.to_modes(phi.flatten(1).T)
-        log_det = phi.new_zeros(len(phi))
-        for step in range(n_steps):
-            now = velocities[stride * step : stride * (step + 1) + 1]
-            k: list[Tensor] = []
-            divergences: list[Tensor] = []
-            for node, row in method.stages:
-                velocity, divergence = self._velocity(combination(x, h, row, k), now[node])
-                k.append(velocity)
-                divergences.append(divergence)
-            x = combination(x, h, method.weights, k)
-            log_det = combination(log_det, h, method.weights, divergences)
-        return self.fourier.to_sites(x).T.reshape(phi.shape), log_det
-
-    def _velocity(self, x: Tensor, now: Velocity) -> tuple[Tensor, Tensor]:
-        """Of the modes x ``(M, batch)``, and its divergence ``(batch,)``."""
-        u = self.fourier.to_sites(now.first * x.unsqueeze(1))
-        f, slopes = nonlinear(u, now.coefficients)
-        v = (now.second * self.fourier.to_modes(f)).sum(1)
-        return v.addcmul(now.linear.unsqueeze(1), x), now.trace + now.weights @ slopes
 
 
 def solvers_of(flow: nn.Module) -> list[Continuous]:

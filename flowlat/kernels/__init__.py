@@ -9,8 +9,9 @@
 """
 
 from flowlat.kernels.affine import affine
-from flowlat.kernels.continuous.nonlinear import nonlinear
-from flowlat.kernels.continuous.solve import Tables, solve, solves
+from flowlat.kernels.continuous.fused import solve, solves
+from flowlat.kernels.continuous.plain import solve_plainly
+from flowlat.kernels.continuous.tables import Tables
 from flowlat.kernels.select import KERNELS, available_kernels, stencil_stack
 from flowlat.kernels.stencil.spec import ACTIVATIONS, StencilSpec
 
@@ -21,8 +22,8 @@ __all__ = [
     "Tables",
     "affine",
     "available_kernels",
-    "nonlinear",
     "solve",
+    "solve_plainly",
     "solves",
     "stencil_stack",
 ]

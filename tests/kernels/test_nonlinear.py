@@ -2,7 +2,7 @@
 
 import torch
 
-from flowlat.kernels import nonlinear
+from flowlat.kernels.continuous.nonlinear import nonlinear
 
 
 def test_formula():

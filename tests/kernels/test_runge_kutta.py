@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from flowlat.bijections.runge_kutta import CLASSICAL, COOPER_VERNER, combination
+from flowlat.kernels.continuous.runge_kutta import CLASSICAL, COOPER_VERNER, combination
 
 METHODS = pytest.mark.parametrize(("method", "order"), [(CLASSICAL, 4), (COOPER_VERNER, 8)])
 

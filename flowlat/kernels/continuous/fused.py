@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from flowlat.kernels.continuous.runge_kutta import RungeKutta
+from flowlat.kernels.continuous.tables import Tables
 from flowlat.kernels.library import Buffer, call, fields, pointers
 from flowlat.kernels.select import choose
 from flowlat.lattice.geometry import outer_sum
@@ -24,28 +25,6 @@ log = logging.getLogger("flowlat")
 MOST_TERMS, MOST_STAGES = 8, 64
 #: a second thread has to be worth starting: values of the nonlinearity for each of them
 WORK_PER_THREAD = 2**17
-
-
-class Tables(NamedTuple):
-    """What defines the velocity, for N times and the S shells of :func:`flowlat.lattice.shells`."""
-
-    linear: Tensor  # A, (N, S)
-    first: Tensor  # V_j, (N, S, channels)
-    second: Tensor  # W_j, (N, S, channels)
-    coefficients: Tensor  # c, (N, channels, terms): of s, s^3, ... if ``odd``, else of 1, s, ...
-    trace: Tensor  # sum_k A(k), (N,)
-    weights: Tensor  # sum_k V_j(k) W_j(k) / V, (N, channels)
-
-
-class RungeKutta(Protocol):
-    """An explicit method, see :class:`flowlat.bijections.runge_kutta.RungeKutta`."""
-
-    @property
-    def nodes(self) -> Sequence[float]: ...
-    @property
-    def stages(self) -> Sequence[tuple[int, Sequence[float]]]: ...
-    @property
-    def weights(self) -> Sequence[float]: ...
 
 
 class Method(ctypes.Structure):
