@@ -114,6 +114,7 @@ template <class T> struct Solver {
 
   struct Axis {
     int64_t L, inner, outer;
+    bool square;  // two axes of 4
     Transform<T> transform;
 
     void to_modes(int64_t n, Source<T> x, Target<T> m, V* free) const {
@@ -137,11 +138,11 @@ template <class T> struct Solver {
     for (int64_t i = 0; i < system.d; ++i) {
       const int64_t L = system.sides[i];
       if (L == 4 && !axes.empty() && axes.back().L == 4)
-        axes.back() = {16, 0, 0, Short<T, 16, Square4<T>>::transform()};
+        axes.back() = {16, 0, 0, true, Short<T, 16, Square4<T>>::transform()};
       else if (L > 1)
-        axes.push_back({L, 0, 0, Rings<T>::transform(int(L))});
+        axes.push_back({L, 0, 0, false, Rings<T>::transform(int(L))});
     }
-    while (axes.size() < 2) axes.insert(axes.begin(), {1, 0, 0, Rings<T>::transform(1)});
+    while (axes.size() < 2) axes.insert(axes.begin(), {1, 0, 0, false, Rings<T>::transform(1)});
     int64_t outer = 1, inner = system.sites;
     for (Axis& axis : axes) {
       axis.outer = outer;
@@ -247,6 +248,11 @@ template <class T> struct Solver {
   template <bool ODD>
   static V through(const Axis& axis, V* memory, V* work, const Squashed<ODD>& given) {
     const Squashed<ODD> f = given;  // which no pointer can reach: it stays in registers
+    if constexpr (ODD && sizeof(T) == 4) {  // what most samples are about stays there altogether
+      const auto value = [f](V u, V& slope) ALWAYS { return f.value(u, slope); };
+      if (axis.square) return Short<T, 16, Square4<T>>::through(axis.outer, work, value);
+      if (axis.L == 8) return Short<T, 8, Ring<T, 8>>::through(axis.outer, work, value);
+    }
     const int64_t L = axis.L, group = axis.group();
     V *buffer = memory, *free = memory + kBuffer + L;
     V total = {};

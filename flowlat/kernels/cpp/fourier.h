@@ -267,6 +267,21 @@ template <class T, int N, class Kind> struct Short {
     }
   }
 
+  // to sites, x = f(x) there, and back to modes, of lines one after the other
+  template <class F> static NOINLINE V through(int64_t n, V* at, F f) {
+    V total = {};
+    for (; n > 0; --n, at += N) {
+      V in[N], out[N], sum = {};
+      repeat<N>([&](auto k) ALWAYS { in[k] = at[k]; });
+      Kind::sites(in, out);
+      repeat<N>([&](auto i) ALWAYS { out[i] = f(out[i], sum); });
+      Kind::modes(out, in);
+      repeat<N>([&](auto k) ALWAYS { at[k] = in[k]; });
+      total += sum;
+    }
+    return total;
+  }
+
   static Transform<T> transform() { return {modes, sites, nullptr}; }
 };
 
@@ -478,6 +493,7 @@ template <class T> struct Rings {
       case 10: return Short<T, 10, Ring<T, 10>>::transform();
       case 12: return Short<T, 12, Ring<T, 12>>::transform();
       case 16: return Short<T, 16, Ring<T, 16>>::transform();
+      case 32: return Short<T, 32, Ring<T, 32>>::transform();
       default: return {modes, sites, of(L)};
     }
   }
