@@ -110,8 +110,12 @@ def test_more_samples_and_a_smaller_tolerance_take_more_steps():
 
 
 @pytest.mark.parametrize("inverse", [True, False])
-def test_the_offset_is_the_rounding_of_fresh_samples(inverse):
-    """Within five sigma (p = 6e-7) of the mean difference from float64 on other noise."""
+def test_the_offset_is_the_rounding_of_fresh_samples(inverse, monkeypatch):
+    """Within five sigma (p = 6e-7) of the mean difference from float64 on other noise.
+
+    Of the flow in plain PyTorch: that of the fused solver is hard to tell from zero.
+    """
+    monkeypatch.setattr(Continuous, "_solve", Continuous._solve_plainly)
     single, action = trained("4d_L4_ordered")
     double, _ = trained("4d_L4_ordered")
     found = calibrate(single, action, seeded(1), 0.1, 100_000, inverse=inverse)

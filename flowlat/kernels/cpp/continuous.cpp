@@ -310,18 +310,21 @@ template <class T> struct Solver {
           first(system.n_nodes * system.channels * system.sites), second(first.size()),
           coefficients((const T*)tables.coefficients), trace((const T*)tables.trace),
           weights((const T*)tables.weights), V_(system.sites) {
+      // in double precision: an error of a factor that all modes have does not average out
+      std::vector<double> exact(V_, 1.0);
       int64_t inner = V_;
       longest = 16;  // two axes of 4
       for (int64_t i = 0; i < system.d; ++i) {
         const int64_t L = system.sides[i];
         longest = std::max(longest, L);
         inner /= L;
-        const T low = T(std::sqrt(1.0 / L)), high = T(std::sqrt(2.0 / L));
+        const double low = std::sqrt(1.0 / L), high = std::sqrt(2.0 / L);
         for (int64_t k = 0; k < V_; ++k) {
           const int64_t n = k / inner % L;
-          norm[k] *= n == 0 || 2 * n == L ? low : high;
+          exact[k] *= n == 0 || 2 * n == L ? low : high;
         }
       }
+      for (int64_t k = 0; k < V_; ++k) norm[k] = T(exact[k]);
       const int64_t S = system.n_shells, C = system.channels;
       const T *a = (const T*)tables.linear, *v = (const T*)tables.first,
               *w = (const T*)tables.second;
@@ -330,8 +333,8 @@ template <class T> struct Solver {
         for (int64_t j = 0; j < C; ++j)
           for (int64_t k = 0; k < V_; ++k) {
             const int64_t from = (n * S + system.shell[k]) * C + j, to = (n * C + j) * V_ + k;
-            first[to] = norm[k] * v[from];
-            second[to] = norm[k] * w[from];
+            first[to] = T(exact[k] * v[from]);
+            second[to] = T(exact[k] * w[from]);
           }
       }
     }
