@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import shutil
 import stat
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+log = logging.getLogger("flowlat")
 
 FOLDER = Path(__file__).with_name("cpp")
 SOURCES, HEADERS = sorted(FOLDER.glob("*.cpp")), sorted(FOLDER.glob("*.h"))
 #: looked for in this order where $CXX is not set
 COMPILERS = ("c++", "g++", "clang++")
-FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-ffp-contract=fast")
+FLAGS = ("-O3", "-std=c++17", "-pthread", "-fPIC", "-fno-math-errno", "-ffp-contract=fast")
 NATIVE = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
 
 
@@ -37,21 +41,33 @@ def library() -> ctypes.CDLL:
     compilers = filter(None, map(shutil.which, [wanted] if wanted else COMPILERS))
     if (compiler := next(compilers, None)) is None:
         raise RuntimeError(f"no C++ compiler found ({wanted or ', '.join(COMPILERS)})")
-    command = [compiler, *FLAGS, NATIVE, "-pthread", *map(str, SOURCES)]
+    command = [compiler, *FLAGS, NATIVE]
     sources = [source.read_text() for source in SOURCES + HEADERS]
     parts = [*sources, *FLAGS, NATIVE, compiler, run([compiler, "--version"]), processor()]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     path = cache_dir() / f"kernels-{key}.so"
     with suppress(OSError):  # not there yet, truncated, or of another system
         return ctypes.CDLL(str(path))
+    log.info("compiling the kernels, once for this machine")
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        partial = Path(folder, path.name)
-        run([*command, "-o", str(partial)])
-        partial.replace(path)
+        build(command, Path(folder, path.name)).replace(path)
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise RuntimeError(f"the compiled kernel does not load: {error}") from error
+
+
+def build(command: list[str], path: Path) -> Path:
+    """Compile the sources at once, each in a process of its own, and link them to ``path``."""
+    objects = [path.with_name(f"{source.stem}.o") for source in SOURCES]
+    with ThreadPoolExecutor() as pool:
+        calls = (
+            [*command, "-c", str(source), "-o", str(made)]
+            for source, made in zip(SOURCES, objects, strict=True)
+        )
+        list(pool.map(run, calls))
+    run([*command, "-shared", *map(str, objects), "-o", str(path)])
+    return path
 
 
 def cache_dir() -> Path:
