@@ -46,7 +46,10 @@ def stencil_stack(
     """
     if kernel not in KERNELS:
         raise ValueError(f"unknown kernel {kernel!r}; known: {', '.join(KERNELS)}")
-    name = choose(x.device.type, x.dtype) if kernel == "auto" else kernel
+    name = kernel
+    if kernel == "auto":
+        name = choose(x.device.type, x.dtype)
+        announce("stencil kernel", x.device.type, x.dtype, name)
     check_stack(x, weights, biases, spec)
     if name != "torch" and not _usable(name, kernel != "auto", x, weights, biases, spec):
         name = "torch"
@@ -88,14 +91,18 @@ def available_kernels() -> tuple[str, ...]:
 
 @cache
 def choose(device: str, dtype: torch.dtype) -> str:
-    """What "auto" means for a device and dtype; cached, so that the log says it once."""
-    name = "torch"
+    """What "auto" means for a device and dtype."""
     if dtype in (torch.float32, torch.float64):
         if device == "cuda" and triton_available():
-            name = "triton"
-        elif device == "cpu" and why_unavailable() is None:
-            name = "cpu"
-        elif device == "cpu":
+            return "triton"
+        if device == "cpu" and why_unavailable() is None:
+            return "cpu"
+        if device == "cpu":
             log.warning("no fused CPU kernel, the plain PyTorch path runs: %s", why_unavailable())
-    log.info("stencil kernel for %s, %s: %s", device, str(dtype).removeprefix("torch."), name)
-    return name
+    return "torch"
+
+
+@cache
+def announce(what: str, device: str, dtype: torch.dtype, name: str) -> None:
+    """Say once what runs."""
+    log.info("%s for %s, %s: %s", what, device, str(dtype).removeprefix("torch."), name)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -15,11 +14,9 @@ from torch.autograd.function import once_differentiable
 from flowlat.kernels.continuous.runge_kutta import RungeKutta
 from flowlat.kernels.continuous.tables import Tables
 from flowlat.kernels.library import Buffer, call, fields, pointers
-from flowlat.kernels.select import choose
+from flowlat.kernels.select import announce, choose
 from flowlat.lattice.geometry import outer_sum
 from flowlat.lattice.shells import shell_of, shells
-
-log = logging.getLogger("flowlat")
 
 #: what the kernel has room for
 MOST_TERMS, MOST_STAGES = 8, 64
@@ -76,13 +73,11 @@ def solves(phi: Tensor, tables: Tables, odd: bool) -> bool:
     return fits and fused(phi.device.type, phi.dtype)
 
 
-@cache
 def fused(device: str, dtype: torch.dtype) -> bool:
-    """Whether the compiled kernels are there; cached, so that the log says once what runs."""
+    """Whether the compiled kernels are there."""
     compiled = choose(device, dtype) == "cpu"
     name = "fused" if compiled else "plain PyTorch"
-    kind = str(dtype).removeprefix("torch.")
-    log.info("solver of the continuous flow for %s, %s: %s", device, kind, name)
+    announce("solver of the continuous flow", device, dtype, name)
     return compiled
 
 
