@@ -50,8 +50,9 @@ def fault(
     dtype without a tolerance, for which no kernel is made.
 
     Args:
-        fast, plain: the kernel, and the same by PyTorch alone; of the values of ``inputs()``,
-            floating-point tensors by what they are called.
+        fast: the kernel, of the values of ``inputs()``.
+        plain: the same by PyTorch alone.
+        inputs: floating-point tensors by what they are called.
     """
     where = kernel, x.device.type, x.dtype
     if where in _faults:
