@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from flowlat.bijections.base import Bijection
 from flowlat.kernels import Tables, solve, solve_plainly, solves
 from flowlat.kernels.continuous.runge_kutta import CLASSICAL, COOPER_VERNER, RungeKutta
-from flowlat.kernels.first_use import N_COMPARED, sound
+from flowlat.kernels.first_use import N_COMPARED, Comparison, sound
 from flowlat.kernels.library import WITHOUT
 from flowlat.lattice import Fourier, Lattice, shell_of, shells
 from flowlat.lattice.spectrum import chebyshev, momentum_basis
@@ -146,9 +146,8 @@ class Continuous(Bijection):
             return {"phi": phi[:N_COMPARED], **tables._asdict()}
 
         kind = phi.shape[1:], tables.coefficients.shape[1:], self.odd, self.training
-        return solves(phi, tables, self.odd) and sound(
-            "solver", kind, phi, fused, plain, inputs, WITHOUT
-        )
+        compared = Comparison("solver", kind, phi, fused, plain, inputs)
+        return solves(phi, tables, self.odd) and sound(compared, WITHOUT)
 
 
 def solvers_of(flow: nn.Module) -> list[Continuous]:

@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from flowlat.kernels.first_use import N_COMPARED, sound
+from flowlat.kernels.first_use import N_COMPARED, Comparison, sound
 from flowlat.kernels.library import WITHOUT, Fused
 from flowlat.kernels.select import choose
 
@@ -26,7 +26,8 @@ def affine(x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         def inputs() -> dict[str, Tensor]:
             return {"x": x[:N_COMPARED], "params": params[:N_COMPARED]}
 
-        if sound("affine", None, x, affine_fused, affine_reference, inputs, WITHOUT):
+        compared = Comparison("affine", None, x, affine_fused, affine_reference, inputs)
+        if sound(compared, WITHOUT):
             return affine_fused(x, params)
     return affine_reference(x, params)
 

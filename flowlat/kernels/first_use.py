@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,25 +36,25 @@ _sound: set[Hashable] = set()
 _said: set[str] = set()
 
 
-def fault(
-    kernel: str,
-    kind: Hashable,
-    x: Tensor,
-    fast: Function,
-    plain: Function,
-    inputs: Callable[[], Mapping[str, Tensor]],
-) -> str | None:
-    """What is wrong with a kernel on the device and dtype of ``x``, in words; None: nothing.
+class Comparison(NamedTuple):
+    """A kernel, and what it is held against, on the device and dtype of ``x``."""
+
+    kernel: str
+    kind: Hashable  # of what it is to compute: each is compared once
+    x: Tensor
+    fast: Function  # the kernel, of the values of ``inputs()``
+    plain: Function  # the same by PyTorch alone
+    inputs: Callable[[], Mapping[str, Tensor]]  # floating-point tensors by what they are called
+
+
+def fault(comparison: Comparison) -> str | None:
+    """What is wrong with a kernel, in words; None: nothing.
 
     Looked for on the first call with a ``kind``; a kernel in which a fault was found has it for all
     kinds. Nothing is known, and nothing remembered, where a tensor is empty or not finite, or of a
     dtype without a tolerance, for which no kernel is made.
-
-    Args:
-        fast: the kernel, of the values of ``inputs()``.
-        plain: the same by PyTorch alone.
-        inputs: floating-point tensors by what they are called.
     """
+    kernel, kind, x, fast, plain, inputs = comparison
     where = kernel, x.device.type, x.dtype
     if where in _faults:
         return _faults[where]
@@ -75,17 +76,9 @@ def fault(
     return _faults.get(where)
 
 
-def sound(
-    kernel: str,
-    kind: Hashable,
-    x: Tensor,
-    fast: Function,
-    plain: Function,
-    inputs: Callable[[], Mapping[str, Tensor]],
-    by_hand: str,
-) -> bool:
+def sound(comparison: Comparison, by_hand: str) -> bool:
     """Whether :func:`fault` finds none; else one warning, with the option that does without."""
-    wrong = fault(kernel, kind, x, fast, plain, inputs)
+    wrong = fault(comparison)
     if wrong and wrong not in _said:
         _said.add(wrong)
         log.warning("%s; plain PyTorch runs instead (%s by hand)", wrong, by_hand)

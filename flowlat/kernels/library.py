@@ -48,6 +48,11 @@ def pointers(tensors: Sequence[Tensor]) -> ctypes.Array:
     return (ctypes.c_void_p * len(tensors))(*[t.data_ptr() for t in tensors])
 
 
+def threads_for(work: int, per_thread: int) -> int:
+    """PyTorch's number of threads, or as many as have ``per_thread`` of the work each."""
+    return min(torch.get_num_threads(), max(1, work // per_thread))
+
+
 class Buffer:
     """Memory that goes back to a pool, not to the system, when its graph is gone.
 

@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from flowlat.kernels.first_use import N_COMPARED, Function, fault, sound
+from flowlat.kernels.first_use import N_COMPARED, Comparison, Function, fault, sound
 from flowlat.kernels.library import why_unavailable
 from flowlat.kernels.stencil.cpu import cpu_stack
 from flowlat.kernels.stencil.spec import StencilSpec, check_stack
@@ -75,10 +75,10 @@ def _usable(
         parameters |= {f"bias {i}": bias for i, bias in enumerate(biases)}
         return {"x": x[:N_COMPARED], **parameters}
 
-    arguments = name, spec, x, by(STACKS[name]), by(torch_stack), inputs
+    comparison = Comparison(name, spec, x, by(STACKS[name]), by(torch_stack), inputs)
     if not asked:
-        return sound(*arguments, by_hand="arch.kernel=torch")
-    if wrong := fault(*arguments):
+        return sound(comparison, by_hand="arch.kernel=torch")
+    if wrong := fault(comparison):
         raise KernelError(f"arch.kernel={name}: {wrong}; arch.kernel=torch runs everywhere")
     return True
 

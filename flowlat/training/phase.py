@@ -128,8 +128,7 @@ def _has_two_modes(order: Order, config: dict[str, Any]) -> bool:
 
     An ODE draws the tails of two modes, too; couplings cannot tear one mode into two.
     """
-    tears = bool(solvers_of(build_flow(config)))
-    return order.binder > ORDERED and (order.skewness > TAIL or not tears)
+    return order.binder > ORDERED and (order.skewness > TAIL or not solvers_of(build_flow(config)))
 
 
 def _ordered(config: dict[str, Any], magnetization: float) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The nonlinearity of the continuous flow."""
+"""The ODE of the continuous flow, solved in plain PyTorch and by a fused kernel."""

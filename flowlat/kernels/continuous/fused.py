@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from flowlat.kernels.continuous.runge_kutta import RungeKutta
 from flowlat.kernels.continuous.tables import Tables
-from flowlat.kernels.library import Buffer, call, fields, pointers
+from flowlat.kernels.library import Buffer, call, fields, pointers, threads_for
 from flowlat.kernels.select import announce, choose
 from flowlat.lattice.geometry import outer_sum
 from flowlat.lattice.shells import shell_of, shells
@@ -62,8 +62,7 @@ class Plan:
     alive: tuple[Any, ...]
 
     def task(self, batch: int) -> Task:
-        threads = min(torch.get_num_threads(), max(1, self.work * batch // WORK_PER_THREAD))
-        return Task(batch=batch, threads=threads)
+        return Task(batch=batch, threads=threads_for(self.work * batch, WORK_PER_THREAD))
 
 
 def solves(phi: Tensor, tables: Tables, odd: bool) -> bool:

@@ -15,11 +15,10 @@
 // whatever else it needs.
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <thread>
 
 #include "fourier.h"
+#include "tiles.h"
 
 #if defined(__AVX__)
 #include <immintrin.h>
@@ -27,7 +26,7 @@
 #include <arm_neon.h>
 #endif
 
-// The structures that solve.py mirrors --------------------------------------------------------
+// The structures that fused.py mirrors --------------------------------------------------------
 
 struct Method {
   int64_t n_steps, n_stages, nodes_per_step;
@@ -505,35 +504,7 @@ template <class T> struct Solver {
 
   // --- tiles and threads -------------------------------------------------------------------
 
-  // Scratch that the calling thread keeps from call to call, and shares out among its helpers:
-  // fresh pages are slow
-  static V* scratch(int64_t vectors) {
-    struct Memory {
-      V* data = nullptr;
-      int64_t size = 0;
-      ~Memory() { std::free(data); }
-    };
-    static thread_local Memory memory;
-    if (memory.size < vectors) {
-      std::free(memory.data);
-      memory.data = (V*)std::aligned_alloc(sizeof(V), vectors * sizeof(V));
-      memory.size = vectors;
-    }
-    return memory.data;
-  }
-
   static int64_t n_tiles(const Task& task) { return (task.batch + W - 1) / W; }
-
-  // work(thread, i) for all i < n; which thread has which i is fixed
-  template <class Work> static void share(int64_t threads, int64_t n, const Work& work) {
-    const auto run = [&](int64_t thread) {
-      for (int64_t i = thread; i < n; i += threads) work(thread, i);
-    };
-    std::vector<std::thread> others;
-    for (int64_t thread = 1; thread < threads; ++thread) others.emplace_back(run, thread);
-    run(0);
-    for (std::thread& other : others) other.join();
-  }
 
   // SCORE: s = d log q / d phi along with it, ds/dt = -(dv/dphi)^T s - grad div v
   template <bool ODD, bool SCORE>
@@ -544,7 +515,7 @@ template <class T> struct Solver {
     const int64_t threads = std::max<int64_t>(1, std::min(task.threads, tiles));
     const int64_t fields = stages + 3 + (SCORE ? stages + 3 : 0);
     const int64_t per_thread = fields * size + pass_memory(p.longest);
-    V* const all = scratch(per_thread * threads);
+    V* const all = scratch<V>(per_thread * threads);
     share(threads, tiles, [&](int64_t thread, int64_t tile) {
       const int lanes = int(std::min<int64_t>(W, task.batch - tile * W));
       V *x = all + thread * per_thread, *work = x + size, *y = work + size, *k = y + size;
@@ -590,7 +561,7 @@ template <class T> struct Solver {
     const int64_t threads = std::max<int64_t>(1, std::min(task.threads, groups));
     const int64_t per_thread = (stages + 4) * size + pass_memory(p.longest);
     const int64_t per_group = SUMS ? system.n_nodes * Gradients::per_node(system) : 0;
-    V* const all = scratch(per_thread * threads + per_group * groups);
+    V* const all = scratch<V>(per_thread * threads + per_group * groups);
     V* const all_sums = all + per_thread * threads;
     std::memset((void*)all_sums, 0, per_group * groups * sizeof(V));
     share(threads, groups, [&](int64_t thread, int64_t group) {
@@ -671,7 +642,7 @@ template <class T> struct Solver {
 
 }  // namespace
 
-// The interface of solve.py -------------------------------------------------------------------
+// The interface of fused.py -------------------------------------------------------------------
 
 extern "C" {
 

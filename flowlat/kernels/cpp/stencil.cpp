@@ -18,14 +18,13 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
-#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "tiles.h"
 #include "vectors.h"
 
 #if defined(__aarch64__)
@@ -586,23 +585,6 @@ template <class T, int W> struct Kernel {
     return all;
   }
 
-  // Scratch that the calling thread keeps from call to call, and shares out among its helpers:
-  // fresh pages are slow
-  static V* scratch(int64_t vectors) {
-    struct Memory {
-      V* data = nullptr;
-      int64_t size = 0;
-      ~Memory() { std::free(data); }
-    };
-    static thread_local Memory memory;
-    if (memory.size < vectors) {
-      std::free(memory.data);
-      memory.data = (V*)std::aligned_alloc(alignof(V), vectors * sizeof(V));
-      memory.size = vectors;
-    }
-    return memory.data;
-  }
-
   static int64_t n_tiles(const Call& call) { return (call.batch + W - 1) / W; }
 
   static std::vector<Packed> pack_all(const Stack& stack, const Call& call, bool transposed) {
@@ -617,18 +599,6 @@ template <class T, int W> struct Kernel {
     return std::max<int64_t>(1, std::min(call.threads, n_tiles(call)));
   }
 
-  // work(thread, tile) on every tile; which thread has which tile is fixed
-  template <class Work> static void over_tiles(const Call& call, const Work& work) {
-    const int64_t tiles = n_tiles(call), threads = n_threads(call);
-    const auto run = [&](int64_t thread) {
-      for (int64_t tile = thread; tile < tiles; tile += threads) work(thread, tile);
-    };
-    std::vector<std::thread> others;
-    for (int64_t thread = 1; thread < threads; ++thread) others.emplace_back(run, thread);
-    run(0);
-    for (std::thread& other : others) other.join();
-  }
-
   static void forward(const Stack& stack, const Call& call) {
     const std::vector<Packed> packed = pack_all(stack, call, false);
     const Layer& first = stack.layers[0];
@@ -636,8 +606,9 @@ template <class T, int W> struct Kernel {
     const int64_t n_sites = stack.n_sites, per_tile = tile_vectors(stack);
     const int64_t out_vectors = n_sites * last.c_out;
     const int64_t per_thread = out_vectors + (call.kept ? 0 : per_tile);
-    V* const all = scratch(per_thread * n_threads(call));
-    over_tiles(call, [&](int64_t thread, int64_t tile) {
+    const int64_t threads = n_threads(call);
+    V* const all = scratch<V>(per_thread * threads);
+    share(threads, n_tiles(call), [&](int64_t thread, int64_t tile) {
       const int lanes = int(std::min<int64_t>(W, call.batch - tile * W));
       V* y = all + thread * per_thread;
       const std::vector<Place> at =
@@ -722,8 +693,8 @@ template <class T, int W> struct Kernel {
     const bool weights = call.grad_weights != nullptr;
     std::vector<Lanes> total(weights ? sums.total * threads : 0);
     const int64_t per_thread = (2 * n_sites + kChunk) * widest;
-    V* const all = scratch(per_thread * threads);
-    over_tiles(call, [&](int64_t thread, int64_t tile) {
+    V* const all = scratch<V>(per_thread * threads);
+    share(threads, n_tiles(call), [&](int64_t thread, int64_t tile) {
       const int lanes = int(std::min<int64_t>(W, call.batch - tile * W));
       V* gy = all + thread * per_thread;
       V* gx = gy + n_sites * widest;

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from flowlat.kernels.library import Buffer, call, fields, pointers
+from flowlat.kernels.library import Buffer, call, fields, pointers, threads_for
 from flowlat.kernels.stencil.spec import StencilSpec, active_sites
 
 #: (kind, slope of the negative half) as stencil.cpp has them
@@ -62,7 +62,7 @@ class Call(ctypes.Structure):
         cls, plan: Plan, batch: int, parameters: Sequence[Tensor], y: Tensor, kept: Tensor | None
     ) -> Call:
         """What forward and backward have in common. The tensors have to outlive the call."""
-        threads = min(torch.get_num_threads(), max(1, plan.work * batch // WORK_PER_THREAD))
+        threads = threads_for(plan.work * batch, WORK_PER_THREAD)
         call = cls(batch=batch, threads=threads, y=y.data_ptr())
         call.kept = None if kept is None else kept.data_ptr()
         call._given = pointers(parameters)
