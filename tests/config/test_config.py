@@ -117,7 +117,7 @@ def test_reference_run(name):
     assert config["optimizer"]["lr"] == 1e-3
     assert config["data"]["batch_size"] == 64
     assert config["trainer"]["max_epochs"] == epochs
-    assert config["trainer"]["limit_train_batches"] == 150
+    assert config["trainer"]["limit_train_batches"] == 100
     assert config["trainer"]["gradient_clip_val"] is None
     assert config["ema_decay"] is None
     assert not config["symmetrize"]
