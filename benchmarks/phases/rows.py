@@ -53,7 +53,8 @@ ARCHITECTURES = {
     for shape, couplings in SMALL.items()
     for lam in couplings
     for arch in ("continuous", "conv", "combconv_k1", "combconv_k2", "combconv_k3", "spline")
-    if not arch.startswith("combconv") or int(arch[-1]) <= len(shape)
+    # over all axes at once it is conv
+    if not arch.startswith("combconv") or int(arch[-1]) < len(shape)
 }
 
 GROUPS = {
