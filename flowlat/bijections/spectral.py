@@ -23,3 +23,10 @@ class Spectral(Bijection):
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
         return self.spectrum.filter(y, -self.spectrum())
+
+    def with_score(self, x: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The score of y is F^-1[ F score / a(k) ]: the map is linear and its own transpose."""
+        log_a = self.spectrum()
+        y, log_det = self.spectrum.filter(x, log_a)
+        score, _ = self.spectrum.filter(score, -log_a.detach())
+        return y, log_det, score

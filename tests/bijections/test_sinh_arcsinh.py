@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from flowlat.bijections import SinhArcsinh
-from flowlat.bijections.sinh_arcsinh import log_cosh
+from flowlat.bijections import Bijection, SinhArcsinh
+from flowlat.bijections.sinh_arcsinh import asinh, cosh_of
 
 
 def moved(odd):
@@ -58,9 +58,27 @@ def test_delta_is_the_power_of_the_tail():
     assert (y[0, 1] / y[0, 0]).item() == pytest.approx(1e4**0.5, rel=1e-6)
 
 
-def test_log_cosh_does_not_overflow():
-    x = torch.tensor([0.0, 0.5, -2.0, 1000.0])
-    expected = torch.tensor(
-        [0.0, math.log(math.cosh(0.5)), math.log(math.cosh(2)), 1000 - math.log(2)]
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_asinh(dtype):
+    """To rounding, from the smallest numbers to the largest, with two derivatives."""
+    size = torch.logspace(-30, 37, 200, dtype=torch.float64)
+    x = torch.cat([-size, torch.zeros(1), size]).to(dtype)
+    torch.testing.assert_close(
+        asinh(x).double(), torch.asinh(x.double()), rtol=3 * torch.finfo(dtype).eps, atol=0
     )
-    torch.testing.assert_close(log_cosh(x), expected)
+    x = torch.tensor([-2.0, -0.3, 0.0, 1.0, 5.0], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(asinh, x)
+    assert torch.autograd.gradgradcheck(asinh, x)
+
+
+@pytest.mark.parametrize("odd", [True, False])
+def test_the_score_is_that_by_the_inverse(odd):
+    x, score = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    torch.testing.assert_close(
+        moved(odd).with_score(x, score), Bijection.with_score(moved(odd), x, score)
+    )
+
+
+def test_cosh_does_not_overflow():
+    x = torch.tensor([0.0, 0.5, -2.0, 1e30])
+    torch.testing.assert_close(cosh_of(x), torch.tensor([1.0, math.hypot(1, 0.5), 5**0.5, 1e30]))

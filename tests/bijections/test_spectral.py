@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from flowlat.bijections import Spectral
+from flowlat.bijections import Bijection, Spectral
 from flowlat.lattice import Lattice
 from tests.support.helpers import SHAPES
 
@@ -34,6 +34,15 @@ def test_inverse_and_log_det(shape):
     back, log_det_back = layer.inverse(y)
     torch.testing.assert_close(back, x)
     torch.testing.assert_close(log_det_back, -log_det)
+
+
+@pytest.mark.parametrize("shape", ODD_TOO)
+def test_the_score_is_that_by_the_inverse(shape):
+    layer = moved(shape)
+    x, score = torch.randn(2, 3, *shape, dtype=torch.float64)
+    expected = Bijection.with_score(layer, x, score)
+    torch.testing.assert_close(layer.with_score(x, score), expected)
+    assert (expected[2] - score).abs().max() > 0.05
 
 
 @pytest.mark.parametrize("shape", SHAPES.values())
