@@ -13,8 +13,8 @@ from flowlat.bijections.continuous import solvers_of
 from flowlat.flows.density_check import DensityCheck, check_on, refusal
 from flowlat.flows.flow import Flow
 
-#: samples that a flow is calibrated and checked on
-PILOT = 256
+#: samples that a flow is calibrated and checked on, and the most that its rounding takes
+PILOT, MOST_PILOT = 256, 4096
 #: steps of an ODE that a calibration tries; of eighth order, the error of one number of them is
 #: at most a fifth of that of the one before
 LADDER = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
@@ -22,7 +22,7 @@ LADDER = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
 PLANNED = 100_000
 #: variance of w / <w> that is taken at least: a flow without any would have no error to compare
 LEAST_VARIANCE = 1e-4
-#: by how much the ESS of a pilot may make an error look too large
+#: margin of either systematic error, of steps and of rounding: the ESS of a pilot is uncertain
 SAFETY = 2
 
 
@@ -73,7 +73,8 @@ def calibrate(
     log q by that times the volume: almost the same for all samples, and 2e-4 at 32^2. ``offset`` is
     log <w> in the flow's own precision minus that in float64; with it taken off, log Z is a
     multilevel estimate (Giles, Oper. Res. 56 (2008) 607) that has the statistical error of the
-    offset, which ``systematic`` contains beside the error of the steps.
+    offset, which ``systematic`` contains beside the error of the steps; it is measured on as many
+    samples as bring it under the same limit, from 256 to 4,096.
 
     The flow is left in evaluation mode with these steps.
 
@@ -88,21 +89,24 @@ def calibrate(
     """
     flow.eval()
     noise, exact = flow.noise(PILOT, generator), copy.deepcopy(flow).double()
+    planned = 10 ** math.ceil(math.log10(max(n_samples, PLANNED)))
 
     def log_weights(flow: Flow, steps: int = 0) -> Tensor:
         set_steps(flow, steps)
         return _log_weights(flow, action, noise, batch_size, inverse)
 
+    def most(fine: Tensor) -> float:
+        variance = max(1 / max(ess(fine), least_ess) - 1, LEAST_VARIANCE)
+        return tolerance * math.sqrt(variance / planned) / SAFETY
+
     ladder: tuple[int, ...] = LADDER
     of_steps = 0.0
     if solvers_of(flow):
-        planned = 10 ** math.ceil(math.log10(max(n_samples, PLANNED)))
         fine = log_weights(exact, ladder[0])
         for finer in ladder[1:]:
             coarse, fine = fine, log_weights(exact, finer)
             of_steps = math.hypot(*shift(coarse, fine))
-            variance = max(1 / max(ess(fine), least_ess) - 1, LEAST_VARIANCE)
-            if of_steps <= tolerance * math.sqrt(variance / planned) / SAFETY:  # False for NaN
+            if of_steps <= most(fine):  # False for NaN
                 break
             ladder = ladder[1:]
     else:
@@ -114,7 +118,13 @@ def calibrate(
             break
     else:
         raise ValueError(refusal(check, noise.dtype))
-    offset, error = shift(log_weights(flow), fine)
+    rounded = log_weights(flow)
+    offset, error = shift(rounded, fine)
+    while error > most(fine) and len(fine) < MOST_PILOT:
+        noise = flow.noise(len(fine), generator)  # as many again
+        rounded = torch.cat([rounded, log_weights(flow)])
+        fine = torch.cat([fine, log_weights(exact)])
+        offset, error = shift(rounded, fine)
     return Calibration(steps, offset, math.hypot(of_steps, error), check)
 
 

@@ -132,6 +132,16 @@ def test_the_offset_is_the_rounding_of_fresh_samples(inverse, monkeypatch):
     assert abs(found.offset) > 3 * error  # so that it means something
 
 
+def test_rounding_is_measured_on_as_many_samples_as_it_takes(monkeypatch):
+    monkeypatch.setattr("flowlat.bijections.continuous.solves", lambda *_: False)
+    flow, action = trained("tutorial")
+    found = calibrate(flow, action, seeded(1), 1e-3, 100_000)
+    monkeypatch.setattr(calibration, "MOST_PILOT", calibration.PILOT)
+    fewer = calibrate(flow, action, seeded(1), 1e-3, 100_000)
+    assert found.steps == fewer.steps
+    assert found.systematic < fewer.systematic / 2
+
+
 def test_a_stiff_flow_gets_more_steps():
     flow, action = stiff(16)
     with_four = check_density(flow, seeded(2)).log_q_error
