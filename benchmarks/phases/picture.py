@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from flowlat.report.page.plots import COLOURS, GREY, finish, subplots
 
@@ -39,8 +39,8 @@ def plot_phases(found: Iterable[Mapping[str, dict[str, Any]]], path: Path) -> No
     for column in range(4):
         panels[0, column].set(title=f"d = {column + 1}", xscale="log", ylim=(0, 1.02))
         axis = panels[1, column].xaxis
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(ScalarFormatter())
+        axis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.set_minor_formatter(NullFormatter())
         panels[1, column].set_xlabel("CPU seconds of the training")
     for row, label in enumerate(PANELS.values()):
