@@ -53,7 +53,7 @@ def measure(overrides: Sequence[str], samples: int, folder: Path) -> dict[str, A
         "warnings": {
             "training": trained.get("warnings"),
             "sampling": drawn.get("warnings"),
-            "logged": warned,
+            "logged": [line.replace(f"{folder}/", "") for line in warned],
         },
         "curve": curve(folder / "fit" / "metrics.csv"),
         "config": config,
