@@ -78,7 +78,7 @@ def test_every_row_is_a_command(name):
     for row in [*GROUPS[name].rows.values()][::3]:
         point(row.overrides.split())
     assert point(POINTS["4d_k1"].overrides.split())[0] == "4x4x4x4 m2=-4 lam=8"
-    assert len(ARCHITECTURES) == 2 * (4 + 5 + 6 + 6)
+    assert len(ARCHITECTURES) == 2 * (3 + 4 + 5 + 6)
 
 
 def test_the_worst_seed_counts():

@@ -100,7 +100,7 @@ def test_training_leaves_the_files_of_the_contract(trained):
     assert (folder / "training.png").stat().st_size > 5000
     rows = read_rows(folder)
     assert tuple(rows[0]) == COLUMNS
-    assert [int(row["samples"]) for row in rows] == [64 * int(row["step"]) for row in rows]
+    assert [int(row["samples"]) for row in rows] == [32 * int(row["step"]) for row in rows]
     assert {row["forward_ess"] for row in rows} == {""}  # no ensemble was given
     assert [int(row["epoch"]) for row in rows] == list(range(6))
     assert [int(row["step"]) for row in rows] == [100 * (i + 1) for i in range(6)]

@@ -6,7 +6,7 @@ import torch
 from flowlat.samplers import HMC
 from flowlat.utils.memory import out_of_memory
 
-TOO_LITTLE = "too little memory on cpu: halve data.batch_size=64 (or evaluation.batch_size=1024)"
+TOO_LITTLE = "too little memory on cpu: halve data.batch_size=32 (or evaluation.batch_size=1024)"
 
 
 def starved(*_):

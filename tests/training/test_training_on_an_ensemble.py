@@ -54,7 +54,7 @@ def test_resume_is_the_uninterrupted_run(objective, hmc, command, tmp_path, monk
     assert all(torch.equal(whole[name], part[name]) for name in whole)
     rows = rows_of(tmp_path / "whole")
     assert rows == rows_of(tmp_path / "part")
-    assert [int(row["samples"]) for row in rows] == [320, 640, 960, 1280]
+    assert [int(row["samples"]) for row in rows] == [160, 320, 480, 640]
     assert all(0 < float(row["forward_ess"]) <= 1 for row in rows)
     summary = json.loads((tmp_path / "whole" / "summary.json").read_text())
     assert 0 < summary["forward_ess"] <= 1

@@ -29,14 +29,21 @@ def test_a_checkpoint_is_the_same_flow(arch):
 
 
 def test_a_stopped_training_goes_on(command, tmp_path):
-    """The command line it had, and resume=true. Its random numbers are others than those of 0.1.0.
+    """The command line it had, the batch that was the default, and resume=true.
+
+    Its random numbers are others than those of 0.1.0.
 
     Loss and log Z are of 3840 and 128 samples with weights of standard deviation 0.1, so that they
     differ between two trainings by 0.002 and 0.01; before the third step the loss is 0.6 above.
     """
     shutil.copytree(DATA / "stopped", tmp_path / "run")
     typed = ["trainer.max_epochs=3", "trainer.limit_train_batches=60", "evaluation.n_samples=128"]
-    goes_on = ["evaluation.batch_size=128", "hydra.run.dir=run", "resume=true"]
+    goes_on = [
+        "data.batch_size=64",
+        "evaluation.batch_size=128",
+        "hydra.run.dir=run",
+        "resume=true",
+    ]
     done = command("train.py", *SMALL, *typed, *goes_on)
     assert done.returncode == 0, done.stderr
     rows, expected = (
