@@ -7,7 +7,9 @@ from itertools import product
 import pytest
 import torch
 
-from benchmarks import flow, samplers, startup, step, transcription
+from benchmarks import samplers, startup, step, transcription
+from benchmarks.flow import __main__ as flow
+from benchmarks.flow.checkout import package
 from flowlat.actions import Phi4
 from flowlat.archs import combconv
 from flowlat.lattice import Lattice
@@ -58,7 +60,7 @@ def test_flow_in_its_smallest_form(tmp_path, monkeypatch):
     rows = json.loads(output.read_text())["rows"]
     assert [row["solver"] for row in rows] == [flow.BEFORE, flow.TORCH, flow.FUSED]
     assert all(row["train_ms"] > 0 and row["sample_ms"] > 0 for row in rows)
-    with flow.package(step.FOLDER.parent) as get:
+    with package(step.FOLDER.parent) as get:
         assert get("flowlat.archs").combconv is not combconv
     assert import_module("flowlat.archs").combconv is combconv
     assert flow.markdown(rows).count("\n") == len(rows) + 1

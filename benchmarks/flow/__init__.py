@@ -1,0 +1,1 @@
+"""The continuous flow, fused and in plain PyTorch. ``python -m benchmarks.flow``."""
