@@ -68,8 +68,9 @@ def training(overrides: str) -> dict[str, Any]:
     """What a training came to, and what it said."""
     config = validate(compose([*overrides.split(), "threads=1"]), TrainConfig)
     before = time.process_time()
-    with tempfile.TemporaryDirectory() as scratch, warnings_in() as warned:
-        folder, error = made(Path(scratch) / "fit"), None
+    error = None
+    with tempfile.TemporaryDirectory() as scratch, warnings_in(Path(scratch) / "fit") as warned:
+        folder = made(Path(scratch) / "fit")
         summary: dict[str, Any] = {}
         try:
             summary = train(config, folder)
@@ -80,14 +81,13 @@ def training(overrides: str) -> dict[str, Any]:
         last = folder / "checkpoints" / "last.ckpt"
         record = read_checkpoint(last)["flowlat"] if last.exists() else {}
         rows = read_metrics(folder / "metrics.csv")
-        said = [line.replace(f"{folder}/", "") for line in warned]
     return {
         **course(rows),
         "cpu_seconds": time.process_time() - before,
         "phase": record.get("config", {}).get("phase"),
         "rollbacks": record.get("rollbacks", 0),
         "warnings": summary.get("warnings"),
-        "logged": said,
+        "logged": warned,
         "raised": error,
     }
 

@@ -28,7 +28,7 @@ def measure(overrides: Sequence[str], samples: int, folder: Path) -> dict[str, A
     the config as the checkpoint has it, and every warning of either.
     """
     config = validate(compose([*overrides, "threads=1"]), TrainConfig)
-    with warnings_in() as warned:
+    with warnings_in(folder) as warned:
         before, started = time.process_time(), time.monotonic()
         trained = train(config, made(folder / "fit"))
         cpu_seconds, seconds = time.process_time() - before, time.monotonic() - started
@@ -53,7 +53,7 @@ def measure(overrides: Sequence[str], samples: int, folder: Path) -> dict[str, A
         "warnings": {
             "training": trained.get("warnings"),
             "sampling": drawn.get("warnings"),
-            "logged": [line.replace(f"{folder}/", "") for line in warned],
+            "logged": warned,
         },
         "curve": curve(folder / "fit" / "metrics.csv"),
         "config": config,
@@ -68,12 +68,14 @@ def curve(path: Path) -> list[dict[str, float]]:
 
 
 @contextmanager
-def warnings_in(name: str = "flowlat") -> Iterator[list[str]]:
-    """The lines that are logged at WARNING or above by this logger and those below it."""
+def warnings_in(folder: Path) -> Iterator[list[str]]:
+    """The lines that flowlat logs at WARNING or above, with paths from ``folder`` on."""
     lines: list[str] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger(name)
+    handler.emit = lambda record: lines.append(  # type: ignore[method-assign]
+        record.getMessage().replace(f"{folder}/", "")
+    )
+    logger = logging.getLogger("flowlat")
     logger.addHandler(handler)
     try:
         yield lines
