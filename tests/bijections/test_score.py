@@ -10,14 +10,7 @@ from flowlat.bijections import Bijection, Continuous
 from flowlat.flows.flow import Flow, PushforwardFlow, SymmetrizedFlow
 from flowlat.lattice import Lattice
 from flowlat.priors import Normal
-
-
-def moved(module, size=0.1):
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(size * torch.randn(parameter.shape, generator=generator))
-    return module.double()
+from tests.support.helpers import moved
 
 
 @pytest.mark.parametrize("odd", [True, False])

@@ -7,23 +7,17 @@ from flowlat.actions import Phi4
 from flowlat.archs import continuous
 from flowlat.kernels import available_kernels
 from flowlat.lattice import Lattice
+from tests.support.helpers import moved
 
 pytestmark = pytest.mark.skipif("cpu" not in available_kernels(), reason="needs a C++ compiler")
-
-
-def moved(shape, odd):
-    generator = torch.Generator().manual_seed(3)
-    bijection = continuous(Lattice(shape), 2, 2, equivariant=odd)
-    with torch.no_grad():
-        for parameter in bijection.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return bijection.double().eval().requires_grad_(False)
 
 
 @pytest.mark.parametrize("odd", [True, False])
 @pytest.mark.parametrize("shape", [(6,), (4, 4), (2, 3, 4), (2, 2, 2, 3)])
 def test_by_plain_pytorch_and_by_finite_differences(shape, odd, monkeypatch):
-    bijection, action = moved(shape, odd), Phi4(-1.0, 1.5)
+    bijection = moved(continuous(Lattice(shape), 2, 2, equivariant=odd)).eval()
+    bijection.requires_grad_(False)
+    action = Phi4(-1.0, 1.5)
     z = torch.randn(3, *shape, dtype=torch.float64, requires_grad=True)
 
     def latent_action(z):

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
+from torch import nn
 
 from flowlat import build_flow, compose
 from flowlat.bijections import Continuous
@@ -52,6 +53,15 @@ def least_dimension(arch: str) -> int:
 def overrides(d: int, *more: str) -> list[str]:
     """The small lattice of dimension d, and more."""
     return [f"lattice={d}d", f"lattice.shape={SHAPES[d]}".replace(" ", ""), *more]
+
+
+def moved(module: nn.Module, size: float = 0.1) -> Any:
+    """The module in float64, with every parameter moved by normal numbers times ``size``."""
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(size * torch.randn(parameter.shape, generator=generator))
+    return module.double()
 
 
 def moved_flow(*names: str) -> Flow:
