@@ -123,7 +123,7 @@ def calibrate(
     while error > most(fine) and len(fine) < MOST_PILOT:
         noise = flow.noise(len(fine), generator)  # as many again
         rounded = torch.cat([rounded, log_weights(flow)])
-        fine = torch.cat([fine, log_weights(exact)])
+        fine = torch.cat([fine, log_weights(exact)])  # as finely as before
         offset, error = shift(rounded, fine)
     return Calibration(steps, offset, math.hypot(of_steps, error), check)
 
