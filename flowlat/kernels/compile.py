@@ -16,6 +16,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from flowlat.utils.files import sync
+
 log = logging.getLogger("flowlat")
 
 FOLDER = Path(__file__).with_name("cpp")
@@ -30,31 +32,71 @@ NATIVE = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-mar
 def library() -> ctypes.CDLL:
     """The compiled kernels, built on first use.
 
-    The cache, ``$XDG_CACHE_HOME/flowlat/kernels`` (default ``~/.cache``), is keyed by the sources,
-    the flags, the compiler and the processor. A new file is written beside and renamed, so that
-    processes that start at once do not disturb each other; one that does not load is built anew.
+    The cache is ``$XDG_CACHE_HOME/flowlat/kernels`` (default ``~/.cache``). A file is named by what
+    it was made for (sources, flags, processor), by its compiler and by its own checksum: one that
+    was cut short or replaced is removed and built anew, before the loader has seen it. A new file
+    is written beside, brought to the disk and renamed, so that neither a power cut nor processes
+    that start at once leave a file in part.
+
+    Without a compiler, as on many compute nodes, or with one that fails, what another compiler made
+    for the same processor will do. ``CXX=none`` wants no compiled kernels at all.
 
     Raises:
-        RuntimeError: no compiler, a compilation that fails, or a cache that others may write to.
+        RuntimeError: none kept and no compiler, a compilation that fails, or a cache that others
+            may write to.
     """
-    wanted = os.environ.get("CXX")
+    if (wanted := os.environ.get("CXX")) == "none":
+        raise RuntimeError("no compiled kernels (CXX=none)")
+    sources = [source.read_text() for source in SOURCES + HEADERS]
+    kind = f"kernels-{digest(*sources, *FLAGS, NATIVE, processor())}"
+    folder = cache_dir()
+    try:
+        compiler, name = which_compiler(wanted)
+        return kept(folder, f"{kind}-{name}-*.so") or compiled(compiler, folder, f"{kind}-{name}")
+    except RuntimeError:
+        if made_elsewhere := kept(folder, f"{kind}-*.so"):
+            return made_elsewhere
+        raise
+
+
+def which_compiler(wanted: str | None) -> tuple[str, str]:
+    """Its path, and a short name of it and its version; RuntimeError if there is none."""
     compilers = filter(None, map(shutil.which, [wanted] if wanted else COMPILERS))
     if (compiler := next(compilers, None)) is None:
         raise RuntimeError(f"no C++ compiler found ({wanted or ', '.join(COMPILERS)})")
-    command = [compiler, *FLAGS, NATIVE]
-    sources = [source.read_text() for source in SOURCES + HEADERS]
-    parts = [*sources, *FLAGS, NATIVE, compiler, run([compiler, "--version"]), processor()]
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    path = cache_dir() / f"kernels-{key}.so"
-    with suppress(OSError):  # not there yet, truncated, or of another system
-        return ctypes.CDLL(str(path))
+    return compiler, digest(compiler, run([compiler, "--version"]))
+
+
+def kept(folder: Path, pattern: str) -> ctypes.CDLL | None:
+    """A library of the cache that is whole and loads; what is not whole is removed."""
+    for path in sorted(folder.glob(pattern)):
+        with suppress(OSError):  # of another system; or removed by a process that starts with us
+            if path.stem.endswith(f"-{digest(path.read_bytes())}"):
+                return ctypes.CDLL(str(path))
+            # not loaded to find out: of a file that is cut short the loader dies of a bus error
+            path.unlink()
+    return None
+
+
+def compiled(compiler: str, folder: Path, stem: str) -> ctypes.CDLL:
+    """A new library, kept as STEM-CHECKSUM.so."""
     log.info("compiling the kernels, once for this machine")
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        build(command, Path(folder, path.name)).replace(path)
     try:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            built = build([compiler, *FLAGS, NATIVE], Path(scratch, "kernels.so"))
+            path = folder / f"{stem}-{digest(built.read_bytes())}.so"
+            sync(built)
+            built.replace(path)
+            sync(folder)
         return ctypes.CDLL(str(path))
     except OSError as error:
-        raise RuntimeError(f"the compiled kernel does not load: {error}") from error
+        raise RuntimeError(f"the compiled kernels cannot be kept or loaded: {error}") from error
+
+
+def digest(*parts: str | bytes) -> str:
+    """The first 64 bits of the SHA-256 of some parts."""
+    raw = [part.encode() if isinstance(part, str) else part for part in parts]
+    return hashlib.sha256(b"\0".join(raw)).hexdigest()[:16]
 
 
 def build(command: list[str], path: Path) -> Path:

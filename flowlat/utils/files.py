@@ -20,10 +20,10 @@ def replacing(path: Path, sync: bool = True) -> Iterator[Path]:
     try:
         yield partial
         if sync:
-            _sync(partial)
+            sync(partial)
         partial.replace(path)
         if sync:
-            _sync(path.parent)
+            sync(path.parent)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -46,7 +46,8 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,13 +1,14 @@
 """The compiled kernel's cache, and what happens without a compiler."""
 
+import _ctypes
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from flowlat.kernels import available_kernels
 from flowlat.kernels import compile as build
 
 PROGRAM = """
@@ -21,8 +22,11 @@ for _ in range(2):
 print(y.sum().item())
 """
 
+COMPILES = "compiling the kernels, once for this machine"
+
 needs_compiler = pytest.mark.skipif(
-    "cpu" not in available_kernels(), reason="no C++ compiler on this machine"
+    next(filter(None, map(shutil.which, build.COMPILERS)), None) is None,
+    reason="no C++ compiler on this machine",
 )
 
 
@@ -45,7 +49,7 @@ def test_two_processes_at_once_and_a_damaged_file(tmp_path):
     for process in [start(tmp_path, CXX=str(quick)), start(tmp_path, CXX=str(quick))]:
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
-        assert err.count("compiling the kernels, once for this machine") <= 1
+        assert err.count(COMPILES) <= 1
         assert err.count("stencil kernel for cpu, float32: cpu") == 1
     folder = tmp_path / "flowlat" / "kernels"
     (library,) = folder.iterdir()  # no partial file is left
@@ -56,6 +60,105 @@ def test_two_processes_at_once_and_a_damaged_file(tmp_path):
     assert process.returncode == 0, err
     assert again == out
     assert library.stat().st_size > 1000
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A library of one function, which compiles in no time, in a cache of its own."""
+    source = tmp_path / "small.cpp"
+    source.write_text('extern "C" int flowlat_answer() { return 42; }\n')
+    monkeypatch.setattr(build, "SOURCES", [source])
+    monkeypatch.setattr(build, "HEADERS", [])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def load():
+        return build.library.__wrapped__().flowlat_answer()
+
+    assert load() == 42
+    (path,) = build.cache_dir().iterdir()
+    return load, path
+
+
+DAMAGE = {
+    "no library": lambda whole: b"truncated",
+    "cut short": lambda whole: whole[: len(whole) // 2],  # of which the loader dies, by SIGBUS
+    "another library": lambda whole: Path(_ctypes.__file__).read_bytes(),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_built_anew(damage, small, caplog):
+    load, path = small
+    whole = path.read_bytes()
+    path.unlink()  # it is open, and stays as it is
+    path.write_bytes(DAMAGE[damage](whole))
+    with caplog.at_level("INFO"):
+        assert load() == 42
+    assert COMPILES in caplog.text
+    assert path.read_bytes() == whole
+    assert list(path.parent.iterdir()) == [path]
+
+
+def compiler_at(path, script):
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@needs_compiler
+@pytest.mark.parametrize("there", ["none in PATH", "one that fails", "no such $CXX"])
+def test_what_was_compiled_before_runs_without_a_compiler(
+    there, small, tmp_path, monkeypatch, caplog
+):
+    load, _ = small
+    compiler_at(tmp_path / "bad-c++", "[ $1 = --version ] || exit 1")
+    monkeypatch.setenv("PATH", str(tmp_path) if there == "one that fails" else "")
+    wanted = {"none in PATH": "", "one that fails": "bad-c++", "no such $CXX": "no-such-compiler"}
+    monkeypatch.setenv("CXX", wanted[there])
+    assert load() == 42
+    monkeypatch.setenv("CXX", "none")  # no compiled kernels wanted
+    with pytest.raises(RuntimeError, match="CXX=none"):
+        load()
+
+
+@needs_compiler
+def test_another_compiler_makes_its_own(small, tmp_path, monkeypatch):
+    load, path = small
+    found = next(filter(None, map(shutil.which, build.COMPILERS)))
+    other = compiler_at(tmp_path / "other-c++", f'exec {found} "$@" -O0')
+    monkeypatch.setenv("CXX", str(other))
+    assert load() == load() == 42
+    assert len(list(path.parent.iterdir())) == 2
+
+
+@needs_compiler
+def test_the_bytes_are_on_the_disk_before_the_name(small, monkeypatch):
+    """A power cut between the two leaves no name of a file in part."""
+    load, path = small
+    path.unlink()
+    events = []
+
+    def sync(path_synced):
+        events.append((path_synced.is_file(), path.exists()))
+
+    monkeypatch.setattr(build, "sync", sync)
+    assert load() == 42
+    assert events == [(True, False), (False, True)]  # the file, its name, the folder
+
+
+@needs_compiler
+def test_a_cache_without_room_is_one_line(small, monkeypatch):
+    load, path = small
+    path.unlink()
+
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(build, "sync", full)
+    with pytest.raises(RuntimeError, match=r"cannot be kept.*No space left"):
+        load()
+    assert not list(path.parent.iterdir())
 
 
 def test_without_a_compiler_plain_pytorch_runs_and_one_line_says_so(tmp_path):
