@@ -30,7 +30,7 @@ ROOMS = [
     "validate",
 ]
 #: what lies loose in the root: what one imports, and commands (python -m flowlat.NAME)
-LOOSE = {"__init__.py", "forward_ess.py"}
+LOOSE = {"__init__.py", "forward_ess.py", "sample.py", "train.py"}
 
 
 def imported(path: Path) -> set[str]:

@@ -1,6 +1,7 @@
 """The contract of an action: a number per configuration and its analytic force."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from torch import Tensor
 
@@ -12,10 +13,17 @@ class Action(ABC):
     S = sum_x { sum_mu (phi(x+mu) - phi(x))^2 + V(phi(x)) }.
     """
 
-    #: written into every file, so that nobody has to guess the normalisation
-    convention = "S = sum_x { sum_mu (phi(x+mu)-phi(x))^2 + m2 phi^2 + lam phi^4 }, weight exp(-S)"
+    #: the formula, written into every file, so that nobody has to guess the normalisation. A
+    #: class that defines S states its own: what it inherits is that of another theory
+    convention: str
     #: S[-phi] = S[phi]
     even: bool = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = cls.__dict__
+        if "__call__" in own and not isinstance(own.get("convention"), str):
+            raise TypeError(f"{cls.__name__}: states no convention (the formula of S) of its own")
 
     @abstractmethod
     def __call__(self, phi: Tensor) -> Tensor:

@@ -18,6 +18,8 @@ class Free(Phi4):
         ValueError: m2 <= 0.
     """
 
+    convention = "S = sum_x { sum_mu (phi(x+mu)-phi(x))^2 + m2 phi^2 }, weight exp(-S)"
+
     def __init__(self, m2: float):
         super().__init__(m2=m2, lam=0.0)
 

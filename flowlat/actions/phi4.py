@@ -20,6 +20,7 @@ class Phi4(Action):
             coupling is not finite.
     """
 
+    convention = "S = sum_x { sum_mu (phi(x+mu)-phi(x))^2 + m2 phi^2 + lam phi^4 }, weight exp(-S)"
     even = True
 
     def __init__(self, m2: float, lam: float):

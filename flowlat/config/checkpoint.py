@@ -40,7 +40,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"ckpt_path={path}: not a flowlat checkpoint")
     record["config"] = with_new_names(record["config"])
     try:
-        _check_flow_config(record["config"])
+        check_flow_config(record["config"])
         _check_paths(content.get("callbacks"))
     except ConfigError as error:
         raise CheckpointError(f"ckpt_path={path}: {error}") from error
@@ -116,14 +116,15 @@ def sha256(path: str | Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def _check_flow_config(config: Any) -> None:
+def check_flow_config(config: Any, path: str = "config.") -> None:
+    """Raise ConfigError unless a checkpoint with this config can be read; see ``check_node``."""
     if not isinstance(config, dict):
         raise ConfigError("config: not a mapping")
     groups = {group: config.get(group) for group in FLOW_GROUPS}
     for group, (contract, package) in CONTRACTS.items():
-        check_node(groups[group], package, contract, f"config.{group}")
+        check_node(groups[group], package, contract, f"{path}{group}")
     if not isinstance(groups["symmetrize"], bool):
-        raise ConfigError(f"config.symmetrize={brief(groups['symmetrize'])}: must be a boolean")
+        raise ConfigError(f"{path}symmetrize={brief(groups['symmetrize'])}: must be a boolean")
     check_nodes(groups)
     check_sizes(groups)
 

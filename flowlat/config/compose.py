@@ -1,7 +1,6 @@
 """Configs composed by Hydra without a command line, and checked."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -13,14 +12,8 @@ from flowlat.config.renamed import with_new_names
 from flowlat.config.schemas import SampleConfig, TrainConfig, sampler_name
 from flowlat.config.sizes import check_sizes
 from flowlat.config.validation import check, locate, signature
+from flowlat.utils.conf import conf_dir
 from flowlat.utils.errors import ConfigError
-
-
-def conf_dir() -> Path:
-    """The folder of the yaml files: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictConfig:

@@ -1,4 +1,4 @@
-"""What a config that was read from a file may name: only what flowlat itself defines."""
+"""What a config from a file may name: what flowlat itself or an installed plugin defines."""
 
 import inspect
 import re
@@ -6,19 +6,22 @@ import typing
 from reprlib import repr as brief
 from typing import Any
 
+from flowlat.config.plugins import GROUP, plugins
 from flowlat.config.validation import locate
 from flowlat.utils.errors import ConfigError
 
 #: entries of a list, and lists within lists
 LONGEST_LIST, DEEPEST_LIST = 1000, 2
+#: names below the package in a _target_: modules, and the class
+DEEPEST_NAME = 4
 
 
 def check_node(node: Any, package: str, contract: type, path: str) -> None:
     """Raise ConfigError unless ``node`` is plain data and its ``_target_`` builds a ``contract``.
 
-    That is a class or function which ``package`` itself defines at the top of a module: no private
-    names, no methods, nothing through what it imports. It is not looked for before the rest is
-    known to be numbers, texts without interpolations, and lists of them.
+    That is a class or function which ``package``, or an installed plugin, itself defines at the top
+    of a module: no private names, no methods, nothing through what it imports. It is not looked for
+    before the rest is known to be numbers, texts without interpolations, and lists of them.
     """
     if not isinstance(node, dict) or "_target_" not in node:
         raise ConfigError(f"{path}={brief(node)}: must be a mapping with a _target_")
@@ -27,13 +30,18 @@ def check_node(node: Any, package: str, contract: type, path: str) -> None:
         if not isinstance(key, str) or not re.fullmatch(r"_target_|[a-zA-Z]\w*", key):
             raise ConfigError(f"{path}: {brief(key)} is not allowed in a file")
         _check_plain(value, f"{path}.{key}", DEEPEST_LIST)
-    if not _builds(node["_target_"], package, contract, path):
-        raise ConfigError(f"{path}._target_={brief(node['_target_'])}: not allowed in a file")
+    homes = (package, *plugins())
+    if not any(_builds(node["_target_"], home, contract, path) for home in homes):
+        raise ConfigError(
+            f"{path}._target_={brief(node['_target_'])}: not allowed in a file: no "
+            f"{contract.__name__} that {package} or an installed plugin defines (entry point "
+            f"{GROUP}, see docs/howto/extend.md)"
+        )
 
 
 def _builds(target: Any, package: str, contract: type, path: str) -> bool:
     """Whether it names a class or a function of the package that makes an instance."""
-    name = rf"{re.escape(package)}(\.[a-zA-Z]\w*){{1,2}}"
+    name = rf"{re.escape(package)}(\.[a-zA-Z]\w*){{1,{DEEPEST_NAME}}}"
     if not isinstance(target, str) or not re.fullmatch(name, target, re.ASCII):
         return False
     named = locate(target, f"{path}.")

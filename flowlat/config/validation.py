@@ -54,7 +54,17 @@ def locate(target: Any, path: str = "") -> Any:
     try:
         return hydra.utils.get_object(target)
     except Exception as error:
-        raise ConfigError(f"{path}_target_={target!r}: no such class or function") from error
+        raise ConfigError(
+            f"{path}_target_={target!r}: no such class or function{_why(error)}"
+        ) from error
+
+
+def _why(error: Exception) -> str:
+    """Of a module that is there and cannot be imported, what it raised."""
+    cause = error.__cause__
+    if cause is None or isinstance(cause, ModuleNotFoundError | AttributeError):
+        return ""
+    return f" that can be imported ({type(cause).__name__}: {cause})"
 
 
 def signature(target: Any, path: str = "") -> Mapping[str, Parameter]:

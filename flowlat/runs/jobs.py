@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from flowlat.config.compose import conf_dir
 from flowlat.runs.cli import ERROR_FILE
 from flowlat.runs.folders import Trained, read_data, read_training
+from flowlat.utils.conf import conf_dir
 from flowlat.utils.errors import ConfigError
 
 

@@ -29,6 +29,8 @@ class FlowDensity(Density):
     itself has a stationary distribution, whatever the error of the flow's inverse.
     """
 
+    convention = "S = -log q(phi), weight q(phi)"
+
     def __init__(self, flow: "Flow"):
         # a copy of its own: held fixed, so that no gradient of a weight is ever computed
         self.flow = copy.deepcopy(flow).eval().requires_grad_(False)

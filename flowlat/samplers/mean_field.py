@@ -31,6 +31,8 @@ class MeanField(Density):
     it can be (the inequality of Gibbs, Bogoliubov and Feynman).
     """
 
+    convention = "S = -log q(phi), weight q(phi)"
+
     def __init__(self, lattice: Lattice, action: Action):
         self.lattice = lattice
         self.even = action.even

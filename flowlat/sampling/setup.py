@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action
-from flowlat.config.build import FLOW_GROUPS, build_action, instantiate
+from flowlat.config.build import CONTRACTS, FLOW_GROUPS, build_action, instantiate
 from flowlat.config.checkpoint import flow_of, read_checkpoint, sha256
 from flowlat.config.sizes import check_sizes
+from flowlat.config.trust import check_node
 from flowlat.config.validation import locate, signature
 from flowlat.ensemble.layout import fields_column
 from flowlat.lattice import Lattice
@@ -60,6 +61,9 @@ def build_setup(config: dict[str, Any], device: torch.device) -> Setup:
             if config["precision"]:
                 flow.to(torch.float64 if config["precision"] == 64 else torch.float32)
             config["flow"] = {group: trained_on[group] for group in FLOW_GROUPS}
+    else:  # now, not when the ensemble, which names it, is read again
+        contract, package = CONTRACTS["action"]
+        check_node(config["action"], package, contract, "action")
     lattice, action = instantiate(config, "lattice"), build_action(config)
     offered = {"lattice": lattice, "action": action, "flow": flow}
     offered |= {name: config[name] for name in ("batch_size", "n_samples")}

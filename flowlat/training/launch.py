@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from flowlat.config.build import instantiate
+from flowlat.config.checkpoint import check_flow_config
 from flowlat.runs.launcher import UNUSED_SRUN, external_launcher, rank
 from flowlat.runs.processes import spawn_ranks
 from flowlat.training.fit import fit, resume_hint
@@ -28,10 +29,13 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     system kills the process that has the memory.
 
     Raises:
-        ConfigError: devices that do not fit the processes, or that cannot train this flow.
+        ConfigError: devices that do not fit the processes, or that cannot train this flow; classes
+            that a checkpoint may not name.
         RankError: a process died.
     """
     check_trainer(config["trainer"])
+    # now, and not when the first checkpoint is read again: what could not be would all be in vain
+    check_flow_config(config, "")
     with quiet():
         trainer = instantiate(config, "trainer", logger=False)
     n, nodes, launcher = trainer.num_devices, trainer.num_nodes, external_launcher()

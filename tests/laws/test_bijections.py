@@ -11,7 +11,9 @@ from flowlat.objectives import reverse_kl
 from flowlat.utils.errors import ConfigError
 from tests.support.helpers import (
     DIMENSIONS,
+    equivariances,
     gradient,
+    keys,
     least_dimension,
     moved_flow,
     options,
@@ -38,7 +40,7 @@ VARIANTS = (
     "arch.block=null",
 )
 CASES = [
-    *((d, arch, f"arch.equivariant={flag}") for d, arch in SUPPORTED for flag in ("true", "false")),
+    *((d, arch, option) for d, arch in SUPPORTED for option in equivariances(arch) or [""]),
     *((2, "combconv_k1", variant) for variant in VARIANTS),
 ]
 
@@ -46,7 +48,7 @@ CASES = [
 @pytest.fixture(params=CASES, ids=lambda case: "-".join(map(str, case)))
 def flow(request):
     d, arch, option = request.param
-    return moved_flow(*overrides(d, f"arch={arch}", "prior=normal", option))
+    return moved_flow(*overrides(d, f"arch={arch}", "prior=normal", *filter(None, [option])))
 
 
 def test_the_registry_is_found():
@@ -148,13 +150,15 @@ def test_weights_determine_the_flow(flow, tmp_path):
     assert all(map(torch.equal, flow(noise), before))
 
 
-@pytest.mark.parametrize(("d", "arch"), SUPPORTED)
-@pytest.mark.parametrize("equivariant", ["true", "false"])
-def test_gradient_is_that_of_finite_differences(d, arch, equivariant):
+@pytest.mark.parametrize(
+    ("d", "arch", "option"),
+    [(d, arch, option) for d, arch in SUPPORTED for option in equivariances(arch) or [""]],
+)
+def test_gradient_is_that_of_finite_differences(d, arch, option):
     """Along one random direction, through a smooth activation; and every parameter takes part."""
-    names = overrides(d, f"arch={arch}", "prior=free_field", f"arch.equivariant={equivariant}")
-    smooth = [] if arch == "continuous" else ["arch.activation=tanh"]
-    flow = moved_flow(*names, *smooth)
+    smooth = "arch.activation=tanh" if "activation" in keys(arch) else ""
+    names = overrides(d, f"arch={arch}", "prior=free_field", *filter(None, [option, smooth]))
+    flow = moved_flow(*names)
     action, noise, step = Phi4(-1.0, 2.0), flow.noise(4), 1e-6
     found = gradient(reverse_kl, flow, action, noise)
     assert all(p.grad.norm() > 1e-9 for p in flow.parameters())

@@ -50,6 +50,19 @@ def least_dimension(arch: str) -> int:
     return compose([f"arch={arch}"]).arch.get("k") or 1
 
 
+@cache
+def keys(arch: str) -> frozenset[str]:
+    """The options of an architecture: not every one has those of couplings."""
+    return frozenset(compose([f"arch={arch}"]).arch)
+
+
+def equivariances(arch: str) -> list[str]:
+    """An override for each value of ``equivariant``, or none where there is no such option."""
+    if "equivariant" not in keys(arch):
+        return []
+    return [f"arch.equivariant={flag}" for flag in ("true", "false")]
+
+
 def overrides(d: int, *more: str) -> list[str]:
     """The small lattice of dimension d, and more."""
     return [f"lattice={d}d", f"lattice.shape={SHAPES[d]}".replace(" ", ""), *more]
@@ -72,8 +85,10 @@ def moved_flow(*names: str) -> Flow:
 @cache
 def _moved_flow(*names: str) -> Flow:
     arch = next((name for name in names if name.startswith("arch=")), "arch=conv")
-    size = "arch.n_steps=12" if arch == "arch=continuous" else "arch.n_couplings=3"
-    flow = build_flow(compose([arch, size, *(name for name in names if name != arch)])).double()
+    sizes = {"n_steps": 12, "n_couplings": 3}
+    known = keys(arch.removeprefix("arch="))
+    small = [f"arch.{key}={size}" for key, size in sizes.items() if key in known]
+    flow = build_flow(compose([arch, *small, *(name for name in names if name != arch)])).double()
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in flow.parameters():

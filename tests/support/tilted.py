@@ -7,6 +7,7 @@ from flowlat.lattice import sum_sites
 class Tilted(Phi4):
     """The phi^4 action and h sum_x phi(x)."""
 
+    convention = "phi^4, and h sum_x phi(x)"
     even = False
 
     def __init__(self, m2, lam, h):
