@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from flowlat.utils.files import sync
+from flowlat.utils.files import to_disk
 
 log = logging.getLogger("flowlat")
 
@@ -85,9 +85,9 @@ def compiled(compiler: str, folder: Path, stem: str) -> ctypes.CDLL:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             built = build([compiler, *FLAGS, NATIVE], Path(scratch, "kernels.so"))
             path = folder / f"{stem}-{digest(built.read_bytes())}.so"
-            sync(built)
+            to_disk(built)
             built.replace(path)
-            sync(folder)
+            to_disk(folder)
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise RuntimeError(f"the compiled kernels cannot be kept or loaded: {error}") from error

@@ -20,10 +20,10 @@ def replacing(path: Path, sync: bool = True) -> Iterator[Path]:
     try:
         yield partial
         if sync:
-            sync(partial)
+            to_disk(partial)
         partial.replace(path)
         if sync:
-            sync(path.parent)
+            to_disk(path.parent)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -46,7 +46,7 @@ def finite(value: Any) -> Any:
     return value
 
 
-def sync(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Bring a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -139,10 +139,10 @@ def test_the_bytes_are_on_the_disk_before_the_name(small, monkeypatch):
     path.unlink()
     events = []
 
-    def sync(path_synced):
+    def synced(path_synced):
         events.append((path_synced.is_file(), path.exists()))
 
-    monkeypatch.setattr(build, "sync", sync)
+    monkeypatch.setattr(build, "to_disk", synced)
     assert load() == 42
     assert events == [(True, False), (False, True)]  # the file, its name, the folder
 
@@ -155,7 +155,7 @@ def test_a_cache_without_room_is_one_line(small, monkeypatch):
     def full(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(build, "sync", full)
+    monkeypatch.setattr(build, "to_disk", full)
     with pytest.raises(RuntimeError, match=r"cannot be kept.*No space left"):
         load()
     assert not list(path.parent.iterdir())
