@@ -33,7 +33,7 @@ def test_the_examples_pass_the_laws(tree):
     """In one and two dimensions: the laws of more are the same, and slower."""
     wanted = "(sextic or neighbours) and not 3d and not 4d and not 3-neigh and not 4-neigh"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "0", "-q", "tests/laws", "-k", wanted],
+        [sys.executable, "-m", "pytest", "-o", "addopts=", "tests/laws", "-k", wanted],
         cwd=tree,
         env={**os.environ, "PYTHONPATH": str(tree)},
         capture_output=True,
