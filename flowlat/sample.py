@@ -21,9 +21,10 @@ def main(cfg: DictConfig) -> None:
     config = validate(cfg, SampleConfig)
 
     from flowlat.runs.console import sample_report
+    from flowlat.runs.folder.record import record_of
     from flowlat.sampling.draw import draw
 
-    summary = draw(config, run_dir())
+    summary = draw(config, run_dir(), record_of(cfg))
     print(sample_report(summary, run_dir()))
 
 

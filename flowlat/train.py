@@ -20,9 +20,10 @@ def main(cfg: DictConfig) -> float | None:
     config = validate(cfg, TrainConfig)
 
     from flowlat.runs.console import fit_report
+    from flowlat.runs.folder.record import record_of
     from flowlat.training.launch import train
 
-    summary = train(config, run_dir())
+    summary = train(config, run_dir(), record_of(cfg))
     if not summary:  # rank 0 has it
         return None
     print(fit_report(summary))

@@ -67,7 +67,7 @@ class TrainConfig(TypedDict):
     cuda_graphs: bool | None
     divergence: DivergenceConfig
     checkpoint_minutes: Annotated[float, Field(ge=0)]
-    resume: bool
+    resume: bool | Literal["restart"]
     init_from: str | None
 
 

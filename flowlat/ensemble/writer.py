@@ -81,10 +81,7 @@ class EnsembleWriter:
         if resume:
             self._resume()
         elif self.path.exists() or any(self.parts.glob("*")):
-            raise ConfigError(
-                f"hydra.run.dir={folder}: has an ensemble already; resume=true goes on with it, "
-                "another folder starts a new one"
-            )
+            raise ConfigError(f"{folder}: has an ensemble already, resume=true goes on with it")
         self._appended = self._written = time.monotonic()
 
     def append(self, columns: dict[str, Tensor], state: State) -> None:

@@ -1,23 +1,29 @@
 """What the commands share: one-line errors, and for train.py and sample.py the run folder."""
 
 import logging
-import shutil
 import signal
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from flowlat.runs.launcher import external_launcher, rank
+from flowlat.runs.folder.lock import hold, release
+from flowlat.runs.folder.record import (
+    ERROR_FILE,
+    Record,
+    record_of,
+    remove_if_unused,
+    results,
+    stamp,
+)
+from flowlat.runs.launcher import rank
 from flowlat.utils.errors import USER_ERRORS, Interrupted
 from flowlat.utils.formatting import shorten
 
@@ -26,8 +32,8 @@ Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
-#: why a job of a multirun failed: a line, and perhaps a traceback
-ERROR_FILE = "error.txt"
+#: within the folder of a multirun, while it runs: why a job was refused its folder, by number
+REFUSED = ".refused"
 
 
 def exit_code(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
@@ -56,13 +62,15 @@ def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfi
 
     @wraps(task)
     def wrapped(cfg: DictConfig) -> Result | None:
-        (run_dir() / ERROR_FILE).unlink(missing_ok=True)
+        folder, multirun = run_dir(), HydraConfig.get().mode == RunMode.MULTIRUN
         if rank() == 0:  # at once: what is needed to run may take seconds to import
-            print(f"Run folder: {shorten(str(run_dir()))}", flush=True)
+            print(f"Run folder: {shorten(str(folder))}", flush=True)
         logging.raiseExceptions = False  # of a log file on a full disk
-        multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+        before = stamp(folder)
         error: Exception
         try:
+            if rank() == 0:
+                hold(folder, "hydra.run.dir")
             return task(cfg)
         except KeyboardInterrupt:
             error = Interrupted("interrupted", signal.SIGINT)
@@ -70,10 +78,13 @@ def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfi
             if not multirun and not isinstance(caught, USER_ERRORS):
                 raise
             error = caught
+        finally:
+            if multirun:
+                release(folder)
         if multirun:
-            record_failure(error)
+            record_failure(error, record_of(cfg), begun=stamp(folder) != before)
         elif rank() == 0:
-            remove_if_unused(run_dir())
+            remove_if_unused(folder)
         if isinstance(error, Interrupted):
             exit_with(128 + error.number, "" if multirun else str(error))
         if not multirun:
@@ -83,15 +94,29 @@ def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfi
     return wrapped
 
 
-def record_failure(error: Exception) -> None:
-    """Say why this job of a multirun failed, with the traceback if the user cannot mend it."""
-    if rank() == 0:
-        known = isinstance(error, USER_ERRORS)
-        line = " ".join(str(error if known else f"{type(error).__name__}: {error}").split())
+def record_failure(error: Exception, record: Record, begun: bool) -> None:
+    """Say why this job of a multirun failed, with the traceback if the user cannot mend it.
+
+    In its folder; but where there are results of another run, in that of the multirun.
+    """
+    if rank() > 0:
+        return
+    known = isinstance(error, USER_ERRORS)
+    line = " ".join(str(error if known else f"{type(error).__name__}: {error}").split())
+    if begun:
         log.error("error: %s", line)
-        more = [] if known else traceback.format_exception(error)
-        with suppress(OSError):  # of a full disk
-            (run_dir() / ERROR_FILE).write_text("\n".join([line, *more]))
+    else:  # and nothing in its log
+        print(f"error: {line}", file=sys.stderr)
+    more = [] if known else traceback.format_exception(error)
+    hydra = HydraConfig.get()
+    with suppress(OSError):  # of a full disk
+        path = record.folder / ERROR_FILE
+        if not begun and results(record.folder):
+            path = Path(hydra.sweep.dir, REFUSED, str(hydra.job.num))
+            path.parent.mkdir(exist_ok=True)
+        elif not begun:
+            record.begin()
+        path.write_text("\n".join([line, *more]))
 
 
 def exit_with(code: int, line: str) -> NoReturn:
@@ -101,44 +126,6 @@ def exit_with(code: int, line: str) -> NoReturn:
     sys.exit(code)
 
 
-class RunFolderCheck(Callback):
-    """Ends the program with one line where the run folder cannot be written, before Hydra tries.
-
-    So too where processes that torchrun or srun started would not agree on it: its default has the
-    time in it.
-    """
-
-    def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        if external_launcher() and not any(
-            override.startswith("hydra.run.dir=") for override in config.hydra.overrides.hydra
-        ):
-            exit_with(2, "error: hydra.run.dir: torchrun and srun need it, one for all processes")
-        require_writable("hydra.run.dir", config.hydra.run.dir)
-
-    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        if external_launcher():
-            exit_with(2, "error: -m within torchrun or srun: trainer=ddp starts its own processes")
-        require_writable("hydra.sweep.dir", config.hydra.sweep.dir)
-
-
-def require_writable(key: str, folder: str) -> None:
-    """Make the folder; end the program unless it can be written."""
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(2**16))  # a full disk still has room for a name
-    except OSError as error:
-        exit_with(2, f"error: {key}={folder}: {error.strerror}")
-
-
 def run_dir() -> Path:
     """The folder of this run, ``hydra.run.dir``."""
     return Path(HydraConfig.get().runtime.output_dir)
-
-
-def remove_if_unused(folder: Path) -> None:
-    """Remove a run folder that holds nothing but Hydra's own files."""
-    own = {".hydra", "train.log", "sample.log"}
-    if all(entry.name in own for entry in folder.iterdir()):
-        logging.shutdown()
-        shutil.rmtree(folder)

@@ -3,26 +3,32 @@
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from flowlat.runs.cli import ERROR_FILE
+from flowlat.runs.folder.record import ERROR_FILE
 from flowlat.runs.folders import Trained, read_data, read_training
 from flowlat.utils.conf import conf_dir
 from flowlat.utils.errors import ConfigError
 
 
 class Job(NamedTuple):
-    """A job by its number, with its overrides and its run, None if it never started."""
+    """A job by its number, with its overrides and its run, None if it never started.
+
+    ``refused``: why it was not run where another run has left its results.
+    """
 
     number: int
     overrides: dict[str, str]
     run: Trained | None
+    refused: str = ""
 
     @property
     def status(self) -> str:
         """What became of it, empty if it finished."""
+        if self.refused:
+            return f"failed: {self.refused}"
         if self.run is None:
             return "missing: it never started"
         error = self.run.path / ERROR_FILE
@@ -56,8 +62,10 @@ def read_jobs(folder: Path) -> list[Job]:
     plan = dict(enumerate(planned(folder)))
     jobs = {number: Job(number, overrides, None) for number, overrides in plan.items()}
     for job in filter(None, map(read_job, sorted(folder.iterdir()))):
-        # the plan knows better: one that went on by itself was told more
-        jobs[job.number] = job._replace(overrides=plan.get(job.number, job.overrides))
+        # one that went on by itself was told more; what it is called is what it ran with
+        told = plan.get(job.number, job.overrides)
+        called = {key: job.overrides.get(key, value) for key, value in told.items()}
+        jobs[job.number] = job._replace(overrides=called)
     if not any(job.run for job in jobs.values()):
         raise ConfigError(f"RUN={folder}: no job in it")
     return [jobs[number] for number in sorted(jobs)]
@@ -84,7 +92,11 @@ def varying(jobs: Sequence[Job]) -> list[str]:
 
 def planned(folder: Path) -> list[dict[str, str]]:
     """The overrides of every job, in order; none where a sweeper chooses them as it goes."""
-    hydra = read_data(folder / "multirun.yaml")["hydra"]
+    return plan_of(read_data(folder / "multirun.yaml")["hydra"])
+
+
+def plan_of(hydra: dict[str, Any]) -> list[dict[str, str]]:
+    """:func:`planned` from Hydra's own options."""
     if not hydra["sweeper"]["_target_"].endswith(".BasicSweeper"):
         return []
     params = hydra["sweeper"].get("params") or {}
@@ -97,3 +109,42 @@ def planned(folder: Path) -> list[dict[str, str]]:
         for override in OverridesParser.create().parse_overrides(given)
     }
     return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
+
+
+def require_same_sweep(folder: Path, hydra: dict[str, Any], resume: bool) -> None:
+    """Refuse a sweep in the folder of another one, whose results would go by its names.
+
+    Args:
+        hydra: Hydra's own options of the sweep that is to begin.
+        resume: it is to finish the one that is there.
+
+    Raises:
+        ConfigError: jobs have begun that it does not have; or that are not to be gone on with.
+    """
+    if not (folder / "multirun.yaml").exists():
+        return
+    jobs = {job.number: job for job in filter(None, map(read_job, sorted(folder.iterdir())))}
+    if not jobs:
+        return
+    there, here = planned(folder), plan_of(hydra)
+    if not (there and here):
+        raise ConfigError(
+            f"hydra.sweep.dir={folder}: has {len(jobs)} jobs already, and a search numbers its own "
+            "from 0 on; in another folder it goes on with the same storage= and study_name="
+        )
+    if not resume:
+        raise ConfigError(
+            f"hydra.sweep.dir={folder}: has a sweep already; resume=true finishes it, another "
+            "folder starts a new one"
+        )
+    keys = {*varying([Job(i, job, None) for i, job in enumerate(there)])}
+    keys |= {*varying([Job(i, job, None) for i, job in enumerate(here)])}
+    for number in sorted(jobs):
+        wanted = here[number] if number < len(here) else None
+        was = there[number] if number < len(there) else jobs[number].overrides
+        if wanted is not None and any(was.get(key) != wanted.get(key) for key in keys):
+            before, now = (Job(number, job, None).changes(sorted(keys)) for job in (was, wanted))
+            raise ConfigError(
+                f"hydra.sweep.dir={folder}: its job {number} is {before}, not {now}; another "
+                "folder starts a new sweep"
+            )

@@ -1,6 +1,7 @@
 """The end of a multirun: what every job reached, and which of them failed."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -11,6 +12,8 @@ from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from flowlat.runs.cli import REFUSED, exit_with
+from flowlat.runs.folder.lock import release_all
 from flowlat.runs.slurm import wait_for_slurm
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.formatting import number, shorten, table
@@ -26,9 +29,18 @@ class SweepSummary(Callback):
     config: DictConfig | None = None
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        # not every sweeper leaves it, and the report knows a multirun by it
         folder = Path(config.hydra.sweep.dir)
-        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "multirun.yaml").exists():
+            # here, not above: it reads ensembles too
+            from flowlat.runs.jobs import require_same_sweep
+
+            hydra: Any = OmegaConf.to_container(config.hydra, resolve=False)
+            try:
+                require_same_sweep(folder, hydra, bool(config.resume))
+            except ConfigError as error:
+                exit_with(2, f"error: {error}")
+        shutil.rmtree(folder / REFUSED, ignore_errors=True)
+        # not every sweeper leaves it, and the report knows a multirun by it
         OmegaConf.save(config, folder / "multirun.yaml")
         SweepSummary.config, os.environ[RAISE] = config, "1"
 
@@ -68,6 +80,7 @@ def with_sweep_summary(main: Callable[[], None]) -> Callable[[], None]:
             summarise(config)
             sys.exit(1)
         finally:
+            release_all()
             if not wanted:
                 os.environ.pop(RAISE, None)
 
@@ -79,15 +92,20 @@ def summarise(config: DictConfig) -> bool:
     # here, not above: it reads ensembles too, and a command has no jobs before its end
     from flowlat.runs.jobs import read_jobs, varying
 
+    folder = Path(config.hydra.sweep.dir)
     try:
-        jobs = read_jobs(Path(config.hydra.sweep.dir))
+        jobs = read_jobs(folder)
     except ConfigError:  # not one job has begun
         return False
+    for path in folder.glob(f"{REFUSED}/*"):
+        i = next(i for i, job in enumerate(jobs) if job.number == int(path.name))
+        jobs[i] = jobs[i]._replace(refused=path.read_text().splitlines()[0])
+    shutil.rmtree(folder / REFUSED, ignore_errors=True)
     keys, failed = varying(jobs), [job for job in jobs if job.status]
     rows: list[tuple[str, ...]] = [("job", *keys, "ESS", "acceptance", "seconds")]
     columns = {"ess": ".4f", "acceptance": ".4f", "seconds": ".0f"}
     for job in jobs:
-        summary = (job.run and job.run.summary) or {}
+        summary = (job.run and not job.status and job.run.summary) or {}
         results = [number(summary.get(name), style) or "-" for name, style in columns.items()]
         rows.append((str(job.number), *(job.overrides.get(key, "") for key in keys), *results))
     print(f"\nSweep of {len(jobs)} jobs, {len(jobs) - len(failed)} finished:\n{table(rows)}")

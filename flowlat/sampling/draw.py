@@ -13,6 +13,7 @@ from flowlat.ensemble.state import state_to
 from flowlat.ensemble.summary import summarize
 from flowlat.ensemble.writer import EnsembleWriter
 from flowlat.report.page.plots import plot_ensemble
+from flowlat.runs.folder.record import Record, record_without_hydra, require_free
 from flowlat.samplers.base import IndependentSampler, State
 from flowlat.sampling.measure import REQUIRED
 from flowlat.sampling.pool import Draws, draw_in_processes
@@ -25,17 +26,22 @@ from flowlat.utils.rng import Stream, generator
 from flowlat.utils.threads import set_threads
 
 
-def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+def draw(config: dict[str, Any], folder: Path, record: Record | None = None) -> dict[str, Any]:
     """Draw blocks and measure on them; leave ensemble.h5, summary.json, ensemble.png in ``folder``.
 
     Returns the summary.
 
+    Args:
+        record: of how the run came about, which is written when all is checked.
+
     Raises:
-        ConfigError: an option that cannot be used.
+        ConfigError: an option that cannot be used; a folder in which there is something that this
+            would write over.
         CheckpointError: a checkpoint that cannot be used.
         EnsembleError: what is in the folder is damaged, or cannot be written.
         TooLargeError: there is too little memory for a block.
     """
+    require_free(folder, "ensemble", config["resume"])
     nodes = config["observables"]
     config = {**config, "observables": nodes | REQUIRED | nodes}  # a name has the user's own
     devices = pick_devices(config["device"], config["devices"])
@@ -58,6 +64,7 @@ def draw(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         "checkpoint_sha256": setup.checkpoint_sha256,
     }
     writer = EnsembleWriter(folder, sampler, header, n, config["resume"])
+    (record or record_without_hydra(folder)).begin()
     try:
         state = advance(setup, writer, devices, n_blocks)
     except (RuntimeError, MemoryError, ValueError) as error:

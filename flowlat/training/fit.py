@@ -14,6 +14,7 @@ from flowlat.config.build import instantiate
 from flowlat.config.checkpoint import load_flow
 from flowlat.flows.density_check import check_density
 from flowlat.report.page.plots import plot_training
+from flowlat.runs.folder.record import Record, clear, record_without_hydra
 from flowlat.runs.launcher import rank
 from flowlat.runs.metrics import read_metrics
 from flowlat.runs.signals import Signals
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 UNWRITABLE = (ENOSPC, EDQUOT, EFBIG, EROFS, EACCES, EPERM, EIO)
 
 
-def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+def fit(config: dict[str, Any], folder: Path, record: Record | None = None) -> dict[str, Any]:
     """Train as the config says; leave checkpoints, metrics.csv, summary.json, training.png.
 
     Returns the summary; on ranks other than 0 an empty one. ESS, acceptance and log Z in it are
@@ -51,18 +52,19 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     best of many.
 
     Raises:
-        ConfigError, EnsembleError: an option that cannot be used.
+        ConfigError, EnsembleError: an option that cannot be used, a folder that is not free.
         CheckpointError: ``resume=true``, and the state that is there does not fit.
         DivergedError, Interrupted, TooLargeError, WriteError: it ended before its time. The last
             checkpoint is whole.
     """
+    record = record or record_without_hydra(folder)
     set_threads(config["threads"], config["lattice"]["shape"], config["data"]["batch_size"])
     check_ensembles(config)
     evaluation = instantiate(config, "evaluation", seed=config["seed"])
     signals = Signals(quiet=rank() > 0)
     with signals:  # to the end: SLURM ends the job that it is told to requeue
         try:
-            trainer = fit_with_rollbacks(config, folder, evaluation, signals)
+            trainer = fit_with_rollbacks(config, record, evaluation, signals)
             if not trainer.is_global_zero:
                 return {}
             checkpoint = folder / "checkpoints" / "best_ess.ckpt"
@@ -94,8 +96,10 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
             finish_wandb(exit_code=0)
             plot_training(read_metrics(folder / "metrics.csv"), folder / "training.png")
         except Interrupted as error:
-            hint = f"the same command with hydra.run.dir={folder} resume=true goes on"
-            if rank() == 0 and error.number != signal.SIGINT and config["resume"]:
+            hint = f"the same command with {record.option} resume=true goes on"
+            # what is requeued is the same command: it would begin anew once more
+            requeued = config["resume"] is True and error.number != signal.SIGINT
+            if rank() == 0 and requeued:
                 hint = requeue() or hint
             raise Interrupted(f"{error}; {hint}", error.number) from error
         except OSError as error:
@@ -109,17 +113,23 @@ def fit(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def fit_with_rollbacks(
-    config: dict[str, Any], folder: Path, evaluation: Evaluation, signals: Signals
+    config: dict[str, Any], record: Record, evaluation: Evaluation, signals: Signals
 ) -> Trainer:
     """Train to the end; after a divergence again from the end of an epoch, if that is wanted."""
-    divergence = config["divergence"]
+    divergence, folder = config["divergence"], record.folder
     path, rollbacks, legs = find_start(config, folder)
-    record = {"config": config, "provenance": provenance(), "legs": legs}
+    notes = {"config": config, "provenance": provenance(), "legs": legs}
+    begun = False
     while True:
-        module, data = build_module(config, record, rollbacks), build_data(config)
+        module, data = build_module(config, notes, rollbacks), build_data(config)
+        if rank() == 0 and not begun:
+            if config["resume"] == "restart":
+                clear(folder)
+            record.begin()
+        begun = True
         trainer = build_trainer(config, folder, evaluation, signals)
         for logger in trainer.loggers:
-            logger.log_hyperparams(record)
+            logger.log_hyperparams(notes)
         try:
             trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
             return trainer

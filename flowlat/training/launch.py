@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from flowlat.config.build import instantiate
 from flowlat.config.checkpoint import check_flow_config
+from flowlat.runs.folder.record import Record, require_free
 from flowlat.runs.launcher import UNUSED_SRUN, external_launcher, rank
 from flowlat.runs.processes import spawn_ranks
 from flowlat.training.fit import fit, resume_hint
@@ -20,7 +21,7 @@ from flowlat.training.trainer import check_trainer
 from flowlat.utils.errors import ConfigError, RankError
 
 
-def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+def train(config: dict[str, Any], folder: Path, record: Record | None = None) -> dict[str, Any]:
     """Train as the config says; the summary, empty on ranks of torchrun and srun other than 0.
 
     One device is this process. For several each has a process of its own: those that torchrun or
@@ -28,11 +29,16 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     So it has, too, in a worker of joblib, with which all the others would end: of the two the
     system kills the process that has the memory.
 
+    Args:
+        record: of how the run came about, which is written when all is checked.
+
     Raises:
         ConfigError: devices that do not fit the processes, or that cannot train this flow; classes
-            that a checkpoint may not name.
+            that a checkpoint may not name; a folder in which there is something that this would
+            write over.
         RankError: a process died.
     """
+    require_free(folder, "training", resume=bool(config["resume"]))
     check_trainer(config["trainer"])
     # now, and not when the first checkpoint is read again: what could not be would all be in vain
     check_flow_config(config, "")
@@ -56,10 +62,10 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     hydra = HydraConfig.get() if HydraConfig.initialized() else None
     in_joblib = hydra is not None and "joblib" in hydra.launcher._target_
     if launcher or (n * nodes == 1 and not in_joblib):
-        return fit_quietly(config, folder)
+        return fit_quietly(config, folder, record)
     log: Any = OmegaConf.to_container(hydra.job_logging, resolve=True) if hydra else None
     try:
-        return spawn_ranks(n, fit_quietly, config, folder, log=log)
+        return spawn_ranks(n, fit_quietly, config, folder, record, log=log)
     except RankError as error:
         raise RankError(f"{error}; {resume_hint(folder)}") from error
 
@@ -85,9 +91,11 @@ def quiet() -> Iterator[None]:
 
 
 @quiet()
-def fit_quietly(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+def fit_quietly(
+    config: dict[str, Any], folder: Path, record: Record | None = None
+) -> dict[str, Any]:
     """``fit`` without those warnings; ranks other than 0 report errors only."""
     if rank() > 0:
         for name in ("", "lightning", "lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)
-    return fit(config, folder)
+    return fit(config, folder, record)

@@ -146,7 +146,7 @@ def _weights(config: dict[str, Any], folder: Path) -> tuple[Path, dict[str, Any]
 
     Of those to go on with one that cannot be read is refused where it is needed.
     """
-    for name in ("last", "epoch") if config["resume"] else ():
+    for name in ("last", "epoch") if config["resume"] is True else ():
         with suppress(CheckpointError):
             path = folder / "checkpoints" / f"{name}.ckpt"
             return path, read_checkpoint(path)["flowlat"]["config"]

@@ -2,12 +2,15 @@
 
 import json
 import logging
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from flowlat.config.build import FLOW_GROUPS
 from flowlat.config.checkpoint import read_checkpoint
 from flowlat.config.compare import differences, flatten
+from flowlat.runs.folder.record import require_free, results
+from flowlat.runs.metrics import read_metrics
 from flowlat.training.state import check_state
 from flowlat.utils.errors import CheckpointError, ConfigError
 
@@ -24,36 +27,67 @@ IMPLEMENTATION = ("arch.kernel", "arch.recompute")
 def find_start(config: dict[str, Any], folder: Path) -> tuple[Path | None, int, list[int]]:
     """Where the training in ``folder`` goes on, if that is wanted: its last whole checkpoint.
 
+    ``resume=restart`` is the beginning whatever there is.
+
     And how often it was taken back until then, and the epochs at which its legs begin. None is the
     beginning.
 
     Raises:
         ConfigError: there is a training already, and this is not to go on with it; or another
             number of epochs is wanted, and it may not have that: see :func:`legs_of`.
-        CheckpointError: it was a training of something else, or its state is damaged.
+        CheckpointError: it was a training of something else, or its state is damaged, or there is
+            something but nothing to go on from.
     """
+    require_free(folder, "training", resume=bool(config["resume"]))
+    if config["resume"] is not True:
+        return None, 0, [0]
     paths = [folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "epoch")]
-    paths = [path for path in paths if path.exists()]
-    if paths and not config["resume"]:
-        raise ConfigError(
-            f"hydra.run.dir={folder}: has a training already; resume=true goes on with it, "
-            "another folder starts a new one"
-        )
+    paths, damage = [path for path in paths if path.exists()], ""
     for path in paths:
         try:
             content = read_checkpoint(path)
         except CheckpointError as error:
-            log.warning("%s; going on from what was written before it", error)
+            damage = damage or str(error)
             continue
+        if damage:
+            log.warning("%s; going on from what was written before it", damage)
         check_resumable(content, config, folder)
         try:
             check_state(content, config["trainer"]["limit_train_batches"])
         except CheckpointError as error:
             raise CheckpointError(f"ckpt_path={path}: {error}") from error
         return path, content["flowlat"]["rollbacks"], legs_of(content, config, folder)
-    if config["resume"]:
-        log.info("no checkpoint to go on from in %s: from the beginning", folder / "checkpoints")
+    if paths:
+        raise CheckpointError(
+            f"{damage}: nothing to go on from in hydra.run.dir={folder}; resume=restart trains "
+            "anew, and removes what is there"
+        )
+    require_first_epoch(config, folder)
+    log.info("no checkpoint to go on from in %s: from the beginning", folder / "checkpoints")
     return None, 0, [0]
+
+
+def require_first_epoch(config: dict[str, Any], folder: Path) -> None:
+    """Refuse to begin where there are results, but nothing to go on from.
+
+    But for those of the first epoch of this training, which was cut off between the best of it and
+    its end: it leaves the same once more.
+
+    Raises:
+        CheckpointError: see above.
+    """
+    for path in chain(*results(folder).values()):
+        if path.suffix == ".ckpt":
+            content = read_checkpoint(path)
+            check_resumable(content, config, folder)
+            same = content.get("epoch") == 0
+        else:
+            same = path.name == "metrics.csv" and len(read_metrics(path)) <= 1
+        if not same:
+            raise CheckpointError(
+                f"hydra.run.dir={folder}: has {path.relative_to(folder)}, but no last.ckpt to go "
+                "on from; resume=restart trains anew, and removes what is there"
+            )
 
 
 def check_resumable(content: dict[str, Any], config: dict[str, Any], folder: Path) -> None:

@@ -1,6 +1,8 @@
 """Numbers with errors, tables and paths as one reads them."""
 
 import math
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,3 +55,17 @@ def shorten(path: str) -> str:
     """A path as one would type it here: relative if it lies below the working folder."""
     here = Path.cwd()
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def typed(key: str, value: str | Path) -> str:
+    """An option of Hydra as it can be pasted into a shell, whatever is in its value.
+
+    Quoted twice where it has to be: for Hydra, to which "=", "," and brackets are grammar, and for
+    the shell.
+    """
+    text = shorten(str(value))
+    if not re.fullmatch(r"[\w./+@%-]+", text, re.ASCII):
+        text = re.sub(r"(\\*)\"", r'\1\1\\"', text)  # backslashes count before a quote only
+        text = re.sub(r"(\\+)$", r"\1\1", text).replace("${", "\\${")
+        text = f'"{text}"'
+    return shlex.quote(f"{key}={text}")

@@ -1,8 +1,8 @@
-from types import SimpleNamespace
-
 import pytest
+from omegaconf import OmegaConf
 
-from flowlat.runs.cli import RunFolderCheck, remove_if_unused
+from flowlat.runs.folder.check import RunFolderCheck
+from flowlat.runs.folder.record import remove_if_unused
 
 
 def test_only_an_unused_run_folder_is_removed(tmp_path):
@@ -18,7 +18,7 @@ def test_a_run_folder_that_cannot_be_written(tmp_path, capsys):
     check = RunFolderCheck()
     for key, start in (("run", check.on_run_start), ("sweep", check.on_multirun_start)):
         folder = f"{tmp_path}/file/{key}"
-        config = SimpleNamespace(hydra=SimpleNamespace(**{key: SimpleNamespace(dir=folder)}))
+        config = OmegaConf.create({"hydra": {key: {"dir": folder}}})
         with pytest.raises(SystemExit) as stop:
             start(config)
         assert stop.value.code == 2

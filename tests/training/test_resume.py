@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from flowlat.config.checkpoint import read_checkpoint
 from flowlat.runs.metrics import read_metrics
 from flowlat.training import fit as module
 from flowlat.training.fit import fit
@@ -128,13 +129,33 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(whole, tmp_path, monk
     assert_same(everything(tmp_path), whole)
 
 
-def test_no_whole_checkpoint_is_the_beginning(whole, tmp_path, caplog):
-    (tmp_path / "checkpoints").mkdir()
+@pytest.mark.parametrize("gone", [False, True])
+def test_without_a_whole_checkpoint_nothing_is_overwritten(gone, whole, tmp_path):
+    """Cut by 100 bytes, or removed; resume=restart begins anew, for who means it."""
+    fit(config("seed=1"), tmp_path)
     for name in ("last", "epoch"):
-        (tmp_path / "checkpoints" / f"{name}.ckpt").write_bytes(b"")
-    fit(config("resume=true"), tmp_path)
-    assert [r.message.count(".ckpt: ") for r in caplog.records if "going on" in r.message] == [1, 1]
+        path = tmp_path / "checkpoints" / f"{name}.ckpt"
+        path.unlink() if gone else path.write_bytes(path.read_bytes()[:-100])
+    before = {path: path.stat() for path in tmp_path.rglob("*")}
+    line = "no last.ckpt to go on from" if gone else "last.ckpt: not a readable .* nothing to go on"
+    with pytest.raises(CheckpointError, match=f"{line}.*resume=restart"):
+        fit(config("seed=1", "resume=true"), tmp_path)
+    with pytest.raises(ConfigError, match="has a training already"):
+        fit(config("seed=1"), tmp_path)
+    assert {path: path.stat() for path in tmp_path.rglob("*")} == before
+    fit(config("resume=restart"), tmp_path)
     assert_same(everything(tmp_path), whole)
+
+
+def test_the_best_alone_are_not_overwritten(tmp_path):
+    fit(config(), tmp_path)
+    for path in (*tmp_path.glob("checkpoints/[le]*"), *tmp_path.glob("*.*")):
+        path.unlink()
+    best = tmp_path / "checkpoints" / "best_ess.ckpt"
+    assert read_checkpoint(best)["epoch"] == 1  # else it would be that of a training cut off
+    for names, error in ((), ConfigError), (("resume=true",), CheckpointError):
+        with pytest.raises(error, match=r"checkpoints/best_\w+\.ckpt"):
+            fit(config(*names), tmp_path)
 
 
 def test_a_training_that_has_ended(tmp_path):

@@ -9,7 +9,7 @@ from operator import eq
 from pathlib import Path
 from typing import Any
 
-from flowlat.runs.cli import ERROR_FILE
+from flowlat.runs.folder.record import ERROR_FILE
 from flowlat.runs.folders import epochs, read_config
 from flowlat.runs.jobs import planned
 from flowlat.utils.errors import ConfigError
