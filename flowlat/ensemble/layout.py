@@ -25,8 +25,9 @@ Row i belongs to replica i mod ``replicas``. What the rows are, their ``kind``:
 Attributes: ``format``, ``kind``, ``n_samples``, ``replicas``, ``population`` (1 unless weighted),
 ``config`` of the run (JSON; with lattice, action and the flow, if any), ``convention`` of the
 action, ``provenance`` (JSON), ``seed``, ``checkpoint_sha256`` (if any), ``seconds`` it took to
-draw. The datasets of the group ``state`` are the sampler's state after the last row, from which a
-longer run goes on.
+draw, ``arithmetic`` (JSON: device, kernel, threads), ``first_block`` (0, but in a part). The
+datasets of the group ``state`` are the sampler's state after the last row, from which a longer run
+goes on.
 """
 
 import json

@@ -108,9 +108,11 @@ class Ensemble(AbstractContextManager["Ensemble"]):
         """Close the file. What has been read stays."""
         self._file.close()
 
-    def attribute(self, name: str) -> Any:
-        """An attribute of the file: text or number."""
+    def attribute(self, name: str, *default: Any) -> Any:
+        """An attribute of the file: text or number; the default, if there is one, for none."""
         with reading(self.path):
+            if default and name not in self._file.attrs:
+                return default[0]
             return attribute(self._file, name)
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:

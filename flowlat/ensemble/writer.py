@@ -10,6 +10,7 @@ its last part. A block depends on nothing but the state before it and its number
 the same to the last bit.
 """
 
+import json
 import logging
 import math
 import shutil
@@ -29,6 +30,7 @@ from flowlat.ensemble.hdf5 import create_dataset, creating, reading, set_attribu
 from flowlat.ensemble.layout import FORMAT, FORMAT_0_1
 from flowlat.ensemble.reader import open_ensemble
 from flowlat.ensemble.state import state_from_arrays, state_to
+from flowlat.kernels.arithmetic import differing
 from flowlat.samplers import chain_index
 from flowlat.samplers.base import Sampler, State
 from flowlat.utils.errors import ConfigError, EnsembleError
@@ -76,6 +78,7 @@ class EnsembleWriter:
         self.seconds = 0.0
         #: after the last block
         self.state: State | None = None
+        self._changed = ""
         self._files: list[Path] = []
         self._pending: list[dict[str, np.ndarray]] = []
         if resume:
@@ -99,7 +102,7 @@ class EnsembleWriter:
                 # no sync, which takes longer: parts have checksums, and can be drawn again
                 with replacing(part, sync=False) as partial:
                     rows = len(self._pending) * self.sampler.rows
-                    self._write(partial, self._pending, rows, rows)
+                    self._write(partial, self._pending, rows, rows, self._first_block())
             self._files.append(part)
             self._pending = []
             self._written = time.monotonic()
@@ -124,7 +127,11 @@ class EnsembleWriter:
 
     def _next_part(self) -> Path:
         """Named by the first block that is in no file."""
-        return self.parts / f"{self.n_blocks - len(self._pending):06d}.h5"
+        return self.parts / f"{self._first_block():06d}.h5"
+
+    def _first_block(self) -> int:
+        """The number of the first block that is in no file."""
+        return self.n_blocks - len(self._pending)
 
     def _blocks(self) -> Iterator[dict[str, np.ndarray]]:
         """The columns of every block."""
@@ -134,11 +141,17 @@ class EnsembleWriter:
         yield from self._pending
 
     def _write(
-        self, path: Path, blocks: Iterable[dict[str, np.ndarray]], n_rows: int, n_samples: int
+        self,
+        path: Path,
+        blocks: Iterable[dict[str, np.ndarray]],
+        n_rows: int,
+        n_samples: int,
+        first_block: int = 0,
     ) -> None:
         """An ensemble of so many rows, with the state after the last one."""
         sampler = self.sampler
         attributes = self.header | {"n_samples": n_samples, "seconds": self.seconds}
+        attributes |= {"first_block": first_block}
         with creating(path) as file:
             for name, value in attributes.items():
                 set_attribute(file, name, value)
@@ -204,11 +217,22 @@ class EnsembleWriter:
                     raise ValueError(f"{', '.join(keys)}: not of its config")
                 if n_blocks * rows != ensemble.n_rows:
                     raise ValueError(f"{len(ensemble)} samples, {ensemble.n_rows} rows: no blocks")
+                # a copy of another part would be taken for the blocks after those it is a copy of
+                first = ensemble.attribute("first_block", self.n_blocks)  # until 0.2 there was none
+                if first != self.n_blocks:
+                    raise ValueError(f"its blocks are those from {first} on: a copy of another")
                 if not 0 <= (seconds := ensemble.attribute("seconds")) < math.inf:
                     raise ValueError(f"seconds={seconds}: out of range")
                 state = state_from_arrays(ensemble.state(), self.sampler)
+                before = json.loads(ensemble.attribute("arithmetic", "{}"))
+                if not isinstance(before, dict):
+                    raise ValueError("arithmetic: not a mapping")
             for _ in ensemble.blocks(rows):  # all of them can be read
                 pass
+        changed = differing(before, self.header.get("arithmetic", {}))
+        if changed and changed != self._changed:
+            log.warning("hydra.run.dir=%s: %s", self.folder, changed)
+        self._changed = changed
         self.state, self.seconds = state, seconds
         self.n_blocks += n_blocks
         self._files.append(path)

@@ -12,6 +12,7 @@ from flowlat.ensemble import Ensemble, open_ensemble
 from flowlat.ensemble.state import state_to
 from flowlat.ensemble.summary import summarize
 from flowlat.ensemble.writer import EnsembleWriter
+from flowlat.kernels.arithmetic import arithmetic
 from flowlat.report.page.plots import plot_ensemble
 from flowlat.runs.folder.record import Record, record_without_hydra, require_free
 from flowlat.samplers.base import IndependentSampler, State
@@ -61,6 +62,7 @@ def draw(config: dict[str, Any], folder: Path, record: Record | None = None) -> 
         "config": setup.config,
         "convention": setup.action.convention,
         "provenance": provenance(),
+        "arithmetic": arithmetic(devices[0]),
         "checkpoint_sha256": setup.checkpoint_sha256,
     }
     writer = EnsembleWriter(folder, sampler, header, n, config["resume"])

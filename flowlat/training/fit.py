@@ -13,6 +13,7 @@ from flowlat.analysis.trust import warnings
 from flowlat.config.build import instantiate
 from flowlat.config.checkpoint import load_flow
 from flowlat.flows.density_check import check_density
+from flowlat.kernels.arithmetic import arithmetic, differing
 from flowlat.report.page.plots import plot_training
 from flowlat.runs.folder.record import Record, clear, record_without_hydra
 from flowlat.runs.launcher import rank
@@ -33,6 +34,7 @@ from flowlat.utils.errors import (
     WriteError,
 )
 from flowlat.utils.files import write_json
+from flowlat.utils.formatting import typed
 from flowlat.utils.memory import out_of_memory
 from flowlat.utils.provenance import provenance
 from flowlat.utils.rng import Stream, generator
@@ -117,8 +119,9 @@ def fit_with_rollbacks(
 ) -> Trainer:
     """Train to the end; after a divergence again from the end of an epoch, if that is wanted."""
     divergence, folder = config["divergence"], record.folder
-    path, rollbacks, legs = find_start(config, folder)
-    notes = {"config": config, "provenance": provenance(), "legs": legs}
+    start = find_start(config, folder)
+    path, rollbacks = start.path, start.rollbacks
+    notes: dict[str, Any] = {"config": config, "provenance": provenance(), "legs": [*start.legs]}
     begun = False
     while True:
         module, data = build_module(config, notes, rollbacks), build_data(config)
@@ -126,8 +129,12 @@ def fit_with_rollbacks(
             if config["resume"] == "restart":
                 clear(folder)
             record.begin()
-        begun = True
         trainer = build_trainer(config, folder, evaluation, signals)
+        kernel = config["arch"].get("kernel", "auto")
+        notes["arithmetic"] = arithmetic(trainer.strategy.root_device, kernel)
+        if not begun and (changed := differing(start.arithmetic, notes["arithmetic"])):
+            log.warning("%s: %s", typed("hydra.run.dir", folder), changed)
+        begun = True
         for logger in trainer.loggers:
             logger.log_hyperparams(notes)
         try:

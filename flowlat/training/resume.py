@@ -2,9 +2,10 @@
 
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flowlat.config.build import FLOW_GROUPS
 from flowlat.config.checkpoint import read_checkpoint
@@ -24,13 +25,25 @@ STEPS = ("limit_train_batches", "accumulate_grad_batches", "precision", "gradien
 IMPLEMENTATION = ("arch.kernel", "arch.recompute")
 
 
-def find_start(config: dict[str, Any], folder: Path) -> tuple[Path | None, int, list[int]]:
+class Start(NamedTuple):
+    """Where a training begins or goes on.
+
+    path: the checkpoint to go on from; None is the beginning.
+    rollbacks: how often it was taken back until then.
+    legs: the epochs at which its legs begin.
+    arithmetic: by what it was computed until then, see :func:`flowlat.kernels.arithmetic`.
+    """
+
+    path: Path | None = None
+    rollbacks: int = 0
+    legs: Sequence[int] = (0,)
+    arithmetic: Mapping[str, Any] = {}
+
+
+def find_start(config: dict[str, Any], folder: Path) -> Start:
     """Where the training in ``folder`` goes on, if that is wanted: its last whole checkpoint.
 
     ``resume=restart`` is the beginning whatever there is.
-
-    And how often it was taken back until then, and the epochs at which its legs begin. None is the
-    beginning.
 
     Raises:
         ConfigError: there is a training already, and this is not to go on with it; or another
@@ -40,7 +53,7 @@ def find_start(config: dict[str, Any], folder: Path) -> tuple[Path | None, int, 
     """
     require_free(folder, "training", resume=bool(config["resume"]))
     if config["resume"] is not True:
-        return None, 0, [0]
+        return Start()
     paths = [folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "epoch")]
     paths, damage = [path for path in paths if path.exists()], ""
     for path in paths:
@@ -56,7 +69,9 @@ def find_start(config: dict[str, Any], folder: Path) -> tuple[Path | None, int, 
             check_state(content, config["trainer"]["limit_train_batches"])
         except CheckpointError as error:
             raise CheckpointError(f"ckpt_path={path}: {error}") from error
-        return path, content["flowlat"]["rollbacks"], legs_of(content, config, folder)
+        notes, legs = content["flowlat"], legs_of(content, config, folder)
+        before = notes.get("arithmetic")
+        return Start(path, notes["rollbacks"], legs, before if isinstance(before, dict) else {})
     if paths:
         raise CheckpointError(
             f"{damage}: nothing to go on from in hydra.run.dir={folder}; resume=restart trains "
@@ -64,7 +79,7 @@ def find_start(config: dict[str, Any], folder: Path) -> tuple[Path | None, int, 
         )
     require_first_epoch(config, folder)
     log.info("no checkpoint to go on from in %s: from the beginning", folder / "checkpoints")
-    return None, 0, [0]
+    return Start()
 
 
 def require_first_epoch(config: dict[str, Any], folder: Path) -> None:

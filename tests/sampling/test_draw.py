@@ -226,6 +226,18 @@ def test_damaged_parts_are_drawn_again(run, monkeypatch, caplog):
     assert re.search(r"000001\.h5: .*damaged.*; drawn again", caplog.text)
 
 
+def test_a_part_that_is_a_copy_of_another_is_refused(run, monkeypatch, caplog):
+    whole = run("whole", n_samples=60)
+    with monkeypatch.context() as patch:
+        patch.setattr(Walk, "step", cut_after(4, Walk.step))
+        with pytest.raises(PowerCut):
+            run("a", n_samples=60)
+    parts = whole.parent / "a" / "parts"
+    (parts / "000002.h5").write_bytes((parts / "000001.h5").read_bytes())
+    assert_same(run("a", n_samples=60, resume=True), whole)
+    assert re.search(r"000002\.h5: .*blocks are those from 1 on: a copy", caplog.text)
+
+
 #: what is changed after 30 configurations: the line that answers
 REFUSALS = {
     "seed": ({"seed": 1}, "seed=1: the ensemble in .* has seed=0"),

@@ -274,6 +274,19 @@ def test_a_checkpoint_without_legs_has_one(whole, tmp_path, monkeypatch):
     assert record_of(tmp_path)["legs"] == [0, 2]
 
 
+def test_another_arithmetic_is_said_loudly(tmp_path, monkeypatch, caplog):
+    """As on a node without a compiler, or on more threads."""
+    fit(config(), tmp_path)
+    fit(config("resume=true"), tmp_path)
+    assert "last digits" not in caplog.text
+    monkeypatch.setattr("flowlat.kernels.arithmetic.choose", lambda *_: "torch")
+    fit(config("resume=true", "threads=2"), tmp_path)
+    (line,) = [r.message for r in caplog.records if "last digits" in r.message]
+    assert "threads=1 until now" in line
+    assert "threads=2: the last digits will differ" in line
+    assert "kernel=torch" in line or record_of(tmp_path)["arithmetic"]["kernel"] == "torch"
+
+
 # what may change
 
 
@@ -287,7 +300,7 @@ def ended(tmp_path_factory):
 @pytest.mark.parametrize(
     ("typed", "error", "text"),
     [
-        (["resume=false"], ConfigError, "hydra.run.dir=.*: has a training already; resume=true"),
+        (["resume=false"], ConfigError, "hydra.run.dir=.*: has a training already .*; resume=true"),
         (["lattice.shape=[6,4]"], CheckpointError, r"shape=\[6, 4\]: .*\[4, 4\].*init_from"),
         (["arch=conv"], CheckpointError, "arch.k=None"),
         (["action.lam=7"], CheckpointError, "action.lam=7: .* action.lam=8.0"),
