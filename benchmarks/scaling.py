@@ -34,7 +34,7 @@ from benchmarks.report import save
 from flowlat import build_flow, compose
 from flowlat.actions import Phi4
 from flowlat.objectives import path_gradient
-from flowlat.runs.processes import spawn_ranks
+from flowlat.runs.ranks.processes import spawn_ranks
 
 #: after which a case of long steps has had rounds enough
 SECONDS = 20.0

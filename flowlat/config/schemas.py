@@ -69,6 +69,7 @@ class TrainConfig(TypedDict):
     checkpoint_minutes: Annotated[float, Field(ge=0)]
     resume: bool | Literal["restart"]
     init_from: str | None
+    rank_timeout: Annotated[float, Field(gt=0)]
 
 
 @strict

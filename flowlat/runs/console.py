@@ -13,6 +13,7 @@ from flowlat.utils.formatting import (
     number,
     shorten,
     table,
+    typed,
     with_error,
 )
 
@@ -39,7 +40,7 @@ def fit_report(summary: dict[str, Any]) -> str:
         rows.insert(1, ("Pareto k", k))
     return (
         f"\nReached, on {summary['n_samples']} fresh samples:\n{table(rows)}\n\n{alarms(summary)}"
-        f"Sample from it:\n  python sample.py ckpt_path={checkpoint}"
+        f"Sample from it:\n  python sample.py {typed('ckpt_path', checkpoint)}"
     )
 
 

@@ -10,7 +10,7 @@ from flowlat.config.build import build_action, build_flow, instantiate, instanti
 from flowlat.config.checkpoint import flow_weights, load_weights, read_checkpoint
 from flowlat.ensemble.reference import read_reference, require_theory
 from flowlat.objectives.cuda_graphs import with_cuda_graphs
-from flowlat.runs.processes import environment
+from flowlat.runs.ranks.processes import environment
 from flowlat.runs.signals import Signals
 from flowlat.training.callbacks import (
     AtomicCheckpointIO,

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from lightning.fabric.plugins.environments import SLURMEnvironment
 from omegaconf import OmegaConf
 
 from flowlat.config.build import instantiate
 from flowlat.config.checkpoint import check_flow_config
 from flowlat.runs.folder.record import Record, require_free
 from flowlat.runs.launcher import UNUSED_SRUN, external_launcher, rank
-from flowlat.runs.processes import spawn_ranks
+from flowlat.runs.ranks.processes import spawn_ranks
+from flowlat.runs.ranks.rendezvous import meet
 from flowlat.training.fit import fit, resume_hint
 from flowlat.training.phase import resolve_phase
 from flowlat.training.trainer import check_trainer
@@ -61,6 +63,9 @@ def train(config: dict[str, Any], folder: Path, record: Record | None = None) ->
     config = resolve_phase(config, folder)
     hydra = HydraConfig.get() if HydraConfig.initialized() else None
     in_joblib = hydra is not None and "joblib" in hydra.launcher._target_
+    if isinstance(launcher, SLURMEnvironment):  # torchrun sees to that itself
+        gpu = trainer.strategy.root_device.type == "cuda"
+        meet(launcher, config["rank_timeout"], "nccl" if gpu else "gloo")
     if launcher or (n * nodes == 1 and not in_joblib):
         return fit_quietly(config, folder, record)
     log: Any = OmegaConf.to_container(hydra.job_logging, resolve=True) if hydra else None

@@ -19,7 +19,7 @@ from flowlat import compose
 from flowlat.config.build import instantiate
 from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
-from flowlat.runs.processes import environment, spawn_ranks
+from flowlat.runs.ranks.processes import environment, spawn_ranks
 from flowlat.training.build import build_data, build_module
 from flowlat.training.launch import quiet, train
 from flowlat.utils.errors import ConfigError

@@ -24,7 +24,7 @@ def config(*names: str) -> dict[str, Any]:
 @pytest.fixture
 def disturb(monkeypatch):
     """``disturb(rank, call, what)`` happens in the next training, see ``fakes.disturbed``."""
-    monkeypatch.setattr("flowlat.runs.processes.GRACE", 5.0)
+    monkeypatch.setattr("flowlat.runs.ranks.processes.GRACE", 5.0)
     return lambda *what: monkeypatch.setenv("DISTURB", "{} {} {}".format(*what))
 
 

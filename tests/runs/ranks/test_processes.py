@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flowlat.runs.processes import spawn_ranks
+from flowlat.runs.ranks.processes import spawn_ranks
 from flowlat.runs.signals import Signals
 from flowlat.utils.errors import DivergedError, Interrupted, RankError
 from flowlat.utils.files import replacing
@@ -57,7 +57,7 @@ def look_for(number: int) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr("flowlat.runs.processes.GRACE", 0.1)
+    monkeypatch.setattr("flowlat.runs.ranks.processes.GRACE", 0.1)
 
 
 def test_an_error_of_one_rank_ends_all(impatient):
@@ -99,7 +99,7 @@ def test_signals_reach_the_ranks():
 def test_ranks_end_with_a_parent_that_is_killed(tmp_path):
     pid = tmp_path / "pid"
     program = (
-        "import sys; from tests.runs.test_processes import spawn_ranks, tells_and_sleeps;"
+        "import sys; from tests.runs.ranks.test_processes import spawn_ranks, tells_and_sleeps;"
         "spawn_ranks(1, tells_and_sleeps, sys.argv[1])"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, pid], cwd=ROOT)
