@@ -63,7 +63,7 @@ NAMES = (
         "flowlat.training.fit.fit",
     ),
     *(
-        "flowlat.runs.cli.shutil.rmtree",
+        "flowlat.runs.folder.record.shutil.rmtree",
         "flowlat.nets.base.__builtins__",
         "flowlat.report.__main__",
     ),

@@ -119,6 +119,20 @@ def test_a_sweep_that_broke_off_is_finished_by_the_same_command(command, tmp_pat
         assert job.run.summary["seconds"] > float(job.run.rows[-1]["seconds"])  # of both legs
 
 
+def test_a_refused_job_leaves_the_results_of_another_and_has_dashes(command, tmp_path):
+    names = ("-m", "arch=conv", *SHORT)
+    assert command("train.py", *names, "seed=0").returncode == 0
+    before = {path: path.stat() for path in (tmp_path / "sweep" / "0").rglob("*")}
+    done = command("train.py", *names, "seed=1", "resume=true")
+    assert done.returncode == 1
+    assert {path: path.stat() for path in (tmp_path / "sweep" / "0").rglob("*")} == before
+    assert "  0    -    -           -" in done.stdout
+    assert "  sweep/0: : failed: seed=1: the training in" in done.stderr
+    (job,) = read_jobs(tmp_path / "sweep")
+    assert job.status == ""
+    assert command("train.py", *names).returncode == 2
+
+
 def test_a_job_that_runs_again_forgets_its_error(command, tmp_path):
     failed = command("train.py", "-m", ARCHS, *SHORT)
     assert failed.returncode == 1

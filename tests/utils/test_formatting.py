@@ -1,8 +1,11 @@
 import math
+import shlex
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
-from flowlat.utils.formatting import in_brief, table, with_error
+from flowlat.utils.formatting import in_brief, table, typed, with_error
 
 
 @pytest.mark.parametrize(
@@ -34,3 +37,15 @@ def test_a_vector_in_a_line():
     values = [f"{i}.00(10)" for i in range(10)]
     assert in_brief(values, 30) == "0.00(10) 1.00(10) 2.00(10) ... 7 more"
     assert in_brief(values[:1], 3) == "0.00(10)"
+
+
+@pytest.mark.parametrize(
+    "path", ["a/b.ckpt", "arch=conv,seed=1/0", "my run (2)", "a'b", 'a"b', "ends\\", "[8]", "${x}"]
+)
+def test_an_option_can_be_pasted(path):
+    """What the shell, then Hydra, make of it is the path."""
+    (word,) = shlex.split(typed("key", path))
+    (override,) = OverridesParser.create().parse_overrides([word])
+    config = OmegaConf.create({"key": override.value()})
+    assert config.key == path
+    assert not override.is_sweep_override()
