@@ -9,6 +9,7 @@ import yaml
 
 from flowlat.runs.jobs import read_jobs
 from flowlat.utils.errors import Interrupted
+from tests.support.run_folders import contents
 
 SHORT = (
     *("trainer=cpu", "lattice.shape=[4,4]", "trainer.max_epochs=1", "evaluation.n_samples=64"),
@@ -122,10 +123,10 @@ def test_a_sweep_that_broke_off_is_finished_by_the_same_command(command, tmp_pat
 def test_a_refused_job_leaves_the_results_of_another_and_has_dashes(command, tmp_path):
     names = ("-m", "arch=conv", *SHORT)
     assert command("train.py", *names, "seed=0").returncode == 0
-    before = {path: path.stat() for path in (tmp_path / "sweep" / "0").rglob("*")}
+    before = contents(tmp_path / "sweep" / "0")
     done = command("train.py", *names, "seed=1", "resume=true")
     assert done.returncode == 1
-    assert {path: path.stat() for path in (tmp_path / "sweep" / "0").rglob("*")} == before
+    assert contents(tmp_path / "sweep" / "0") == before
     assert "  0    -    -           -" in done.stdout
     assert "  sweep/0: : failed: seed=1: the training in" in done.stderr
     (job,) = read_jobs(tmp_path / "sweep")

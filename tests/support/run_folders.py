@@ -73,3 +73,9 @@ def write_multirun(folder: Path, *task: str, sweeper: str = "basic_sweeper.Basic
     }
     (folder / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
     return folder
+
+
+def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    """Every file below a folder, with when it was written and what is in it."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}

@@ -21,6 +21,7 @@ from flowlat.training.fit import fit
 from flowlat.training.module import LitFlow
 from flowlat.utils.errors import CheckpointError, ConfigError
 from tests.support.helpers import ROOT
+from tests.support.run_folders import contents
 from tests.support.trainings import ROLLBACKS, TINY, assert_same, config, everything, without_power
 
 
@@ -136,13 +137,13 @@ def test_without_a_whole_checkpoint_nothing_is_overwritten(gone, whole, tmp_path
     for name in ("last", "epoch"):
         path = tmp_path / "checkpoints" / f"{name}.ckpt"
         path.unlink() if gone else path.write_bytes(path.read_bytes()[:-100])
-    before = {path: path.stat() for path in tmp_path.rglob("*")}
+    before = contents(tmp_path)
     line = "no last.ckpt to go on from" if gone else "last.ckpt: not a readable .* nothing to go on"
     with pytest.raises(CheckpointError, match=f"{line}.*resume=restart"):
         fit(config("seed=1", "resume=true"), tmp_path)
     with pytest.raises(ConfigError, match="has a training already"):
         fit(config("seed=1"), tmp_path)
-    assert {path: path.stat() for path in tmp_path.rglob("*")} == before
+    assert contents(tmp_path) == before
     fit(config("resume=restart"), tmp_path)
     assert_same(everything(tmp_path), whole)
 
