@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowlat.config.build import build_flow
-    from flowlat.config.checkpoint import load_flow
+    from flowlat.config.checkpoint import load_family, load_flow
     from flowlat.config.compose import compose
 
 try:
@@ -14,13 +14,14 @@ try:
 except PackageNotFoundError:  # run from a checkout that is not installed
     __version__ = "unknown"
 
-__all__ = ["__version__", "build_flow", "compose", "load_flow"]
+__all__ = ["__version__", "build_flow", "compose", "load_family", "load_flow"]
 
 #: where the functions are. Imported when they are asked for: with PyTorch behind them they take
 #: more than a second, for which ``python train.py --help`` does not wait
 HOMES = {
     "build_flow": "flowlat.config.build",
     "compose": "flowlat.config.compose",
+    "load_family": "flowlat.config.checkpoint",
     "load_flow": "flowlat.config.checkpoint",
 }
 

@@ -1,5 +1,6 @@
 """From a checked config to the objects it describes."""
 
+from functools import partial
 from typing import Any
 
 import hydra
@@ -12,6 +13,8 @@ from flowlat.actions import Action
 from flowlat.bijections import Bijection
 from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
+from flowlat.flows.domain import Domain
+from flowlat.flows.family import Family
 from flowlat.flows.flow import Flow, PushforwardFlow, SymmetrizedFlow
 from flowlat.lattice import Lattice
 from flowlat.priors import Prior
@@ -26,6 +29,7 @@ CONTRACTS = {
     "action": (Action, "flowlat.actions"),
     "prior": (Prior, "flowlat.priors"),
     "arch": (Bijection, "flowlat.archs"),
+    "family": (Domain, "flowlat.flows"),
 }
 
 
@@ -52,6 +56,33 @@ def build_flow(cfg: DictConfig | dict[str, Any], seed: int | None = None) -> Flo
             raise ConfigError("symmetrize=True: the action is not even in phi")
         flow = SymmetrizedFlow(flow)
     return flow
+
+
+def build_family(cfg: DictConfig | dict[str, Any], seed: int | None = None) -> Family:
+    """The flow of a config as a function of the couplings, with fresh weights.
+
+    >>> family = build_family(compose(["family=phi4_2d"]))
+    >>> flow = family.at(m2=-4.0, lam=5.3, lattice=Lattice([12, 12]))
+
+    Raises:
+        ConfigError: an option that cannot be used, or an architecture that makes no family.
+    """
+    config = plain(cfg)
+    domain: Domain = instantiate(config, "family")
+    if not {"m2", "lam"} <= config["action"].keys():
+        raise ConfigError(f"family: action._target_={config['action']['_target_']} has no m2, lam")
+    return Family(domain, partial(_build_on, config, seed))
+
+
+def _build_on(config: dict[str, Any], seed: int | None, lattice: Lattice) -> Flow:
+    """The flow of a config, on another lattice."""
+    node = {**config["lattice"], "shape": list(lattice.shape)}
+    return build_flow({**config, "lattice": node}, seed)
+
+
+def action_at(config: dict[str, Any], m2: float, lam: float) -> Action:
+    """The action of a config, with other couplings."""
+    return build_action({**config, "action": {**config["action"], "m2": m2, "lam": lam}})
 
 
 def build_action(cfg: DictConfig | dict[str, Any]) -> Action:

@@ -1,17 +1,16 @@
 """Checkpoints are data: read without running anything that is in them."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from reprlib import repr as brief
 from typing import Any
 
 import torch
 
-from flowlat.config.build import CONTRACTS, FLOW_GROUPS, build_flow
+from flowlat.config.build import build_family, build_flow
 from flowlat.config.renamed import with_new_names
-from flowlat.config.sizes import check_sizes
-from flowlat.config.trust import check_node
-from flowlat.config.validation import check_nodes
+from flowlat.config.trust import check_flow_config, check_paths
+from flowlat.flows.family import Family
 from flowlat.flows.flow import Flow
 from flowlat.utils.archive import require_whole
 from flowlat.utils.errors import CheckpointError, ConfigError
@@ -41,7 +40,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     record["config"] = with_new_names(record["config"])
     try:
         check_flow_config(record["config"])
-        _check_paths(content.get("callbacks"))
+        check_paths(content.get("callbacks"))
     except ConfigError as error:
         raise CheckpointError(f"ckpt_path={path}: {error}") from error
     return content
@@ -59,23 +58,61 @@ def load_flow(path: str | Path) -> Flow:
     return flow_of(read_checkpoint(path), path)
 
 
+def load_family(path: str | Path) -> Family:
+    """The trained family of a checkpoint, in evaluation mode on the CPU.
+
+    >>> flow = load_family(path).at(m2=-4.0, lam=5.3, lattice=Lattice([12, 12]))
+
+    Raises:
+        CheckpointError: as :func:`load_flow`; or a checkpoint of one flow.
+    """
+    return family_of(read_checkpoint(path), path)
+
+
 def flow_of(content: dict[str, Any], path: str | Path) -> Flow:
     """:func:`load_flow` from contents that are already read; ``path`` is for the messages."""
+    if is_family(content):
+        raise CheckpointError(
+            f"ckpt_path={path}: a family of flows, whose flow at a point is "
+            "load_family(...).at(m2, lam, lattice)"
+        )
+    return _restored(build_flow, content, path)
+
+
+def family_of(content: dict[str, Any], path: str | Path) -> Family:
+    """:func:`load_family` from contents that are already read; ``path`` is for the messages."""
+    if not is_family(content):
+        raise CheckpointError(f"ckpt_path={path}: one flow, and no family of flows")
+    family: Family = _restored(build_family, content, path)
+    try:  # what only a flow can check, such as the steps of an ODE
+        family.at(*family.domain.at((0.5, 0.5), family.domain.shapes[0])[:2], family.smallest)
+    except RuntimeError as error:
+        raise CheckpointError(f"ckpt_path={path}: {error}") from error
+    return family
+
+
+def is_family(content: dict[str, Any]) -> bool:
+    """Whether the contents of a checkpoint are those of a family of flows."""
+    return content["flowlat"]["config"].get("family") is not None
+
+
+def _restored(build: Callable[..., Any], content: dict[str, Any], path: str | Path) -> Any:
+    """What ``build`` makes of the config, with the weights, in their precision."""
     config = content["flowlat"]["config"]
     if "kernel" in config["arch"]:
         # how it is computed is not the checkpoint's to say: another machine has other kernels
         config = {**config, "arch": {**config["arch"], "kernel": "auto"}}
     try:
-        flow = build_flow(config)
+        made = build(config)
     except ConfigError as error:
         raise CheckpointError(f"ckpt_path={path}: {error}") from error
     weights = flow_weights(content)
     if not weights:
         raise CheckpointError(f"ckpt_path={path}: no weights")
     double = any(weight.dtype == torch.float64 for weight in weights.values())
-    flow.to(dtype=torch.float64 if double else torch.float32)
-    load_weights(flow, weights, path)
-    return flow.eval()
+    made.to(dtype=torch.float64 if double else torch.float32)
+    load_weights(made, weights, path)
+    return made.eval()
 
 
 def flow_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -89,7 +126,7 @@ def flow_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
-def load_weights(flow: Flow, weights: dict[str, torch.Tensor], path: str | Path) -> None:
+def load_weights(flow: Flow | Family, weights: dict[str, torch.Tensor], path: str | Path) -> None:
     """Fill a flow, in its own precision.
 
     Raises:
@@ -104,41 +141,22 @@ def load_weights(flow: Flow, weights: dict[str, torch.Tensor], path: str | Path)
         flow.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(
-            f"{path}: the weights do not fit lattice.shape={list(flow.lattice.shape)} and this "
-            f"architecture: {error}"
+            f"{path}: the weights do not fit {_of(flow)} and this architecture: {error}"
         ) from error
     if not all(torch.isfinite(weight).all() for weight in flow.state_dict().values()):
         raise CheckpointError(f"{path}: weights that are not finite")
 
 
+def _of(flow: Flow | Family) -> str:
+    """What a flow is for, as one would type it."""
+    if isinstance(flow, Family):
+        return f"family.degrees={list(flow.domain.degrees)}"
+    return f"lattice.shape={list(flow.lattice.shape)}"
+
+
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-def check_flow_config(config: Any, path: str = "config.") -> None:
-    """Raise ConfigError unless a checkpoint with this config can be read; see ``check_node``."""
-    if not isinstance(config, dict):
-        raise ConfigError("config: not a mapping")
-    groups = {group: config.get(group) for group in FLOW_GROUPS}
-    for group, (contract, package) in CONTRACTS.items():
-        check_node(groups[group], package, contract, f"{path}{group}")
-    if not isinstance(groups["symmetrize"], bool):
-        raise ConfigError(f"{path}symmetrize={brief(groups['symmetrize'])}: must be a boolean")
-    check_nodes(groups)
-    check_sizes(groups)
-
-
-def _check_paths(state: Any, depth: int = 4) -> None:
-    """Refuse a callback's path to elsewhere: a resumed run removes the checkpoints it replaces."""
-    if isinstance(state, dict) and depth:
-        for node in (*state.keys(), *state.values()):
-            _check_paths(node, depth - 1)
-    elif isinstance(state, str):
-        if ".." in Path(state).parts or "::" in state or "://" in state:
-            raise ConfigError(f"callbacks: the path {state!r} is not allowed in a file")
-    elif isinstance(state, dict | list | tuple):
-        raise ConfigError("callbacks: not allowed in a file")
 
 
 def is_plain(weight: Any) -> bool:

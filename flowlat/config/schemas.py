@@ -54,6 +54,7 @@ class TrainConfig(TypedDict):
     arch: Node
     phase: Literal["auto", "symmetric", "ordered"]
     symmetrize: bool
+    family: Node | None
     objective: Node
     optimizer: Node
     scheduler: Node

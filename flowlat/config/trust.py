@@ -3,17 +3,53 @@
 import inspect
 import re
 import typing
+from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
 
+from flowlat.config.build import CONTRACTS, FLOW_GROUPS
 from flowlat.config.plugins import GROUP, plugins
-from flowlat.config.validation import locate
+from flowlat.config.sizes import check_sizes
+from flowlat.config.validation import check_nodes, locate
 from flowlat.utils.errors import ConfigError
 
 #: entries of a list, and lists within lists
 LONGEST_LIST, DEEPEST_LIST = 1000, 2
 #: names below the package in a _target_: modules, and the class
 DEEPEST_NAME = 4
+
+
+def check_flow_config(config: Any, path: str = "config.") -> None:
+    """Raise ConfigError unless what a flow or a family is built from may stand in a file.
+
+    Args:
+        path: what stands before the name of a group in the errors.
+    """
+    if not isinstance(config, dict):
+        raise ConfigError("config: not a mapping")
+    groups = {group: config.get(group) for group in FLOW_GROUPS}
+    if config.get("family") is not None:
+        groups["family"] = config["family"]
+    for group, (contract, package) in CONTRACTS.items():
+        if group == "family" and group not in groups:
+            continue
+        check_node(groups[group], package, contract, f"{path}{group}")
+    if not isinstance(groups["symmetrize"], bool):
+        raise ConfigError(f"{path}symmetrize={brief(groups['symmetrize'])}: must be a boolean")
+    check_nodes(groups)
+    check_sizes(groups)
+
+
+def check_paths(state: Any, depth: int = 4) -> None:
+    """Refuse a callback's path to elsewhere: a resumed run removes the checkpoints it replaces."""
+    if isinstance(state, dict) and depth:
+        for node in (*state.keys(), *state.values()):
+            check_paths(node, depth - 1)
+    elif isinstance(state, str):
+        if ".." in Path(state).parts or "::" in state or "://" in state:
+            raise ConfigError(f"callbacks: the path {state!r} is not allowed in a file")
+    elif isinstance(state, dict | list | tuple):
+        raise ConfigError("callbacks: not allowed in a file")
 
 
 def check_node(node: Any, package: str, contract: type, path: str) -> None:

@@ -12,7 +12,7 @@ from lightning.fabric.plugins.environments import SLURMEnvironment
 from omegaconf import OmegaConf
 
 from flowlat.config.build import instantiate
-from flowlat.config.checkpoint import check_flow_config
+from flowlat.config.trust import check_flow_config
 from flowlat.runs.folder.record import Record, require_free
 from flowlat.runs.launcher import UNUSED_SRUN, external_launcher, rank
 from flowlat.runs.ranks.processes import spawn_ranks
