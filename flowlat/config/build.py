@@ -69,8 +69,6 @@ def build_family(cfg: DictConfig | dict[str, Any], seed: int | None = None) -> F
     """
     config = plain(cfg)
     domain: Domain = instantiate(config, "family")
-    if not {"m2", "lam"} <= config["action"].keys():
-        raise ConfigError(f"family: action._target_={config['action']['_target_']} has no m2, lam")
     return Family(domain, partial(_build_on, config, seed))
 
 

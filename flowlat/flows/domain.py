@@ -45,9 +45,12 @@ class Domain:
     the lattice, and sides between the shortest and the longest of ``shapes``.
 
     Args:
-        m2, lam: from low to high.
+        m2: from low to high.
+        lam: from low to high.
         mass: what is mapped to [-1, 1], from low to high.
-        critical, slope, curvature: of the :class:`MassCurve`.
+        critical: lam_c of the :class:`MassCurve`.
+        slope: a.
+        curvature: b.
         shapes: of the lattices to train on, all of the same dimension.
         clearance: L over the correlation length at least; 0: any.
         degrees: of the polynomials in m2 and in log m, see :meth:`basis`.
@@ -107,12 +110,16 @@ class Domain:
         return x, y
 
     def basis(self, m2: float, lam: float) -> Tensor:
-        """T_i(x) T_j(y) for i / degrees[0] + j / degrees[1] <= 1, in float64; the first is 1."""
+        """T_i(x) T_j(y) / (1 + i + j) for i / degrees[0] + j / degrees[1] <= 1, in float64.
+
+        The first is 1. The coefficients of a smooth function fall with their order, and an
+        optimizer that moves all of them at one rate is to move the function no further by each.
+        """
         n, k = self.degrees
         x, y = torch.tensor(self.coordinates(m2, lam), dtype=torch.float64)
         products = chebyshev(x, n + 1).unsqueeze(1) * chebyshev(y, k + 1)
         i, j = torch.meshgrid(torch.arange(n + 1), torch.arange(k + 1), indexing="ij")
-        return products[i * k + j * n <= n * k]
+        return (products / (1 + i + j))[i * k + j * n <= n * k]
 
     def range_of_mass(self, m2: float, shape: Sequence[int]) -> tuple[float, float]:
         """The masses of the domain at m2 on this lattice, from low to high."""

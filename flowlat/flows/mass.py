@@ -18,7 +18,9 @@ class MassCurve:
     The first power is that of d = 2, where nu = 1. With lam_c = b = 0 and a = 1 the mass is lam.
 
     Args:
-        critical, slope, curvature: coefficients of lam_c, a and b, from the constant up.
+        critical: the coefficients of lam_c, from the constant up.
+        slope: of a.
+        curvature: of b.
     """
 
     def __init__(self, critical: Polynomial, slope: Polynomial, curvature: Polynomial):

@@ -27,20 +27,29 @@ def fit_report(summary: dict[str, Any]) -> str:
     rows = [
         ("ESS", f"{summary['ess']:.4f}"),
         ("acceptance", f"{summary['acceptance']:.4f}"),
-        ("log Z", with_error(summary["log_z"], summary["log_z_err"])),
         ("phase", summary["phase"]),
         ("epochs, steps", f"{summary['epochs']}, {summary['steps']}"),
         ("seconds", f"{summary['seconds']:.0f}"),
         ("checkpoint", checkpoint),
     ]
+    if "log_z" in summary:  # not of a family, which has many
+        rows.insert(2, ("log Z", with_error(summary["log_z"], summary["log_z_err"])))
     if "forward_ess" in summary:  # there was an ensemble to measure it on
         forward = fraction(summary["forward_ess"], summary["forward_ess_err"])
         rows.insert(3, ("forward ESS", forward))
     if k := number(summary.get("pareto_k"), ".2f"):
         rows.insert(1, ("Pareto k", k))
+    where, theory = "", ""
+    if points := summary.get("map"):
+        where = f" at each of {len(points)} points, nine of ten have more"
+        rows.insert(1, ("least ESS", f"{summary['least_ess']:.4f}"))
+        shape, m2, lam = (points[0][name] for name in ("shape", "m2", "lam"))
+        sides = f"lattice={len(shape)}d lattice.shape={list(shape)}".replace(", ", ",")
+        theory = f" {sides} action.m2={m2:g} action.lam={lam:.4g}"
     return (
-        f"\nReached, on {summary['n_samples']} fresh samples:\n{table(rows)}\n\n{alarms(summary)}"
-        f"Sample from it:\n  python sample.py {typed('ckpt_path', checkpoint)}"
+        f"\nReached, on {summary['n_samples']} fresh samples{where}:\n{table(rows)}\n\n"
+        f"{alarms(summary)}Sample from it:\n"
+        f"  python sample.py {typed('ckpt_path', checkpoint)}{theory}"
     )
 
 

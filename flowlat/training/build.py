@@ -1,14 +1,23 @@
 """The parts of a training, from its config: module, data, trainer."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
 
-from flowlat.config.build import build_action, build_flow, instantiate, instantiate_all
-from flowlat.config.checkpoint import flow_weights, load_weights, read_checkpoint
+from flowlat.config.build import (
+    action_at,
+    build_action,
+    build_family,
+    build_flow,
+    instantiate,
+    instantiate_all,
+)
+from flowlat.config.checkpoint import flow_weights, is_family, load_weights, read_checkpoint
 from flowlat.ensemble.reference import read_reference, require_theory
+from flowlat.objectives import FamilyObjective
 from flowlat.objectives.cuda_graphs import with_cuda_graphs
 from flowlat.runs.ranks.processes import environment
 from flowlat.runs.signals import Signals
@@ -17,6 +26,7 @@ from flowlat.training.callbacks import (
     Best,
     Decline,
     Evaluation,
+    FamilyEvaluation,
     Last,
     Progress,
     SolverSteps,
@@ -25,17 +35,26 @@ from flowlat.training.data import PriorDataModule
 from flowlat.training.module import LitFlow
 from flowlat.utils.errors import CheckpointError, ConfigError, EnsembleError
 
+#: of one flow or of a family
+AnyEvaluation = Evaluation | FamilyEvaluation
+
 #: the metrics whose best epoch has a checkpoint
 BEST = ("ess", "acceptance")
 
 
 def build_module(config: dict[str, Any], record: dict[str, Any], rollbacks: int = 0) -> LitFlow:
     """The LightningModule of a config, with the weights of ``init_from`` if it is given."""
-    flow = build_flow(config)
+    family = config["family"] is not None
+    flow = build_family(config) if family else build_flow(config)
     if config["init_from"]:
+        if family:
+            raise ConfigError("init_from with a family: a family starts from fresh weights")
         path = config["init_from"]
         try:
-            load_weights(flow, flow_weights(read_checkpoint(path)), path)
+            content = read_checkpoint(path)
+            if is_family(content):
+                raise CheckpointError(f"{path}: a family of flows, not the weights of one")
+            load_weights(flow, flow_weights(content), path)
         except CheckpointError as error:
             raise CheckpointError(f"init_from: {error}") from error
     if not math.isfinite(rate := config["optimizer"].get("lr", 0.0)):
@@ -45,12 +64,20 @@ def build_module(config: dict[str, Any], record: dict[str, Any], rollbacks: int 
         scheduler(optimizer(flow.parameters()), total_steps=1, steps_per_epoch=1, first_step=0)
     except (ValueError, RuntimeError, TypeError) as error:
         raise ConfigError(f"optimizer, scheduler: {error}") from error
-    sites = config["data"]["batch_size"] * math.prod(config["lattice"]["shape"])
-    objective = with_cuda_graphs(instantiate(config, "objective"), config["cuda_graphs"], sites)
+    objective = instantiate(config, "objective")
+    if family:
+        if config["cuda_graphs"]:
+            raise ConfigError(
+                "cuda_graphs=True: a graph keeps its couplings, a family changes them"
+            )
+        parts: tuple[Any, Any] = partial(action_at, config), FamilyObjective(objective)
+    else:
+        sites = config["data"]["batch_size"] * math.prod(config["lattice"]["shape"])
+        graphed = with_cuda_graphs(objective, config["cuda_graphs"], sites)
+        parts = build_action(config), graphed
     module = LitFlow(
         flow,
-        build_action(config),
-        objective,
+        *parts,
         optimizer,
         scheduler,
         config["ema_decay"],
@@ -70,27 +97,40 @@ def build_data(config: dict[str, Any]) -> PriorDataModule:
 
 
 def check_ensembles(config: dict[str, Any]) -> None:
-    """Raise EnsembleError unless those of objective and evaluation are of this theory."""
+    """Raise EnsembleError unless those of objective and evaluation are of this theory.
+
+    ConfigError for a family, which has many.
+    """
     for group in ("objective", "evaluation"):
         if path := config[group].get("ensemble"):
+            if config["family"] is not None:
+                raise ConfigError(f"{group}.ensemble={path}: of one theory, a family has many")
             try:
                 require_theory(path, config)
             except EnsembleError as error:
                 raise EnsembleError(f"{group}.ensemble: {error}") from error
 
 
+def build_evaluation(config: dict[str, Any], folder: Path) -> AnyEvaluation:
+    """What is measured after every epoch, of a family at all points of its map."""
+    evaluation: Evaluation = instantiate(config, "evaluation", seed=config["seed"])
+    return evaluation if config["family"] is None else FamilyEvaluation(evaluation, folder)
+
+
 def build_trainer(
-    config: dict[str, Any], folder: Path, evaluation: Evaluation, signals: Signals
+    config: dict[str, Any], folder: Path, evaluation: AnyEvaluation, signals: Signals
 ) -> Trainer:
     """The Lightning Trainer of a config, with flowlat's callbacks and loggers."""
     best = [Best(folder / "checkpoints", name) for name in BEST]
     # after the best, whose scores are in what it saves
     last = Last(folder, signals, config["checkpoint_minutes"])
+    # log Z of a family is that of many theories
+    decline = [Decline()] if isinstance(evaluation, Evaluation) else []
     return instantiate(
         config,
         "trainer",
         default_root_dir=str(folder),
-        callbacks=[SolverSteps(), evaluation, Decline(), Progress(), *best, last],
+        callbacks=[SolverSteps(), evaluation, *decline, Progress(), *best, last],
         logger=list(instantiate_all(config, "logger").values()),
         plugins=[AtomicCheckpointIO(), *environment()],
     )

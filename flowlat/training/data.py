@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from flowlat.flows.family import Family
 from flowlat.samplers.mean_field import random_signs
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.rng import Stream, generator
@@ -18,6 +19,9 @@ class PriorDataModule(LightningDataModule):
 
     With ``configurations`` there are as many of them beside the noise, drawn at random by the same
     rule, with replacement, and with a random sign each if the action is even.
+
+    For a family of flows each batch is noise of one lattice of its domain, and the couplings
+    (m2, lam) of one point, drawn by the same rule and the same on all ranks.
 
     The whole batch is drawn on every rank, which keeps its share, so that n ranks with B/n
     configurations each see what one rank with B sees. Drawn in ``on_after_batch_transfer``: on the
@@ -47,7 +51,12 @@ class PriorDataModule(LightningDataModule):
                 f"data.batch_size={self.batch_size}: not a multiple of {n_ranks} ranks"
             )
         stream = generator(self.seed, Stream.TRAINING, self.n_drawn, device=module.device)
-        drawn = [module.flow.noise(self.batch_size, stream)]
+        flow, couplings = module.flow, []
+        if isinstance(flow, Family):
+            point = flow.domain.draw(generator(self.seed, Stream.COUPLINGS, self.n_drawn))
+            flow = flow.working(point.shape)
+            couplings = [torch.tensor(point[:2], dtype=torch.float64)]
+        drawn = [flow.noise(self.batch_size, stream)]
         if self.configurations is not None:
             stream = generator(self.seed, Stream.CONFIGURATIONS, self.n_drawn)
             rows = torch.randint(len(self.configurations), (self.batch_size,), generator=stream)
@@ -55,7 +64,7 @@ class PriorDataModule(LightningDataModule):
             signs = random_signs(phi, stream) if module.action.even else 1
             drawn.append((phi * signs).to(drawn[0]))
         self.n_drawn += 1
-        return tuple(part.chunk(n_ranks)[trainer.global_rank] for part in drawn)
+        return (*(part.chunk(n_ranks)[trainer.global_rank] for part in drawn), *couplings)
 
     def state_dict(self) -> dict[str, int]:
         return {"n_drawn": self.n_drawn}

@@ -10,9 +10,6 @@ import torch
 from lightning.pytorch import Trainer
 
 from flowlat.analysis.trust import warnings
-from flowlat.config.build import instantiate
-from flowlat.config.checkpoint import load_flow
-from flowlat.flows.density_check import check_density
 from flowlat.kernels.arithmetic import arithmetic, differing
 from flowlat.report.page.plots import plot_training
 from flowlat.runs.folder.record import Record, clear, record_without_hydra
@@ -20,8 +17,15 @@ from flowlat.runs.launcher import rank
 from flowlat.runs.metrics import read_metrics
 from flowlat.runs.signals import Signals
 from flowlat.runs.slurm import requeue
-from flowlat.training.build import build_data, build_module, build_trainer, check_ensembles
-from flowlat.training.callbacks import Best, Decline, Evaluation
+from flowlat.training.build import (
+    AnyEvaluation,
+    build_data,
+    build_evaluation,
+    build_module,
+    build_trainer,
+    check_ensembles,
+)
+from flowlat.training.callbacks import Best, Decline
 from flowlat.training.loggers import Wandb, finish_wandb
 from flowlat.training.module import LitFlow
 from flowlat.training.resume import find_start
@@ -37,7 +41,6 @@ from flowlat.utils.files import write_json
 from flowlat.utils.formatting import typed
 from flowlat.utils.memory import out_of_memory
 from flowlat.utils.provenance import provenance
-from flowlat.utils.rng import Stream, generator
 from flowlat.utils.threads import set_threads
 
 log = logging.getLogger(__name__)
@@ -62,7 +65,7 @@ def fit(config: dict[str, Any], folder: Path, record: Record | None = None) -> d
     record = record or record_without_hydra(folder)
     set_threads(config["threads"], config["lattice"]["shape"], config["data"]["batch_size"])
     check_ensembles(config)
-    evaluation = instantiate(config, "evaluation", seed=config["seed"])
+    evaluation = build_evaluation(config, folder)
     signals = Signals(quiet=rank() > 0)
     with signals:  # to the end: SLURM ends the job that it is told to requeue
         try:
@@ -72,15 +75,10 @@ def fit(config: dict[str, Any], folder: Path, record: Record | None = None) -> d
             checkpoint = folder / "checkpoints" / "best_ess.ckpt"
             module = cast(LitFlow, trainer.lightning_module)
             device = trainer.strategy.root_device
-            flow = load_flow(checkpoint).to(device)
-            measured, *_ = evaluation.measure(flow, module.action, epoch=None)
-            stream = generator(config["seed"], Stream.FINAL, device=device)
-            inverse = check_density(flow, stream, batch_size=min(256, evaluation.batch_size))
+            measured = evaluation.final(checkpoint, cast(Any, module.action), device)
             best = [c for c in trainer.checkpoint_callbacks if isinstance(c, Best)]
             summary = {
                 **measured,
-                "inverse": inverse._asdict(),
-                "n_samples": evaluation.n_samples,
                 "phase": config["phase"],
                 "epochs": trainer.current_epoch,
                 "steps": trainer.global_step,
@@ -89,8 +87,8 @@ def fit(config: dict[str, Any], folder: Path, record: Record | None = None) -> d
                 **{f"best_{callback.name}": callback.score for callback in best},
                 "checkpoint": str(checkpoint),
             }
-            decline = next(c for c in cast(Any, trainer).callbacks if isinstance(c, Decline))
-            summary["warnings"] = warnings({**summary, **decline.seen})
+            seen = [c.seen for c in cast(Any, trainer).callbacks if isinstance(c, Decline)]
+            summary["warnings"] = warnings({**summary, **(seen[0] if seen else {})})
             write_json(folder / "summary.json", summary)
             for logger in trainer.loggers:
                 if isinstance(logger, Wandb):
@@ -115,7 +113,7 @@ def fit(config: dict[str, Any], folder: Path, record: Record | None = None) -> d
 
 
 def fit_with_rollbacks(
-    config: dict[str, Any], record: Record, evaluation: Evaluation, signals: Signals
+    config: dict[str, Any], record: Record, evaluation: AnyEvaluation, signals: Signals
 ) -> Trainer:
     """Train to the end; after a divergence again from the end of an epoch, if that is wanted."""
     divergence, folder = config["divergence"], record.folder

@@ -13,17 +13,19 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from flowlat.actions import Action
+from flowlat.flows.family import Family
 from flowlat.flows.flow import Flow
-from flowlat.objectives import Objective
+from flowlat.objectives import FamilyObjective, Objective
 from flowlat.training.divergence import LossRange
 from flowlat.training.state import check_optimizer
 from flowlat.utils.errors import DivergedError
 
 
 class LitFlow(LightningModule):
-    """Trains a flow towards exp(-S).
+    """Trains a flow towards exp(-S), or a family of flows.
 
     Args:
+        action: S; of a family (m2, lam) -> S.
         optimizer: parameters -> optimizer.
         scheduler: (optimizer, total_steps=, steps_per_epoch=, first_step=) -> schedule, advanced
             every step.
@@ -37,9 +39,9 @@ class LitFlow(LightningModule):
 
     def __init__(
         self,
-        flow: Flow,
-        action: Action,
-        objective: Objective,
+        flow: Flow | Family,
+        action: Action | Callable[[float, float], Action],
+        objective: Objective | FamilyObjective,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LambdaLR],
         ema_decay: float | None = None,
@@ -50,7 +52,7 @@ class LitFlow(LightningModule):
         super().__init__()
         self.flow = flow
         self.action = action
-        self.objective = objective
+        self.objective: Any = objective
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._record = record or {}
@@ -69,9 +71,9 @@ class LitFlow(LightningModule):
         self.has_stepped = False  # since it was restored
 
     @property
-    def best_flow(self) -> Flow:
+    def best_flow(self) -> Flow | Family:
         """The flow to evaluate and to keep: the averaged weights where there are any."""
-        return self.flow if self.averaged is None else cast(Flow, self.averaged.module)
+        return self.flow if self.averaged is None else cast(Any, self.averaged.module)
 
     @property
     def seconds(self) -> float:

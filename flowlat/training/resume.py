@@ -18,7 +18,8 @@ from flowlat.utils.errors import CheckpointError, ConfigError
 log = logging.getLogger(__name__)
 
 #: what a training goes on with, and may not change between the legs of a run
-GROUPS = (*FLOW_GROUPS, "ema_decay", "objective", "optimizer", "scheduler", "data", "seed")
+STEP = ("ema_decay", "objective", "optimizer", "scheduler", "data")
+GROUPS = (*FLOW_GROUPS, "family", *STEP, "seed")
 #: of the trainer
 STEPS = ("limit_train_batches", "accumulate_grad_batches", "precision", "gradient_clip_val")
 #: options of how a flow is computed, which may

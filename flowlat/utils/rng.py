@@ -29,6 +29,7 @@ class Stream(IntEnum):
     CONFIGURATIONS = 7
     PHASE = 8
     MOVED_WEIGHTS = 9
+    COUPLINGS = 10
 
 
 def generator(

@@ -15,12 +15,11 @@ from torch import nn
 
 from flowlat import build_flow, compose
 from flowlat.bijections import Continuous
-from flowlat.config.build import instantiate
 from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
 from flowlat.flows.flow import Flow
 from flowlat.runs.signals import Signals
-from flowlat.training.build import build_module, build_trainer
+from flowlat.training.build import build_evaluation, build_module, build_trainer
 from flowlat.training.loggers import finish_wandb
 from flowlat.training.module import LitFlow
 from flowlat.training.trainer import check_trainer
@@ -118,7 +117,7 @@ def build_everything(names: list[str], folder: Path) -> LitFlow:
     config = validate(compose(names), TrainConfig)
     check_trainer(config["trainer"])
     module = build_module(config, {})
-    evaluation = instantiate(config, "evaluation", seed=config["seed"])
+    evaluation = build_evaluation(config, folder)
     trainer = build_trainer(config, folder, evaluation, Signals())
     for logger in trainer.loggers:
         logger.finalize("success")

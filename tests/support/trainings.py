@@ -1,5 +1,6 @@
 """Trainings of a second that are cut short, and everything that they leave, to compare."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,9 @@ class PowerCut(BaseException):
     """Nothing catches it."""
 
 
-def without_power(monkeypatch, n: int, names: list[str], folder: Path) -> bool:
+def without_power(
+    monkeypatch, n: int, names: list[str], folder: Path, make: Callable[..., Any] = config
+) -> bool:
     """Train until the file number n has got its name; whether there are so many."""
     replace, count = Path.replace, [0]
 
@@ -86,7 +89,7 @@ def without_power(monkeypatch, n: int, names: list[str], folder: Path) -> bool:
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", counted)
         try:
-            fit(config(*names), folder)
+            fit(make(*names), folder)
         except PowerCut:
             return True
     return False

@@ -1,6 +1,7 @@
 """What a flow is worth, measured after every epoch."""
 
 import math
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -12,7 +13,9 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from flowlat.actions import Action
 from flowlat.analysis.importance import ess, forward_quality, log_z
 from flowlat.analysis.pareto import pareto_k
+from flowlat.config.checkpoint import load_flow
 from flowlat.ensemble.reference import read_reference
+from flowlat.flows.density_check import check_density
 from flowlat.flows.flow import Flow
 from flowlat.flows.proposals import proposals
 from flowlat.samplers import independence_chain
@@ -55,9 +58,9 @@ class Evaluation(Callback):
         self.reference = read_reference(ensemble, n_samples) if ensemble else None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        epoch = trainer.current_epoch
-        if (epoch + 1) % self.every_n_epochs and epoch + 1 != trainer.max_epochs:
+        if not self.due(trainer):
             return
+        epoch = trainer.current_epoch
         module: Any = pl_module
         share = trainer.global_rank, trainer.world_size
         try:
@@ -70,6 +73,19 @@ class Evaluation(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, Wandb) and trainer.is_global_zero:  # which has the first batches
                 logger.log_evaluation(log_w, phi[0], trainer.global_step)
+
+    def due(self, trainer: Trainer) -> bool:
+        """Whether this epoch is evaluated."""
+        n_epochs = trainer.current_epoch + 1
+        return not n_epochs % self.every_n_epochs or n_epochs == trainer.max_epochs
+
+    def final(self, checkpoint: Path, action: Action, device: torch.device) -> dict[str, Any]:
+        """The same on fresh samples of a checkpoint, for the summary of a training."""
+        flow = load_flow(checkpoint).to(device)
+        measured, *_ = self.measure(flow, action, epoch=None)
+        stream = generator(self.seed, Stream.FINAL, device=device)
+        inverse = check_density(flow, stream, batch_size=min(256, self.batch_size))
+        return {**measured, "inverse": inverse._asdict(), "n_samples": self.n_samples}
 
     def measure(
         self, flow: Flow, action: Action, epoch: int | None, rank: int = 0, world_size: int = 1

@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from flowlat.bijections.continuous import solvers_of
+from flowlat.flows.family import Family
 from flowlat.flows.flow import Flow
 
 log = logging.getLogger(__name__)
@@ -38,18 +39,29 @@ class SolverSteps(Callback):
         if trainer.global_step % EVERY or batch_idx % trainer.accumulate_grad_batches:
             return
         module: Any = pl_module
-        solvers = solvers_of(module.flow)
+        family = module.flow if isinstance(module.flow, Family) else None
+        flow = module.flow if family is None else _working(family, batch)
+        solvers = solvers_of(flow)
         if not solvers:
             return
-        stiff = inverse_error(module.flow, batch[0][:N_LOOKED_AT]) > TOLERANCE
+        stiff = inverse_error(flow, batch[0][:N_LOOKED_AT]) > TOLERANCE
         most = max(solver.n_steps for solver in solvers)
         if not trainer.strategy.reduce_boolean_decision(stiff, all=False) or most >= MOST_STEPS:
             return
         for solver in solvers + (solvers_of(module.best_flow) if module.averaged else []):
             solver.n_steps += 1
+        if family is not None:  # and of its average, with the next step
+            family.keep(flow)
         say = log.debug if self._said else log.info
         say("the velocity becomes stiff: %d Runge-Kutta steps, and more where needed", most + 1)
         self._said = True
+
+
+@torch.no_grad()
+def _working(family: Family, batch: Any) -> Flow:
+    """The flow of a family that this batch trains."""
+    noise, couplings = batch
+    return family.set(family.parameters_at(*couplings.tolist()), noise.shape[1:])
 
 
 @torch.no_grad()
