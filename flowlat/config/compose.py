@@ -13,7 +13,7 @@ from flowlat.config.schemas import SampleConfig, TrainConfig, sampler_name
 from flowlat.config.sizes import check_sizes
 from flowlat.config.validation import check, locate, signature
 from flowlat.utils.conf import conf_dir
-from flowlat.utils.errors import ConfigError
+from flowlat.utils.errors import CheckpointError, ConfigError
 
 
 def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictConfig:
@@ -40,11 +40,16 @@ def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictCo
 def refuse_theory(overrides: Iterable[str]) -> None:
     """Raise ConfigError if a lattice or an action is typed beside a checkpoint, which has both.
 
+    Unless it is that of a family, which has many.
+
     Args:
         overrides: what was typed, such as "action.lam=5".
     """
     typed = {override.lstrip("+~").partition("=")[0]: override for override in overrides}
     if typed.get("ckpt_path", "").partition("=")[2] in ("", "null"):
+        return
+    theory = {key for key in typed if key.partition(".")[0] in ("lattice", "action")}
+    if theory and _holds_family(typed["ckpt_path"].partition("=")[2]):
         return
     for key, override in typed.items():
         if key.partition(".")[0] in ("lattice", "action"):
@@ -52,6 +57,17 @@ def refuse_theory(overrides: Iterable[str]) -> None:
                 f"{override} with {typed['ckpt_path']}: lattice and action are those of the "
                 "checkpoint"
             )
+
+
+def _holds_family(path: str) -> bool:
+    """Whether there is a checkpoint of a family; one that cannot be read is refused elsewhere."""
+    # here, not above: it builds on this module, and brings PyTorch
+    from flowlat.config.checkpoint import is_family, read_checkpoint
+
+    try:
+        return is_family(read_checkpoint(path.strip("'\"")))
+    except CheckpointError:
+        return False
 
 
 def validate(cfg: DictConfig, schema: type) -> dict[str, Any]:

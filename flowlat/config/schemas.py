@@ -74,6 +74,16 @@ class TrainConfig(TypedDict):
 
 
 @strict
+class FamilyUseConfig(TypedDict):
+    """What to do with the checkpoint of a family.
+
+    extrapolate: beyond its domain, too.
+    """
+
+    extrapolate: bool
+
+
+@strict
 class SampleConfig(TypedDict):
     """conf/sample.yaml."""
 
@@ -82,6 +92,7 @@ class SampleConfig(TypedDict):
     sampler: Node
     observables: dict[Name, Node]
     ckpt_path: str | None
+    family: FamilyUseConfig
     n_samples: Rows
     resume: bool
     batch_size: Annotated[int, Field(ge=1)]

@@ -29,7 +29,7 @@ PER_SITE = [
 def check_sizes(config: Mapping[str, Any]) -> None:
     """Raise ConfigError if what a checked config, or some groups of one, asks for is too large."""
     family: Any = config.get("family")
-    for sides in family["shapes"] if family else ():
+    for sides in family["shapes"] if family and "shapes" in family else ():
         lattice = {**config["lattice"], "shape": sides}
         check_sizes({**config, "lattice": lattice, "family": None})
     groups = {key: _with_defaults(node) for key, node in config.items()}

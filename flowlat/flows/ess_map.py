@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from flowlat.flows.domain import Domain, Point
 
+#: what the state of a training that has a map is called in a checkpoint
+STATE = "FamilyEvaluation"
 #: measured points that count between them
 NEIGHBOURS = 4
 
@@ -48,3 +51,11 @@ class EssMap:
 def place(m2: float, lam: float, shape: Sequence[float], domain: Domain) -> list[float]:
     """Where a point lies: the coordinates of its couplings, and log L."""
     return [*domain.coordinates(m2, lam), math.log(math.prod(shape)) / len(shape)]
+
+
+def map_of(content: dict[str, Any], d: int) -> EssMap | None:
+    """The map in the contents of a checkpoint; None if there is none that can be read."""
+    try:
+        return EssMap(content["callbacks"][STATE]["map"], d)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.config.build import CONTRACTS, FLOW_GROUPS, build_action, instantiate
-from flowlat.config.checkpoint import flow_of, read_checkpoint, sha256
+from flowlat.config.checkpoint import flow_of, is_family, read_checkpoint, sha256
 from flowlat.config.sizes import check_sizes
 from flowlat.config.trust import check_node
 from flowlat.config.validation import locate, signature
@@ -17,6 +17,7 @@ from flowlat.ensemble.layout import fields_column
 from flowlat.lattice import Lattice
 from flowlat.observables import Observable
 from flowlat.samplers.base import Block, Sampler
+from flowlat.sampling.family import flow_at
 from flowlat.sampling.measure import build_observables, measure
 from flowlat.utils.errors import ConfigError
 
@@ -41,8 +42,8 @@ def build_setup(config: dict[str, Any], device: torch.device) -> Setup:
     """The parts of a sampling run.
 
     The checkpoint of ``ckpt_path`` brings lattice and action, and a flow for a sampler that has a
-    use for it. A sampler gets those of lattice, action, flow, batch_size and
-    n_samples that it takes.
+    use for it; that of a family brings the flow for the lattice and the action of the config. A
+    sampler gets those of lattice, action, flow, batch_size and n_samples that it takes.
 
     Raises:
         ConfigError: an option that cannot be used.
@@ -54,13 +55,18 @@ def build_setup(config: dict[str, Any], device: torch.device) -> Setup:
     if path is not None:
         content = read_checkpoint(path)
         trained_on = content["flowlat"]["config"]
+        if is_family(content):
+            trained_on = {**trained_on, "lattice": config["lattice"], "action": config["action"]}
         config = {**config, "lattice": trained_on["lattice"], "action": trained_on["action"]}
         check_sizes(config)
         if "flow" in parameters:
-            flow = flow_of(content, path).to(device)
+            family = is_family(content)
+            flow = flow_at(content, path, config) if family else flow_of(content, path)
+            flow.to(device)
             if config["precision"]:
                 flow.to(torch.float64 if config["precision"] == 64 else torch.float32)
-            config["flow"] = {group: trained_on[group] for group in FLOW_GROUPS}
+            groups = (*FLOW_GROUPS, "family") if family else FLOW_GROUPS
+            config["flow"] = {group: trained_on[group] for group in groups}
     else:  # now, not when the ensemble, which names it, is read again
         contract, package = CONTRACTS["action"]
         check_node(config["action"], package, contract, "action")

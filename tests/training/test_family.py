@@ -12,10 +12,10 @@ from flowlat.actions import Phi4
 from flowlat.config.checkpoint import read_checkpoint
 from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
+from flowlat.flows.ess_map import map_of
 from flowlat.lattice import Lattice
 from flowlat.runs.console import fit_report
 from flowlat.training.build import build_module
-from flowlat.training.callbacks.family_evaluation import map_of
 from flowlat.training.data import PriorDataModule
 from flowlat.training.fit import fit
 from flowlat.utils.errors import CheckpointError, ConfigError

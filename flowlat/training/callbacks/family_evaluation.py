@@ -13,7 +13,7 @@ from flowlat.actions import Action
 from flowlat.config.checkpoint import load_family
 from flowlat.flows.density_check import check_density
 from flowlat.flows.domain import Point
-from flowlat.flows.ess_map import EssMap
+from flowlat.flows.ess_map import STATE
 from flowlat.flows.family import Family
 from flowlat.lattice import Lattice
 from flowlat.report.page.family_map import plot_family_map
@@ -105,6 +105,10 @@ class FamilyEvaluation(Callback):
         figures = {**low(rows), "least_ess": worst["ess"], "map": rows}
         return {**figures, "inverse": inverse._asdict(), "n_samples": self.n_samples}
 
+    @property
+    def state_key(self) -> str:
+        return STATE
+
     def state_dict(self) -> dict[str, Any]:
         return {"map": self.map}
 
@@ -130,12 +134,3 @@ def write_map(path: Path, rows: Sequence[Row], epoch: int) -> None:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows([*before, *now])
-
-
-def map_of(content: dict[str, Any], d: int) -> EssMap | None:
-    """The map in the contents of a checkpoint, if there is one that can be read."""
-    state = content.get("callbacks", {}).get(FamilyEvaluation.__qualname__, {})
-    try:
-        return EssMap(state["map"], d)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
