@@ -26,6 +26,7 @@ from tests.support.trainings import TINY, assert_same, everything, without_power
 NAMES = (
     "family=phi4_2d",
     *("family.shapes=[[4,4],[4,6]]", "family.points=[2,2]", "family.degrees=[1,2]"),
+    "evaluation.every_n_epochs=1",
     *(name for name in TINY if not name.startswith("lattice")),
 )
 
