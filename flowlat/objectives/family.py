@@ -19,7 +19,8 @@ class FamilyObjective:
     of sum(theta(W) dL/dtheta), with dL/dtheta held fixed.
 
     The log weights have their own estimate of log Z taken off, log <w> of the batch: their negative
-    mean is then an estimate of the KL divergence, comparable between couplings and volumes.
+    mean is then an estimate of the KL divergence. That grows as the volume: divided by it, and
+    times that of the smallest lattice, it is comparable between couplings and volumes.
     """
 
     def __init__(self, objective: Objective):
@@ -42,4 +43,5 @@ class FamilyObjective:
         known = zip(leaves, gradients, strict=True)
         value = sum((theta[name] * g).sum() for name, g in known) + torch.zeros_like(loss)
         # the value of the loss, the gradient of the sum
-        return loss.detach() + value - value.detach(), log_w - log_mean(log_w)
+        share = family.smallest.volume / noise[0].numel()
+        return loss.detach() + value - value.detach(), share * (log_w - log_mean(log_w))
