@@ -20,8 +20,7 @@ class FamilyObjective:
 
     The log weights have their own estimate of log Z taken off, log <w> of the batch: their negative
     mean is then an estimate of the KL divergence. That grows as the volume: divided by it, and
-    times that of the smallest lattice, it is comparable between couplings and volumes. So is the
-    objective, and no lattice drowns the others.
+    times that of the smallest lattice, it is comparable between couplings and volumes.
     """
 
     def __init__(self, objective: Objective):
@@ -39,11 +38,10 @@ class FamilyObjective:
         theta = family.parameters_at(m2, lam)
         flow = family.set(theta, noise.shape[1:])
         leaves = dict(flow.named_parameters())
-        share = family.smallest.volume / noise[0].numel()
         loss, log_w = self.objective(flow, action_at(m2, lam), noise)
-        loss = share * loss
         gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
         known = zip(leaves, gradients, strict=True)
         value = sum((theta[name] * g).sum() for name, g in known) + torch.zeros_like(loss)
         # the value of the loss, the gradient of the sum
+        share = family.smallest.volume / noise[0].numel()
         return loss.detach() + value - value.detach(), share * (log_w - log_mean(log_w))

@@ -15,6 +15,7 @@ def gradient_in_w(family, objective, noise):
     """By one graph from W to the loss: the slow way, through a functional call of the flow."""
     theta = family.parameters_at(M2, LAM)
     flow = family.working(noise.shape[1:])
+    result = {}
 
     class Loss(torch.nn.Module):
         def __init__(self):
@@ -22,8 +23,8 @@ def gradient_in_w(family, objective, noise):
             self.flow = flow
 
         def forward(self, noise):
-            loss, _ = objective(self.flow, Phi4(M2, LAM), noise)
-            return loss * family.smallest.volume / noise[0].numel()
+            result["loss"], result["log_w"] = objective(self.flow, Phi4(M2, LAM), noise)
+            return result["loss"]
 
     named = {f"flow.{name}": value for name, value in theta.items()}
     loss = torch.func.functional_call(Loss(), named, (noise,))
