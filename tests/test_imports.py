@@ -24,6 +24,7 @@ ROOMS = [
     "objectives",
     "ensemble",
     "runs",
+    "families",
     "report",
     "training",
     "sampling",

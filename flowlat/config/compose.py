@@ -9,9 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from flowlat.config.renamed import with_new_names
-from flowlat.config.schemas import SampleConfig, TrainConfig, sampler_name
+from flowlat.config.schemas import SampleConfig, TrainConfig
 from flowlat.config.sizes import check_sizes
-from flowlat.config.validation import check, locate, signature
+from flowlat.config.validation import check
 from flowlat.utils.conf import conf_dir
 from flowlat.utils.errors import CheckpointError, ConfigError
 
@@ -80,10 +80,5 @@ def validate(cfg: DictConfig, schema: type) -> dict[str, Any]:
         raise ConfigError(str(error).splitlines()[0]) from error
     plain = with_new_names({str(k): value for k, value in content.items() if k != "hydra"})
     check(plain, schema)
-    if schema is SampleConfig and plain["ckpt_path"] is None:
-        node = plain["sampler"]
-        flow = signature(locate(node["_target_"])).get("flow")
-        if flow and flow.default is flow.empty:
-            raise ConfigError(f"ckpt_path=null: sampler={sampler_name(node)} needs a trained flow")
     check_sizes(plain)
     return plain

@@ -39,7 +39,8 @@ class Domain:
     What a flow has to do depends most of all on the correlation length 1/m, see :class:`MassCurve`.
     The coordinates are m2 and log m, each mapped linearly to [-1, 1], and held there beyond: a free
     propagator, of log m^2, is then linear in them, and what happens at a small mass has its
-    share of the interval, however short it is in lam.
+    share of the interval, however short it is in lam. In an ordered phase, with slope the critical
+    line and neither lam_c nor curvature, "m" is the share of it that lam has reached.
 
     The domain has m2 and lam in their intervals, m L >= ``clearance`` for the shortest side L of
     the lattice, and sides between the shortest and the longest of ``shapes``.
@@ -124,7 +125,20 @@ class Domain:
     def range_of_mass(self, m2: float, shape: Sequence[int]) -> tuple[float, float]:
         """The masses of the domain at m2 on this lattice, from low to high."""
         low, high = (self.curve.mass(m2, lam) for lam in self.lam)
-        return max(low, self.clearance / min(shape), self.mass_range[0]), high
+        low = max(low, self.clearance / min(shape), self.mass_range[0])
+        return low, min(high, self.mass_range[1])
+
+    def range_of_lam(self, m2: float, shape: Sequence[int]) -> tuple[float, float]:
+        """The lam of the domain at m2 on this lattice, from low to high."""
+        low, high = (self.curve.lam(m2, mass) for mass in self.range_of_mass(m2, shape))
+        return low, high
+
+    def distance(self, point: Point) -> float:
+        """How far outside m2 and lam lie, in units of the intervals' lengths; 0 within."""
+        near = min(max(point.m2, self.m2[0]), self.m2[1])
+        low, high = self.range_of_lam(near, point.shape)
+        beyond = max(low - point.lam, point.lam - high, 0.0) / (self.lam[1] - self.lam[0])
+        return beyond + abs(point.m2 - near) / (self.m2[1] - self.m2[0])
 
     def at(self, shares: Sequence[float], shape: Sequence[int]) -> Point:
         """The point at these shares, from 0 to 1, of the ranges of m2 and of log m."""
@@ -134,10 +148,14 @@ class Domain:
         return Point(m2, max(lam, 0.0), tuple(shape))  # of rounding
 
     def draw(self, generator: torch.Generator) -> Point:
-        """A lattice, m2 and log m, each uniform in its range."""
+        """A lattice, m2 and log m; these with the density 1 / sqrt(1 - x^2) of -1 < x < 1.
+
+        That is the one under which Chebyshev polynomials are orthogonal, and gives the edges, where
+        they are largest and a fit is worst, their share.
+        """
         which = int(torch.randint(len(self.shapes), (), generator=generator))
-        shares = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
-        return self.at(shares, self.shapes[which])
+        angles = torch.rand(2, generator=generator, dtype=torch.float64) * (math.pi / 2)
+        return self.at(angles.sin().square().tolist(), self.shapes[which])
 
     def held_out(self) -> list[Point]:
         """A grid of every lattice, edges and corners included, none of which is ever drawn."""
@@ -159,11 +177,12 @@ class Domain:
             raise ConfigError(
                 f"action.m2={m2}: outside of the family's domain, the nearest is action.m2={edge:g}"
             )
-        masses = self.range_of_mass(m2, shape)
-        low, high = (self.curve.lam(m2, mass) for mass in masses)
+        low, high = self.range_of_lam(m2, shape)
         if not low - ROUNDING <= lam <= high + ROUNDING:
             edge = low if lam < low else high
-            length = f", correlation length at most {1 / masses[0]:.3g}" if lam < low else ""
+            longest = 1 / self.range_of_mass(m2, shape)[0]
+            named = lam < low and self.clearance > 0
+            length = f", correlation length at most {longest:.3g}" if named else ""
             raise ConfigError(
                 f"action.lam={lam} with action.m2={m2}, lattice.shape={list(shape)}: outside of "
                 f"the family's domain, the nearest is action.lam={edge:.5g}{length}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from inspect import Parameter
 from typing import Any, NamedTuple
 
 import torch
@@ -14,10 +15,10 @@ from flowlat.config.sizes import check_sizes
 from flowlat.config.trust import check_node
 from flowlat.config.validation import locate, signature
 from flowlat.ensemble.layout import fields_column
+from flowlat.families import flow_at, shipped_family
 from flowlat.lattice import Lattice
 from flowlat.observables import Observable
 from flowlat.samplers.base import Block, Sampler
-from flowlat.sampling.family import flow_at
 from flowlat.sampling.measure import build_observables, measure
 from flowlat.utils.errors import ConfigError
 
@@ -42,34 +43,38 @@ def build_setup(config: dict[str, Any], device: torch.device) -> Setup:
     """The parts of a sampling run.
 
     The checkpoint of ``ckpt_path`` brings lattice and action, and a flow for a sampler that has a
-    use for it; that of a family brings the flow for the lattice and the action of the config. A
-    sampler gets those of lattice, action, flow, batch_size and n_samples that it takes.
+    use for it; that of a family brings the flow for the lattice and the action of the config, and
+    without ``ckpt_path`` a sampler that needs a flow has that of a family in the package. A sampler
+    gets those of lattice, action, flow, batch_size and n_samples that it takes.
 
     Raises:
         ConfigError: an option that cannot be used.
         CheckpointError: see ``read_checkpoint``.
     """
     node, path = config["sampler"], config["ckpt_path"]
-    parameters = signature(locate(node["_target_"])).keys()
-    flow = None
+    parameters, flow = signature(locate(node["_target_"])), None
+    if path is None and "flow" in parameters and parameters["flow"].default is Parameter.empty:
+        path = shipped_family(config)
     if path is not None:
         content = read_checkpoint(path)
-        trained_on = content["flowlat"]["config"]
-        if is_family(content):
-            trained_on = {**trained_on, "lattice": config["lattice"], "action": config["action"]}
-        config = {**config, "lattice": trained_on["lattice"], "action": trained_on["action"]}
-        check_sizes(config)
+        trained_on, family = content["flowlat"]["config"], is_family(content)
+        if not family:
+            config = {**config, "lattice": trained_on["lattice"], "action": trained_on["action"]}
+            check_sizes(config)
         if "flow" in parameters:
-            family = is_family(content)
-            flow = flow_at(content, path, config) if family else flow_of(content, path)
+            if family:
+                flow = flow_at(content, path, config, config["family"]["extrapolate"])
+            else:
+                flow = flow_of(content, path)
             flow.to(device)
             if config["precision"]:
                 flow.to(torch.float64 if config["precision"] == 64 else torch.float32)
             groups = (*FLOW_GROUPS, "family") if family else FLOW_GROUPS
-            config["flow"] = {group: trained_on[group] for group in groups}
-    else:  # now, not when the ensemble, which names it, is read again
-        contract, package = CONTRACTS["action"]
-        check_node(config["action"], package, contract, "action")
+            theory = {name: config[name] for name in ("lattice", "action")}
+            config = {**config, "flow": {name: trained_on[name] for name in groups} | theory}
+    # now, not when the ensemble, which names it, is read again
+    contract, package = CONTRACTS["action"]
+    check_node(config["action"], package, contract, "action")
     lattice, action = instantiate(config, "lattice"), build_action(config)
     offered = {"lattice": lattice, "action": action, "flow": flow}
     offered |= {name: config[name] for name in ("batch_size", "n_samples")}

@@ -15,8 +15,9 @@ from flowlat.config.build import (
     instantiate,
     instantiate_all,
 )
-from flowlat.config.checkpoint import flow_weights, is_family, load_weights, read_checkpoint
+from flowlat.config.checkpoint import load_weights
 from flowlat.ensemble.reference import read_reference, require_theory
+from flowlat.families import read_start, start_weights
 from flowlat.objectives import FamilyObjective
 from flowlat.objectives.cuda_graphs import with_cuda_graphs
 from flowlat.runs.ranks.processes import environment
@@ -49,12 +50,9 @@ def build_module(config: dict[str, Any], record: dict[str, Any], rollbacks: int 
     if config["init_from"]:
         if family:
             raise ConfigError("init_from with a family: a family starts from fresh weights")
-        path = config["init_from"]
+        path, content = read_start(config)
         try:
-            content = read_checkpoint(path)
-            if is_family(content):
-                raise CheckpointError(f"{path}: a family of flows, not the weights of one")
-            load_weights(flow, flow_weights(content), path)
+            load_weights(flow, start_weights(path, content, config), path)
         except CheckpointError as error:
             raise CheckpointError(f"init_from: {error}") from error
     if not math.isfinite(rate := config["optimizer"].get("lr", 0.0)):

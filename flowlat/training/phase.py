@@ -13,6 +13,7 @@ from flowlat.actions import Action
 from flowlat.bijections.continuous import solvers_of
 from flowlat.config.build import build_action, build_flow, instantiate
 from flowlat.config.checkpoint import read_checkpoint
+from flowlat.families import read_start
 from flowlat.lattice import Lattice
 from flowlat.runs.launcher import rank
 from flowlat.samplers import HMC
@@ -150,12 +151,10 @@ def _weights(config: dict[str, Any], folder: Path) -> tuple[Path, dict[str, Any]
         with suppress(CheckpointError):
             path = folder / "checkpoints" / f"{name}.ckpt"
             return path, read_checkpoint(path)["flowlat"]["config"]
-    if (path := config["init_from"]) is None:
+    if config["init_from"] is None:
         return None
-    try:
-        return path, read_checkpoint(path)["flowlat"]["config"]
-    except CheckpointError as error:
-        raise CheckpointError(f"init_from: {error}") from error
+    path, content = read_start(config)
+    return path, content["flowlat"]["config"]
 
 
 def _with_phase_of(config: dict[str, Any], path: Path, before: dict[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class FamilyEvaluation(Callback):
         figures = gather(found, world_size).reshape(world_size, *found.shape).sum(0).tolist()
         mass = family.domain.curve.mass
         return [
-            {**p._asdict(), "xi": 1 / mass(*p[:2]), **dict(zip(FIGURES, f, strict=True))}
+            {**p._asdict(), "mass": mass(*p[:2]), **dict(zip(FIGURES, f, strict=True))}
             for p, f in zip(points, figures, strict=True)
         ]
 
@@ -124,7 +124,7 @@ def low(rows: Sequence[Row]) -> dict[str, float]:
 
 def write_map(path: Path, rows: Sequence[Row], epoch: int) -> None:
     """Add the rows of an epoch, in place of its former ones and of later ones after a resume."""
-    columns = ("epoch", *Point._fields, "xi", *FIGURES)
+    columns = ("epoch", *Point._fields, "mass", *FIGURES)
     before = []
     if path.exists():
         with path.open(newline="") as file:

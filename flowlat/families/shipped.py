@@ -1,0 +1,37 @@
+"""Which of the trained families in the package a theory belongs to."""
+
+from pathlib import Path
+from typing import Any
+
+from flowlat.config.build import instantiate
+from flowlat.config.checkpoint import read_checkpoint
+from flowlat.flows.domain import Domain, Point
+from flowlat.utils.errors import ConfigError
+
+
+def checkpoints() -> list[Path]:
+    """Their files, ``NAME.ckpt`` trained by ``python train.py family=NAME``."""
+    return sorted(Path(__file__).parent.glob("*.ckpt"))
+
+
+def shipped_family(config: dict[str, Any]) -> Path:
+    """The checkpoint of the family whose domain has the theory of a config, or else is nearest.
+
+    Raises:
+        ConfigError: there is none of this action, or in this dimension.
+    """
+    shape, action = config["lattice"]["shape"], config["action"]
+    known = [(path, read_checkpoint(path)["flowlat"]["config"]) for path in checkpoints()]
+    same = [(path, c) for path, c in known if c["action"]["_target_"] == action["_target_"]]
+    domains: list[tuple[Path, Domain]] = [(path, instantiate(c, "family")) for path, c in same]
+    near = {
+        path: domain.distance(Point(action["m2"], action["lam"], tuple(shape)))
+        for path, domain in domains
+        if domain.d == len(shape)
+    }
+    if not near:
+        raise ConfigError(
+            f"action._target_={action['_target_']} lattice.shape={shape}: flowlat has no trained "
+            "flows for it; train one (python train.py) and name its ckpt_path"
+        )
+    return min(near, key=lambda path: near[path])
