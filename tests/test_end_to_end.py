@@ -500,7 +500,6 @@ def test_damaged_foreign_and_hostile_checkpoints(script, key, trained, command, 
         (["lattice=3d"], ["lattice=3d with ckpt_path=", "those of the checkpoint"]),
         (["action.lam=7"], ["action.lam=7 with ckpt_path="]),
         (["batch_size=9", "sampler.replicas=2"], ["sampler: batch_size=9", "replicas=2"]),
-        (["ckpt_path=null"], ["ckpt_path=null: sampler=metropolis needs a trained flow"]),
         (["sampler=hmc", "sampler.replicas=0"], ["sampler.replicas=0"]),
         (
             [f"+observables.x._target_={FAKES}.Wrong"],

@@ -15,8 +15,8 @@ from flowlat.utils.errors import ConfigError
 
 #: entries of a list, and lists within lists
 LONGEST_LIST, DEEPEST_LIST = 1000, 2
-#: names below the package in a _target_: modules, and the class
-DEEPEST_NAME = 4
+#: names below a package in a _target_, modules and the class: of ours, and of a plugin
+DEEPEST_NAME, DEEPEST_PLUGIN = 2, 4
 
 
 def check_flow_config(config: Any, path: str = "config.") -> None:
@@ -66,8 +66,8 @@ def check_node(node: Any, package: str, contract: type, path: str) -> None:
         if not isinstance(key, str) or not re.fullmatch(r"_target_|[a-zA-Z]\w*", key):
             raise ConfigError(f"{path}: {brief(key)} is not allowed in a file")
         _check_plain(value, f"{path}.{key}", DEEPEST_LIST)
-    homes = (package, *plugins())
-    if not any(_builds(node["_target_"], home, contract, path) for home in homes):
+    homes = {package: DEEPEST_NAME} | dict.fromkeys(plugins(), DEEPEST_PLUGIN)
+    if not any(_builds(node["_target_"], *home, contract, path) for home in homes.items()):
         raise ConfigError(
             f"{path}._target_={brief(node['_target_'])}: not allowed in a file: no "
             f"{contract.__name__} that {package} or an installed plugin defines (entry point "
@@ -75,9 +75,9 @@ def check_node(node: Any, package: str, contract: type, path: str) -> None:
         )
 
 
-def _builds(target: Any, package: str, contract: type, path: str) -> bool:
+def _builds(target: Any, package: str, depth: int, contract: type, path: str) -> bool:
     """Whether it names a class or a function of the package that makes an instance."""
-    name = rf"{re.escape(package)}(\.[a-zA-Z]\w*){{1,{DEEPEST_NAME}}}"
+    name = rf"{re.escape(package)}(\.[a-zA-Z]\w*){{1,{depth}}}"
     if not isinstance(target, str) or not re.fullmatch(name, target, re.ASCII):
         return False
     named = locate(target, f"{path}.")

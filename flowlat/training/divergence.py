@@ -9,6 +9,8 @@ from torch import Tensor
 
 #: batches of whose losses the median is taken: no single one ends a training
 WINDOW = 10
+#: and for a family, each of whose batches is of another theory
+FAMILY_WINDOW = 100
 #: how far beyond its best the loss may rise, in units of log q, however little was gained
 MARGIN = 10.0
 
@@ -16,18 +18,19 @@ MARGIN = 10.0
 class LossRange:
     """Tells a training that is lost from one that is noisy.
 
-    The loss, as the median of 10 batches, has left its range once it lies more than 10, and more
-    than half of what had been gained since the start, above its best.
+    The loss, as the median of ``window`` batches, has left its range once it lies more than 10, and
+    more than half of what had been gained since the start, above its best.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window: int = WINDOW) -> None:
         self.first = self.lowest = math.inf
-        self._recent: deque[float] = deque(maxlen=WINDOW)
+        self.window = window
+        self._recent: deque[float] = deque(maxlen=window)
 
     def left_by(self, loss: float) -> bool:
         """Take the loss of the next batch into account; whether it has left the range now."""
         self._recent.append(loss)
-        if len(self._recent) < WINDOW:
+        if len(self._recent) < self.window:
             return False
         if self.first == math.inf:
             self.first = median(self._recent)
@@ -43,6 +46,6 @@ class LossRange:
     def restore(self, state: Tensor) -> None:
         """Go on from ``state()``."""
         losses = state.tolist()
-        if len(losses) > WINDOW:
+        if len(losses) > self.window:
             *losses, self.first, self.lowest = losses
         self._recent.extend(losses)

@@ -16,7 +16,7 @@ from flowlat.actions import Action
 from flowlat.flows.family import Family
 from flowlat.flows.flow import Flow
 from flowlat.objectives import FamilyObjective, Objective
-from flowlat.training.divergence import LossRange
+from flowlat.training.divergence import FAMILY_WINDOW, WINDOW, LossRange
 from flowlat.training.state import check_optimizer
 from flowlat.utils.errors import DivergedError
 
@@ -64,7 +64,7 @@ class LitFlow(LightningModule):
         self._lr_factor = lr_factor
         self._rollbacks_before = 0  # those that the optimizer's own state has in it
         self._losses: list[Tensor] = []
-        self._range = LossRange()
+        self._range = LossRange(FAMILY_WINDOW if isinstance(flow, Family) else WINDOW)
         self._seconds_before = 0.0
         self._started = time.monotonic()
         self._step_ends: list[float] = []  # of this epoch

@@ -277,8 +277,6 @@ BAD_SAMPLING = {
     "lattice.shape=[4,4] ckpt_path=any": r"lattice.shape=\[4,4\] with ckpt_path=any",
     "action.lam=5 ckpt_path=any": "action.lam=5 with ckpt_path=any",
     "+action.g=5 ckpt_path=any": r"\+action.g=5 with ckpt_path=any",
-    "ckpt_path=null": "ckpt_path=null: sampler=metropolis needs a trained flow",
-    "sampler=hybrid ckpt_path=null": "ckpt_path=null: sampler=hybrid needs a trained flow",
     "ckpt_path=3": "ckpt_path=3: must be a valid string",
 }
 
