@@ -64,7 +64,7 @@ def integrated_from_afar(config: Config, goal: float) -> dict[str, Any]:
     line = (shape, action["m2"], start["action"]["lam"], action["lam"])
     change, error = integrated(*line, goal)
     return {
-        "value": far["value"] + change,
+        "value": far["value"] + float(change),
         "error": math.hypot(far["error"], error),
         "method": f"HMC, integrated from lam={start['action']['lam']:g} by {far['method']}",
     }

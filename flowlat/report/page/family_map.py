@@ -34,8 +34,9 @@ def plot_family_map(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.grid(alpha=0.3)
     for axes in panels.flat[len(shapes) :]:
         axes.set_visible(False)
-    for axes in panels[-1]:
+    for axes in panels.flat[max(0, len(shapes) - across) : len(shapes)]:  # the last of each column
         axes.set_xlabel("m2, lattice units")
+        axes.tick_params(labelbottom=True)
     for axes in panels[:, 0]:
         axes.set_ylabel("lam, lattice units")
     figure.colorbar(points, ax=panels, label="ESS a sample")

@@ -14,19 +14,23 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9", "#000000")
 GREY = "#888888"
 MARKERS = "osD^vP*"
 
+#: drawn of a divergence: the mean log weight of an epoch is no better known
+LEAST_DIVERGENCE = 1e-3
+
 #: rows of metrics.csv
 Rows = Sequence[Mapping[str, str]]
 
 
 def plot_training(rows: Rows, path: Path) -> None:
-    """Loss, and ESS with acceptance, against the step; from the rows of metrics.csv."""
+    """KL divergence, and ESS with acceptance, against the step; from the rows of metrics.csv."""
     figure, (left, right) = subplots(9, 3.4, columns=2)
-    left.set_ylim(*plot_loss(left, rows))
+    plot_divergence(left, rows, color=BLUE, marker=".")
     curves = {"ess": BLUE, "acceptance": ORANGE, "forward_ess": GREEN}
     for name, color in curves.items():
         if any(row.get(name) for row in rows):
-            right.plot(*series(rows, name), color=color, marker=".", label=name.replace("_", " "))
-    right.set(ylabel="fraction of the samples", ylim=(0, 1))
+            label = name.replace("_", " ")
+            plot_fraction(right, rows, name, color=color, marker=".", label=label)
+    right.set_ylabel("fraction of the samples")
     for axes in (left, right):
         axes.set_xlabel("training step")
     finish(figure).savefig(path, dpi=120)
@@ -50,21 +54,28 @@ def plot_ensemble(magnetization: np.ndarray, log_weight: np.ndarray | None, path
     finish(figure).savefig(path, dpi=120)
 
 
-def plot_loss(
-    axes: Axes, rows: Rows, against: str = "step", run: str = "", colour: str = BLUE, **options: Any
-) -> tuple[float, float]:
-    """Loss and -log Z of a training; both in its colour if it is a ``run`` among several.
+def plot_divergence(axes: Axes, rows: Rows, against: str = "step", **options: Any) -> None:
+    """The reverse KL divergence, loss + log Z, on a logarithmic axis.
 
-    Returns limits of the axis that leave out the first epochs: they would flatten everything else.
+    log Z is the last estimate of the training; the loss of a family has none, and is a divergence.
     """
     x, loss = series(rows, "loss", against)
-    axes.plot(x, loss, color=colour, marker=".", label=run or "loss", **options)
-    x, log_z = series(rows, "log_z", against)
-    label = None if run else "-log Z (estimate)"
-    axes.plot(x, -log_z, color=colour if run else ORANGE, ls="--", label=label)
-    axes.set_ylabel("reverse KL, up to log Z")
-    low, high = loss.min(), np.percentile(loss, 90)
-    return low - 0.3 * (high - low) - 0.05, high + 0.3 * (high - low) + 0.05
+    _, log_z = series(rows, "log_z", against)
+    divergence = loss + (log_z[-1] if len(log_z) else 0.0)
+    axes.plot(x, np.maximum(divergence, LEAST_DIVERGENCE), **options)
+    axes.set(yscale="log", ylabel="reverse KL: loss + log Z")
+
+
+def plot_fraction(axes: Axes, rows: Rows, name: str, against: str = "step", **options: Any) -> None:
+    """A fraction on an axis that is logarithmic in what is missing to 1."""
+    x, values = series(rows, name, against)
+    axes.plot(x, np.clip(1 - values, 1e-6, 1), **options)
+    axes.set_yscale("log")
+    ticks = [1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 5e-3, 2e-3, 1e-3, 1e-4, 1e-5, 1e-6]
+    axes.set_yticks(ticks, [f"{1 - tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    lowest = min(np.asarray(line.get_ydata(), float).min(initial=1) for line in axes.lines)
+    axes.set_ylim(1, 0.7 * lowest)
 
 
 def plot_log_weights(axes: Axes, log_weight: np.ndarray) -> None:

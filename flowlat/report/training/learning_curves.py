@@ -5,7 +5,7 @@ from operator import itemgetter
 
 from flowlat.report.page.alarms import alarms
 from flowlat.report.page.blocks import Picture, Section, Table
-from flowlat.report.page.plots import plot_loss, series, style, subplots
+from flowlat.report.page.plots import plot_divergence, plot_fraction, style, subplots
 from flowlat.runs.folders import Trained
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.formatting import measured, number
@@ -50,21 +50,20 @@ def reached(runs: Sequence[Trained]) -> Table:
 
 
 def learning(runs: Sequence[Trained], against: str) -> Picture:
-    """Loss with -log Z, acceptance and ESS against a column of metrics.csv."""
-    figure, (loss, ess, acceptance) = subplots(12, 3.6, columns=3)
-    limits = []
+    """KL divergence, ESS and acceptance against a column of metrics.csv."""
+    figure, (divergence, ess, acceptance) = subplots(12, 3.6, columns=3)
     for index, run in enumerate(runs):
-        colour = style(index)["color"]
-        name = "" if len(runs) == 1 else run.path.name or str(run.path)
-        limits.append(plot_loss(loss, run.rows, against, name, colour, ms=3))
-        for axes, key in ((ess, "ess"), (acceptance, "acceptance")):
-            axes.plot(*series(run.rows, key, against), color=colour, marker=".", ms=3)
-    lowest, highest = zip(*limits, strict=True)
-    loss.set_ylim(min(lowest), max(highest))
+        options = {"color": style(index)["color"], "marker": ".", "ms": 3}
+        label = "" if len(runs) == 1 else run.path.name or str(run.path)
+        plot_divergence(divergence, run.rows, against, label=label, **options)
+        for axes, name in ((ess, "ess"), (acceptance, "acceptance")):
+            plot_fraction(axes, run.rows, name, against, **options)
     for axes, label in ((ess, "ESS"), (acceptance, "acceptance")):
-        axes.set(ylim=(0, 1), ylabel=label)
+        axes.set_ylabel(label)
     for axes in figure.axes:
         axes.set_xlabel(AXES[against])
-    more = "" if len(runs) == 1 else " Dashed: -log Z."
-    caption = f"Loss, ESS and acceptance of the Metropolis chain against {AXES[against]}.{more}"
+    caption = (
+        f"KL divergence, ESS and acceptance of the Metropolis chain against {AXES[against]}. "
+        "The axes of fractions are logarithmic in what is missing to 1."
+    )
     return Picture(f"learning_{against}", figure, caption)
