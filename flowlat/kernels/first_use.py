@@ -45,6 +45,7 @@ class Comparison(NamedTuple):
     fast: Function  # the kernel, of the values of ``inputs()``
     plain: Function  # the same by PyTorch alone
     inputs: Callable[[], Mapping[str, Tensor]]  # floating-point tensors by what they are called
+    gradients: bool = True  # else the kernel has none, and forward is all that is compared
 
 
 def fault(comparison: Comparison) -> str | None:
@@ -54,7 +55,7 @@ def fault(comparison: Comparison) -> str | None:
     kinds. Nothing is known, and nothing remembered, where a tensor is empty or not finite, or of a
     dtype without a tolerance, for which no kernel is made.
     """
-    kernel, kind, x, fast, plain, inputs = comparison
+    kernel, kind, x, fast, plain, inputs, gradients = comparison
     where = kernel, x.device.type, x.dtype
     if where in _faults:
         return _faults[where]
@@ -68,7 +69,7 @@ def fault(comparison: Comparison) -> str | None:
     # a thread of its own has none of the modes that the caller may be in, such as no_grad,
     # inference_mode, or the hooks with which a checkpoint counts what is saved
     with ThreadPoolExecutor(1) as thread:
-        found = thread.submit(_compare, fast, plain, given).result()
+        found = thread.submit(_compare, fast, plain, given, gradients).result()
     if found is None:
         _sound.add((where, kind))
     else:
@@ -85,11 +86,13 @@ def sound(comparison: Comparison, by_hand: str) -> bool:
     return wrong is None
 
 
-def _compare(fast: Function, plain: Function, inputs: Mapping[str, Tensor]) -> str | None:
+def _compare(
+    fast: Function, plain: Function, inputs: Mapping[str, Tensor], gradients: bool
+) -> str | None:
     """What differs between two functions, or how the first one fails."""
-    expected = _outcome(plain, inputs)
+    expected = _outcome(plain, inputs, gradients)
     try:
-        found = _outcome(fast, inputs)
+        found = _outcome(fast, inputs, gradients)
         differences = {name: difference(found[name], expected[name]) for name in expected}
     except Exception as error:  # of a compiler, a driver or a launch: of any kind
         if out_of_memory(error):
@@ -101,11 +104,15 @@ def _compare(fast: Function, plain: Function, inputs: Mapping[str, Tensor]) -> s
     return f"{worst} differs from PyTorch's by {differences[worst]:.2g} times the tolerance"
 
 
-def _outcome(function: Function, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _outcome(
+    function: Function, inputs: Mapping[str, Tensor], differentiate: bool
+) -> dict[str, Tensor]:
     """The outputs, and the gradients of a projection of them on numbers without a pattern."""
-    given = [tensor.clone().requires_grad_() for tensor in inputs.values()]
+    given = [tensor.clone().requires_grad_(differentiate) for tensor in inputs.values()]
     outputs = function(*given)
     outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
+    if not differentiate:
+        return {f"output {i}": out for i, out in enumerate(outputs)}
     gradients = torch.autograd.grad(outputs, given, [_numbers(out) for out in outputs])
     named = {f"output {i}": out.detach() for i, out in enumerate(outputs)}
     names = (f"the gradient in {name}" for name in inputs)

@@ -162,8 +162,9 @@ class HMC(MarkovChain):
             device = generator.device
             n_steps = int(torch.randint(1, 2 * n_steps, (), generator=generator, device=device))
         phi = batch_fastest(phi)
-        new, kinetic = self.trajectory(phi, self.action.force, step_size, n_steps, generator)
-        new_action = self.action(new)
+        new, new_action, kinetic = self.trajectory.propose(
+            phi, self.action, step_size, n_steps, generator
+        )
         accepted, probability = metropolis_test(action - new_action - kinetic, generator)
         phi = select(accepted, new, phi)
         if self.sign_flip and self.action.even:

@@ -4,10 +4,17 @@ Duane, Kennedy, Pendleton, Roweth, Phys. Lett. B 195 (1987) 216.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from flowlat.actions import Action, as_phi4
+from flowlat.kernels.first_use import N_COMPARED, Comparison, sound
+from flowlat.kernels.library import WITHOUT
+from flowlat.kernels.noise import normal
+from flowlat.kernels.phi4.trajectory import trajectory
+from flowlat.kernels.select import choose
 from flowlat.lattice import Fourier, Lattice, batch_fastest, sum_sites
 from flowlat.samplers.integrators import INTEGRATORS, Derivative, IntegratorName
 
@@ -36,11 +43,9 @@ class Momenta:
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Momenta of n configurations, ``(n, *shape)`` in float64, on the generator's device."""
-        shape, device = (*self.shape, n), generator.device
-        noise = torch.randn(shape, generator=generator, device=device, dtype=torch.float64)
-        pi = noise.movedim(-1, 0)
+        pi = normal((*self.shape, n), generator).movedim(-1, 0)
         if self.masses is not None:
-            pi = self.fourier.filter(pi, self.masses.to(device).sqrt())
+            pi = self.fourier.filter(pi, self.masses.to(pi.device).sqrt())
         return batch_fastest(pi)
 
     def velocity(self, pi: Tensor) -> Tensor:
@@ -52,6 +57,15 @@ class Momenta:
     def energy(self, pi: Tensor) -> Tensor:
         """K(pi), ``(n, *shape) -> (n,)``."""
         return sum_sites(pi * self.velocity(pi)) / 2
+
+
+class Proposal(NamedTuple):
+    """phi ``(batch, *shape)`` at the end of a trajectory; S there and the change of the kinetic
+    energy, ``(batch,)``."""
+
+    phi: Tensor
+    action: Tensor
+    kinetic: Tensor
 
 
 class Trajectory:
@@ -70,8 +84,47 @@ class Trajectory:
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
         """(phi' ``(batch, *shape)``, change of the kinetic energy ``(batch,)``)."""
+        pi = self.momenta.draw(len(phi), generator)
+        return self._integrated(phi, pi, force, step_size, n_steps)
+
+    def propose(
+        self,
+        phi: Tensor,
+        action: Action,
+        step_size: float,
+        n_steps: int,
+        generator: torch.Generator,
+    ) -> Proposal:
+        """The same with the force of an action, and S at the end.
+
+        That of phi^4 with M = 1 is one call of a compiled kernel, where that runs.
+        """
+        pi = self.momenta.draw(len(phi), generator)
+
+        def plain(phi: Tensor, pi: Tensor) -> Proposal:
+            new, kinetic = self._integrated(phi, pi, action.force, step_size, n_steps)
+            return Proposal(new, action(new), kinetic)
+
+        phi4 = as_phi4(action)
+        fusible = phi4 is not None and self.momenta.masses is None
+        if not fusible or choose(phi.device.type, phi.dtype) != "cpu":
+            return plain(phi, pi)
+
+        def fused(phi: Tensor, pi: Tensor) -> Proposal:
+            theory = phi4.m2, phi4.lam
+            return Proposal(*trajectory(phi, pi, *theory, *self.integrator, step_size, n_steps))
+
+        def inputs() -> dict[str, Tensor]:
+            return {"phi": phi[:N_COMPARED], "pi": pi[:N_COMPARED]}
+
+        kind = phi.dim(), self.integrator
+        compared = Comparison("trajectory", kind, phi, fused, plain, inputs, gradients=False)
+        return (fused if sound(compared, WITHOUT) else plain)(phi, pi)
+
+    def _integrated(
+        self, phi: Tensor, pi: Tensor, force: Derivative, step_size: float, n_steps: int
+    ) -> tuple[Tensor, Tensor]:
         momenta = self.momenta
-        pi = momenta.draw(len(phi), generator)
         new, new_pi = self.integrator(phi, pi, force, momenta.velocity, step_size, n_steps)
         return new, momenta.energy(new_pi) - momenta.energy(pi)
 

@@ -221,4 +221,4 @@ def test_hmc_knows_of_no_flow():
         seen |= new
     assert {"flowlat.samplers.density", "flowlat.samplers.integrators"} <= seen
     rooms = {name.split(".")[1] for name in seen}
-    assert rooms == {"actions", "lattice", "samplers", "utils"}
+    assert rooms == {"actions", "kernels", "lattice", "samplers", "utils"}
