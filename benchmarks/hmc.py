@@ -1,16 +1,18 @@
-"""Site updates a second of HMC: all chains in one batch against one chain after another.
+"""Site updates a second of HMC: the compiled kernels, plain PyTorch, one chain after another.
 
     python -m benchmarks.hmc                     the whole table, into benchmarks/results/
     python -m benchmarks.hmc --cases d4_L4 --replicas 64 --rounds 5
 
-A site update is one leapfrog step of one site. Both run trajectories of the same length with the
-same step size, in float64; the loop is plain PyTorch, written below, and uses nothing of flowlat.
-The contenders run in turn in one process, round after round; the figures are medians.
+A site update is one leapfrog step of one site. All run trajectories of the same length with the
+same step size, in float64, with momenta and accept test. ``PyTorch`` is the sampler without its
+kernels and with momenta of torch.randn; the loop, written below, uses nothing of flowlat. The
+contenders run in turn in one process, round after round; the figures are medians over CPU seconds.
 """
 
 import argparse
 import math
 import statistics
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -24,6 +26,7 @@ from benchmarks.step import interleave
 from flowlat.actions import Phi4
 from flowlat.lattice import Lattice
 from flowlat.samplers import HMC
+from flowlat.samplers.trajectory import Momenta
 
 CASES = {"d2_L8": (8, 8), "d3_L8": (8, 8, 8), "d4_L4": (4, 4, 4, 4)}
 M2, LAM = -4.0, 5.113
@@ -76,16 +79,33 @@ def chain_by_chain(shape: tuple[int, ...]) -> Callable[[], None]:
     return call
 
 
-def batched(shape: tuple[int, ...], replicas: int) -> Callable[[], None]:
+class Uncompiled(Phi4):
+    """The same theory; no kernel knows a force that is not that of Phi4 itself."""
+
+    def force(self, phi: Tensor) -> Tensor:
+        return super().force(phi)
+
+
+class FromPyTorch(Momenta):
+    """Momenta of PyTorch's Mersenne Twister."""
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        pi = torch.randn((*self.shape, n), generator=generator, dtype=torch.float64)
+        return pi.movedim(-1, 0)
+
+
+def batched(shape: tuple[int, ...], replicas: int, fused: bool) -> Callable[[], None]:
     """A trajectory of all replicas of flowlat's sampler."""
     sampler = HMC(
         Lattice(shape),
-        Phi4(M2, LAM),
+        (Phi4 if fused else Uncompiled)(M2, LAM),
         replicas=replicas,
         integrator="leapfrog",
         randomize_length=False,
         thermalization=1,
     )
+    if not fused:
+        sampler.trajectory.momenta = FromPyTorch(sampler.lattice)
     generator = torch.Generator().manual_seed(0)
     state = sampler.start(generator)
     state = state._replace(
@@ -102,20 +122,22 @@ def batched(shape: tuple[int, ...], replicas: int) -> Callable[[], None]:
 
 @torch.no_grad()
 def measure(case: str, replicas: Sequence[int], rounds: int) -> Iterator[dict[str, Any]]:
-    """One row for the loop and each number of replicas."""
+    """One row for the loop, and two for each number of replicas."""
     shape = CASES[case]
     contenders = {"loop": chain_by_chain(shape)}
-    contenders |= {f"batch of {n}": batched(shape, n) for n in replicas}
-    chains = dict(zip(contenders, [LOOP_CHAINS, *replicas], strict=True))
+    chains = {"loop": LOOP_CHAINS}
+    for n, fused in product(replicas, [False, True]):
+        name = f"batch of {n}" if fused else f"batch of {n}, PyTorch"
+        contenders[name], chains[name] = batched(shape, n, fused), n
     for call in contenders.values():
         call()
     rates = {
         name: [chains[name] * math.prod(shape) * N_LEAPFROG / t for t in seconds]
-        for name, seconds in interleave(contenders, rounds, "cpu").items()
+        for name, seconds in interleave(contenders, rounds, "cpu", time.process_time).items()
     }
-    base = statistics.median(rates["loop"])
+    medians = {name: statistics.median(values) for name, values in rates.items()}
     for name, values in rates.items():
-        median = statistics.median(values)
+        median, plain = medians[name], f"{name}, PyTorch"
         quartiles = statistics.quantiles(values, n=4) if len(values) > 1 else [median] * 3
         yield {
             "case": case,
@@ -125,21 +147,23 @@ def measure(case: str, replicas: Sequence[int], rounds: int) -> Iterator[dict[st
             "threads": torch.get_num_threads(),
             "updates_per_second": median,
             "spread": (quartiles[2] - quartiles[0]) / 2,
-            "ratio": median / base,
+            "ratio": median / medians["loop"],
+            "to_pytorch": median / medians[plain] if plain in medians else None,
         }
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as a table."""
     lines = [
-        "| case | threads | chains | million site updates / s | ratio |",
-        "| --- | --: | --- | --: | --: |",
+        "| case | threads | chains | million site updates / s | to the loop | to PyTorch |",
+        "| --- | --: | --- | --: | --: | --: |",
     ]
     for r in rows:
         rate, spread = r["updates_per_second"] / 1e6, r["spread"] / 1e6
+        to_pytorch = "" if r["to_pytorch"] is None else f"{r['to_pytorch']:.1f}"
         lines.append(
             f"| {r['case']} | {r['threads']} | {r['contender']} | {rate:.2f} ± {spread:.2f} "
-            f"| {r['ratio']:.1f} |"
+            f"| {r['ratio']:.1f} | {to_pytorch} |"
         )
     return "\n".join(lines)
 

@@ -20,6 +20,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -188,21 +189,27 @@ def measure(
 
 
 def interleave(
-    calls: dict[str, Callable[[], None]], rounds: int, device: str
+    calls: dict[str, Callable[[], None]],
+    rounds: int,
+    device: str,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Seconds of each call in each round; every round runs all of them in turn."""
+    """Seconds of each call in each round; every round runs all of them in turn.
+
+    ``clock`` is that of a call on the CPU; ``time.process_time`` does not see other processes.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
-    clock = cuda.seconds if device == "cuda" else _seconds
+    seconds = cuda.seconds if device == "cuda" else partial(_seconds, clock=clock)
     for _ in range(rounds):
         for name, call in calls.items():
-            times[name].append(clock(call))
+            times[name].append(seconds(call))
     return times
 
 
-def _seconds(call: Callable[[], None]) -> float:
-    start = time.perf_counter()
+def _seconds(call: Callable[[], None], clock: Callable[[], float]) -> float:
+    start = clock()
     call()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def _memory_of(call: Callable[[], None]) -> float | None:

@@ -13,9 +13,10 @@ def test_hmc_in_its_smallest_form(tmp_path):
     output = tmp_path / "hmc.json"
     hmc.main(["--cases", "d2_L8", "--replicas", "2", "--rounds", "1", "--output", str(output)])
     rows = json.loads(output.read_text())["rows"]
-    assert [row["contender"] for row in rows] == ["loop", "batch of 2"]
+    assert [row["contender"] for row in rows] == ["loop", "batch of 2, PyTorch", "batch of 2"]
     assert all(row["updates_per_second"] > 0 for row in rows)
     assert rows[0]["ratio"] == 1
+    assert [row["to_pytorch"] is not None for row in rows] == [False, False, True]
 
 
 @pytest.mark.parametrize("shape", hmc.CASES.values())
