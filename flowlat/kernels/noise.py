@@ -73,10 +73,15 @@ def fraction(word: tuple[Tensor, Tensor]) -> Tensor:
     return (low >> 12).double() * 2.0**-52 + high.double() * 2.0**-32
 
 
-def philox(key: int, counter: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Philox4x32-10 of counters below 2^63: its four words of 32 bits, as two of 64 in halves."""
+def philox(
+    key: int, counter: Tensor, stream: int = 0
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Philox4x32-10 of counters below 2^63: its four words of 32 bits, as two of 64 in halves.
+
+    The stream is the upper half of the counter.
+    """
     zero = torch.zeros_like(counter)
-    c = [counter & WORD, counter >> 32, zero, zero]
+    c = [counter & WORD, counter >> 32, zero + (stream & WORD), zero + (stream >> 32)]
     k = [key & WORD, key >> 32]
     for _ in range(ROUNDS):
         (a_low, a_high), (b_low, b_high) = (

@@ -2,6 +2,7 @@
 
 from flowlat.samplers.annealed import Annealed
 from flowlat.samplers.base import Block, IndependentSampler, Sampler, State
+from flowlat.samplers.cluster import Cluster
 from flowlat.samplers.hmc import HMC
 from flowlat.samplers.hybrid import Hybrid
 from flowlat.samplers.metropolis import (
@@ -15,6 +16,7 @@ __all__ = [
     "HMC",
     "Annealed",
     "Block",
+    "Cluster",
     "Hybrid",
     "IndependentSampler",
     "Metropolis",

@@ -11,7 +11,7 @@ from flowlat.kernels.noise import normal, normal_fused, normal_reference, philox
 
 P_VALUE = 1e-5
 
-#: the three of Random123 1.14, kat_vectors, for counters of 64 bits: (key, counter) -> four words
+#: of kat_vectors in Random123: (key, counter) -> four words
 KNOWN = {(0, 0): (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)}
 
 needs_compiler = pytest.mark.skipif(
@@ -19,9 +19,9 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-def by_hand(key, counter):
+def by_hand(key, counter, stream=0):
     """Philox4x32-10 in Python's integers."""
-    c, k = [counter % 2**32, counter >> 32, 0, 0], [key % 2**32, key >> 32]
+    c, k = [counter % 2**32, counter >> 32, stream % 2**32, stream >> 32], [key % 2**32, key >> 32]
     for _ in range(10):
         a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
         c = [(b >> 32) ^ c[1] ^ k[0], b % 2**32, (a >> 32) ^ c[3] ^ k[1], a % 2**32]
@@ -31,9 +31,9 @@ def by_hand(key, counter):
 
 def test_philox_gives_its_known_answer():
     assert {at: by_hand(*at) for at in KNOWN} == KNOWN
-    for key, counter in [(0, 0), (2**63 - 2, 1), (123456789012345678, 2**40 + 7)]:
-        words = philox(key, torch.tensor([counter]))
-        assert tuple(int(half) for word in words for half in word) == by_hand(key, counter)
+    for at in [(0, 0, 0), (2**63 - 2, 1, 7), (123456789012345678, 2**40 + 7, 2**33 + 1)]:
+        words = philox(at[0], torch.tensor([at[1]]), at[2])
+        assert tuple(int(half) for word in words for half in word) == by_hand(*at)
 
 
 def test_the_transform_by_hand():

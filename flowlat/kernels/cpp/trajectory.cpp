@@ -7,11 +7,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
+#include "lanes.h"
 #include "tiles.h"
-#include "vectors.h"
 
 // The structure that phi4/trajectory.py mirrors -----------------------------------------------
 
@@ -26,9 +25,6 @@ struct Trajectory {
 };
 
 namespace {
-
-constexpr int W = VECTOR_BYTES / sizeof(double);
-typedef double V __attribute__((vector_size(VECTOR_BYTES)));
 
 // Lines of sites along the last axis, and the lines beside each of them: forwards, backwards
 struct Lines {
@@ -111,27 +107,6 @@ template <int N> struct Dynamics {
     kinetic_out = 0.5 * (after - before);
   }
 };
-
-// a tile of W configurations, or of fewer at the end of the batch: the other lanes are 0
-void load(const double* from, int64_t batch, int64_t lanes, int64_t sites, V* to) {
-  for (int64_t x = 0; x < sites; ++x) {
-    if (lanes == W) {
-      std::memcpy(to + x, from + x * batch, sizeof(V));
-    } else {
-      to[x] = V{};
-      std::memcpy(to + x, from + x * batch, lanes * sizeof(double));
-    }
-  }
-}
-
-void store(const V* from, int64_t batch, int64_t lanes, int64_t sites, double* to) {
-  for (int64_t x = 0; x < sites; ++x) {
-    if (lanes == W)
-      std::memcpy(to + x * batch, from + x, sizeof(V));
-    else
-      std::memcpy(to + x * batch, from + x, lanes * sizeof(double));
-  }
-}
 
 template <int N> void run(const Trajectory& t) {
   const Lines lines(t);

@@ -1,0 +1,55 @@
+"""phi^4 on a periodic lattice, and a sweep of it, as the cluster kernels read them."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Theory(NamedTuple):
+    """S = sum_x { mass phi^2 + lam phi^4 - sum over the neighbours y of x: phi(x) phi(y) }.
+
+    Over the axes of more than one site, mass = 2 d + m2: along one of a single site phi(x+mu) is
+    phi(x), and the square that it gives takes 2 from the mass.
+
+    neighbours ``(sites, axes, 2)``, forwards and backwards.
+    """
+
+    mass: float
+    lam: float
+    neighbours: Tensor
+
+    @property
+    def d(self) -> int:
+        """Axes of more than one site."""
+        return self.neighbours.shape[1]
+
+
+class Steps(NamedTuple):
+    """The local steps of an update: so many sweeps of Metropolis, then of overrelaxation.
+
+    Metropolis proposes phi + u, u uniform in (-width, width), overrelaxation reflection b - phi,
+    b = 2 sum over the neighbours: S of a site is mass phi^2 + lam phi^4 - b phi.
+    """
+
+    metropolis: int
+    overrelaxation: int
+    width: float
+    reflection: float
+
+
+@lru_cache(maxsize=16)
+def theory_of(m2: float, lam: float, shape: tuple[int, ...]) -> Theory:
+    """That of the couplings on a lattice."""
+    long = tuple(side for side in shape if side > 1)
+    site = torch.arange(math.prod(long)).reshape(long)
+    shifts = [
+        torch.stack([site.roll(-1, axis).flatten(), site.roll(1, axis).flatten()], 1)
+        for axis in range(len(long))
+    ]
+    empty = torch.empty(site.numel(), 0, 2, dtype=torch.int64)
+    return Theory(2 * len(long) + m2, lam, torch.stack(shifts, 1) if shifts else empty)
