@@ -44,15 +44,9 @@ def theory(shape, action=ACTION):
 def by_hand(phi, shape, steps, batch):
     """One update of one configuration, a list of numbers, that is the first of a batch."""
     sites = len(phi)
-    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    forwards = [
-        [
-            x + ((x // s + 1) % side - x // s % side) * s
-            for s, side in zip(strides, shape, strict=True)
-        ]
-        for x in range(sites)
-    ]
-    pairs = [(x, y) for x in range(sites) for y in forwards[x] if y != x]
+    index = torch.arange(sites).reshape(shape)
+    forwards = [index.roll(-1, axis).flatten().tolist() for axis in range(len(shape))]
+    pairs = [(x, ahead[x]) for x in range(sites) for ahead in forwards if ahead[x] != x]
     number = {word: [philox_of(x * batch, word) for x in range(sites)] for word in range(4)}
     # clusters, by a search from site to site
     bound = {x: set() for x in range(sites)}
@@ -80,10 +74,9 @@ def by_hand(phi, shape, steps, batch):
             b = 2 * sum(new[z if y == x else y] for y, z in both_ends(pairs, x))
             walk = sweep < steps.metropolis
             value = new[x] + steps.width * (2 * u - 1) if walk else steps.reflection * b - new[x]
-            trial = new[:x] + [value] + new[x + 1 :]
-            if test < math.exp(
-                min(0, action_of(new, shape, pairs) - action_of(trial, shape, pairs))
-            ):
+            trial = [*new[:x], value, *new[x + 1 :]]
+            change = action_of(trial, shape, pairs) - action_of(new, shape, pairs)
+            if test < math.exp(min(0, -change)):
                 new = trial
     return new
 
