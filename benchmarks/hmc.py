@@ -26,7 +26,7 @@ from benchmarks.step import interleave
 from flowlat.actions import Phi4
 from flowlat.lattice import Lattice
 from flowlat.samplers import HMC
-from flowlat.samplers.trajectory import Momenta
+from flowlat.samplers.dynamics.trajectory import Momenta
 
 CASES = {"d2_L8": (8, 8), "d3_L8": (8, 8, 8), "d4_L4": (4, 4, 4, 4)}
 M2, LAM = -4.0, 5.113

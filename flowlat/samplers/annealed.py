@@ -15,9 +15,10 @@ from flowlat.lattice import Lattice, batch_fastest
 from flowlat.samplers.accept import metropolis_test, select
 from flowlat.samplers.base import Block, IndependentSampler, Kind
 from flowlat.samplers.density import Density, FlowDensity
-from flowlat.samplers.integrators import IntegratorName
+from flowlat.samplers.dynamics.integrators import IntegratorName
+from flowlat.samplers.dynamics.trajectory import Trajectory
+from flowlat.samplers.dynamics.tuning import adapted, first_step_size
 from flowlat.samplers.mean_field import MeanField
-from flowlat.samplers.trajectory import Trajectory, adapted, first_step_size
 from flowlat.utils.limits import Count, Positive, Probability, Rows
 
 #: particles of the pilot population, and moves it makes at the start of the path to tune itself

@@ -12,8 +12,8 @@ from flowlat.kernels.phi4.cluster import Updated, cluster
 from flowlat.kernels.phi4.theory import Steps, theory_of
 from flowlat.lattice import Lattice
 from flowlat.samplers.base import MarkovChain
+from flowlat.samplers.dynamics.tuning import adapted
 from flowlat.samplers.mean_field import MeanField
-from flowlat.samplers.trajectory import adapted
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.limits import COUNT, Count, Probability
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -11,9 +12,16 @@ from flowlat.actions import Action
 from flowlat.lattice import Lattice, batch_fastest
 from flowlat.samplers.accept import metropolis_test, select
 from flowlat.samplers.base import MarkovChain
-from flowlat.samplers.integrators import IntegratorName
+from flowlat.samplers.dynamics.integrators import IntegratorName
+from flowlat.samplers.dynamics.trajectory import Trajectory
+from flowlat.samplers.dynamics.tuning import (
+    Chains,
+    adapted,
+    find_length,
+    first_step_size,
+    n_steps_of,
+)
 from flowlat.samplers.mean_field import MeanField, random_signs
-from flowlat.samplers.trajectory import Trajectory, adapted, first_step_size
 from flowlat.utils.limits import Count, Positive, Probability
 
 #: a trajectory of more steps means that no step size is accepted
@@ -47,13 +55,16 @@ class HMC(MarkovChain):
     Every chain starts from the Gaussian around the mean field, at +v or -v by a coin, and runs
     ``thermalization`` trajectories. Meanwhile the step size follows the acceptance, averaged over
     the replicas, to its target; its geometric mean over the second half, shortened to a whole
-    number of steps a trajectory, is kept from then on. For an even action a fair coin flips the
-    sign of a whole configuration after each trajectory.
+    number of steps a trajectory, is kept from then on. Before that, a quarter of them on, lengths
+    from 1/2 up are tried, each for a twentieth, and the one with the fewest forces for an
+    independent configuration is kept. For an even action a fair coin flips the sign of a whole
+    configuration after each trajectory.
 
     Args:
         replicas: independent chains.
-        integrator: of Hamilton's equations, see ``flowlat.samplers.integrators``.
-        trajectory_length: step size times number of steps, on average.
+        integrator: of Hamilton's equations, see ``flowlat.samplers.dynamics.integrators``.
+        trajectory_length: step size times number of steps, on average; None: tuned, 2 where
+            fewer than 200 trajectories of thermalisation leave nothing to tune it with.
         randomize_length: draw the number of steps of each trajectory, the same for all replicas.
         fourier_acceleration: mass squared of the momenta's kernel 2 (khat^2 + mass2); None: off.
         sign_flip: flip signs if the action is even.
@@ -70,7 +81,7 @@ class HMC(MarkovChain):
     action: Action
     replicas: Count = 64
     integrator: IntegratorName = "minimum_norm"
-    trajectory_length: Positive = 2.0
+    trajectory_length: Positive | None = None
     randomize_length: bool = True
     fourier_acceleration: Positive | None = None
     sign_flip: bool = True
@@ -85,26 +96,22 @@ class HMC(MarkovChain):
 
     def start(self, generator: torch.Generator) -> HMCState:
         phi, _ = MeanField(self.lattice, self.action).sample(self.replicas, generator)
-        action = self.action(phi)
-        step_size = first_step_size(self.lattice)
+        chains = Chains(phi, self.action(phi), first_step_size(self.lattice))
+        length, left = self.trajectory_length, self.thermalization
+        if length is None:
+            drifts = len(self.trajectory.integrator.drifts)
+            adapt = partial(self._adapt, generator=generator)
+            chains, length, left = find_length(chains, adapt, drifts, left)
         tuned = []
-        for i in range(self.thermalization):
-            n_steps = self._n_leapfrog(step_size)
-            if n_steps > MAX_STEPS:
-                raise ValueError(
-                    f"target_acceptance={self.target_acceptance}: not reached with step size "
-                    f"{step_size:.1e}; is the action's force its gradient?"
-                )
-            phi, action, _, probability = self._move(phi, action, step_size, n_steps, generator)
-            step_size = adapted(step_size, probability.mean().item(), self.target_acceptance)
-            if i >= self.thermalization // 2:
-                tuned.append(math.log(step_size))
-        n_leapfrog = self._n_leapfrog(math.exp(sum(tuned) / len(tuned)))
-        step_size = self.trajectory_length / n_leapfrog
+        for i in range(left):
+            chains = self._adapt(chains, length, generator)
+            if i >= left // 2:
+                tuned.append(math.log(chains.step_size))
+        n_leapfrog = n_steps_of(length, math.exp(sum(tuned) / len(tuned)))
         return self.initial_state()._replace(
-            phi=phi,
-            action=action,
-            step_size=torch.tensor(step_size, dtype=torch.float64),
+            phi=chains.phi,
+            action=chains.action,
+            step_size=torch.tensor(length / n_leapfrog, dtype=torch.float64),
             n_leapfrog=torch.tensor(n_leapfrog),
         )
 
@@ -143,9 +150,17 @@ class HMC(MarkovChain):
             "acceptance": float(state.accepted) / max(1, int(state.trajectories)),
         }
 
-    def _n_leapfrog(self, step_size: float) -> int:
-        """Steps of a trajectory: two at least, or there is no length to randomise."""
-        return max(2, math.ceil(self.trajectory_length / step_size))
+    def _adapt(self, chains: Chains, length: float, generator: torch.Generator) -> Chains:
+        """A trajectory, and a step size nearer to the one that is accepted."""
+        n_steps = n_steps_of(length, chains.step_size)
+        if n_steps > MAX_STEPS:
+            raise ValueError(
+                f"target_acceptance={self.target_acceptance}: not reached with step size "
+                f"{chains.step_size:.1e}; is the action's force its gradient?"
+            )
+        phi, action, _, probability = self._move(*chains, n_steps, generator)
+        step_size = adapted(chains.step_size, probability.mean().item(), self.target_acceptance)
+        return Chains(phi, action, step_size)
 
     def _move(
         self,

@@ -10,9 +10,9 @@ from flowlat.kernels import available_kernels, first_use
 from flowlat.kernels.phi4.trajectory import trajectory
 from flowlat.lattice import Lattice, batch_fastest
 from flowlat.samplers import HMC
-from flowlat.samplers import trajectory as of_samplers
-from flowlat.samplers.integrators import INTEGRATORS
-from flowlat.samplers.trajectory import Trajectory
+from flowlat.samplers.dynamics import trajectory as of_samplers
+from flowlat.samplers.dynamics.integrators import INTEGRATORS
+from flowlat.samplers.dynamics.trajectory import Trajectory
 from tests.support.helpers import SHAPES
 
 pytestmark = pytest.mark.skipif(

@@ -132,6 +132,22 @@ def test_the_step_size_is_tuned(shape, integrator):
     assert 0.65 < info["acceptance"] < 0.98
 
 
+@pytest.mark.parametrize(("m2", "lengths"), [(0.04, (4.0, 8.0)), (4.0, (0.5, 1.0))])
+def test_the_length_is_tuned(m2, lengths):
+    """A free mode of frequency w = (2 m2)^(1/2) is half way round its period at a length pi / w:
+    11 and 1.1; with random lengths around the mean the best is a little below a half of that."""
+    sampler = HMC(Lattice([8, 8]), Free(m2), thermalization=400)
+    info = sampler.info(sampler.start(seeded(1)))
+    assert round(info["step_size"] * info["n_leapfrog"], 9) in lengths
+    assert info == sampler.info(sampler.start(seeded(1)))
+
+
+def test_a_short_thermalisation_tunes_no_length():
+    sampler = HMC(Lattice([4, 4]), Free(0.04), 8, thermalization=199)
+    info = sampler.info(sampler.start(seeded(1)))
+    assert info["step_size"] * info["n_leapfrog"] == pytest.approx(2.0)
+
+
 def test_the_layout_of_a_block():
     """Row i belongs to replica i mod R: a rejected trajectory repeats the row R before it."""
     action = Phi4(-4.0, 5.113)
@@ -213,12 +229,12 @@ def test_hmc_knows_of_no_flow():
     while left:
         module = left.pop()
         seen.add(module)
-        path = Path(hmc.__file__).parent / f"{module.split('.')[-1]}.py"
+        path = Path(hmc.__file__).parent.joinpath(*module.split(".")[2:]).with_suffix(".py")
         nodes = ast.parse(path.read_text()).body  # not those under TYPE_CHECKING
         names = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
         new = {name for name in names if name.startswith("flowlat.")} - seen
         left |= {name for name in new if name.startswith("flowlat.samplers.")}
         seen |= new
-    assert {"flowlat.samplers.density", "flowlat.samplers.integrators"} <= seen
+    assert {"flowlat.samplers.density", "flowlat.samplers.dynamics.integrators"} <= seen
     rooms = {name.split(".")[1] for name in seen}
     assert rooms == {"actions", "kernels", "lattice", "samplers", "utils"}

@@ -47,9 +47,9 @@ def trajectory(
 ) -> Energies:
     """Hamilton's equations of H = S + sum_x pi^2 / 2 by so many steps, S that of phi^4.
 
-    A step is a kick, a drift, ..., a kick, of these fractions of the step size, as in
-    :class:`flowlat.samplers.integrators.Integrator`. phi and pi ``(batch, *shape)`` in float64 on
-    the CPU are left alone.
+    A step is a kick, a drift, ..., a kick, of these fractions of the step size, as of
+    :class:`flowlat.samplers.dynamics.integrators.Integrator`. phi and pi, ``(batch, *shape)`` in
+    float64 on the CPU, are left alone.
     """
     shape, batch = phi.shape[1:], len(phi)
     sites = shape.numel()

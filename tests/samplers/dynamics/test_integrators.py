@@ -7,8 +7,8 @@ import torch
 
 from flowlat.actions import Phi4
 from flowlat.lattice import Lattice
-from flowlat.samplers.integrators import INTEGRATORS
-from flowlat.samplers.trajectory import Momenta
+from flowlat.samplers.dynamics.integrators import INTEGRATORS
+from flowlat.samplers.dynamics.trajectory import Momenta
 from tests.support.helpers import SHAPES
 
 ACTION = Phi4(-4.0, 5.113)

@@ -1,9 +1,8 @@
-"""A trajectory of Hybrid Monte Carlo: momenta, dynamics, the size of its steps.
+"""A trajectory of Hybrid Monte Carlo: momenta and dynamics.
 
 Duane, Kennedy, Pendleton, Roweth, Phys. Lett. B 195 (1987) 216.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -16,10 +15,7 @@ from flowlat.kernels.noise import normal
 from flowlat.kernels.phi4.trajectory import trajectory
 from flowlat.kernels.select import choose
 from flowlat.lattice import Fourier, Lattice, batch_fastest, sum_sites
-from flowlat.samplers.integrators import INTEGRATORS, Derivative, IntegratorName
-
-#: how far a step size moves towards its target in one update
-GAIN = 0.5
+from flowlat.samplers.dynamics.integrators import INTEGRATORS, Derivative, IntegratorName
 
 
 class Momenta:
@@ -127,13 +123,3 @@ class Trajectory:
         momenta = self.momenta
         new, new_pi = self.integrator(phi, pi, force, momenta.velocity, step_size, n_steps)
         return new, momenta.energy(new_pi) - momenta.energy(pi)
-
-
-def adapted(step_size: float, acceptance: float, target: float) -> float:
-    """A step of Robbins and Monro's towards the step size whose acceptance is the target."""
-    return step_size * math.exp(GAIN * (acceptance - target))
-
-
-def first_step_size(lattice: Lattice) -> float:
-    """Where tuning starts: the inverse of the highest frequency of a massless free field."""
-    return 1 / math.sqrt(8 * lattice.d)

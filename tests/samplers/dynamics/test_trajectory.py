@@ -5,8 +5,8 @@ import torch
 
 from flowlat.actions import Free
 from flowlat.lattice import Lattice
-from flowlat.samplers.integrators import minimum_norm
-from flowlat.samplers.trajectory import Momenta
+from flowlat.samplers.dynamics.integrators import minimum_norm
+from flowlat.samplers.dynamics.trajectory import Momenta
 from tests.support.helpers import SHAPES
 
 SHAPES_TOO = [*SHAPES.values(), [5], [3, 5], [1]]
