@@ -66,6 +66,7 @@ class Point(NamedTuple):
 # many small populations: the error of a weighted ensemble is from their scatter
 USES = {
     "hmc": Use(("sampler=hmc", "sampler.thermalization=200"), 100_000, 20_000),
+    "cluster": Use(("sampler=cluster",), 100_000, 20_000),
     "flow": Use(("sampler=metropolis", "sampler.replicas=16"), 200_000, 50_000, "moved"),
     "annealed": Use(
         ("sampler=annealed", "sampler.population=64", "sampler.n_steps=50"), 12_800, 3_840
@@ -87,7 +88,7 @@ def free() -> list[Case]:
     found, m2 = [], 0.5
     for shape in ((10,), (6, 8), (4, 4, 6), (2, 4, 4, 4)):
         known = chosen(exact.free(m2, Lattice(shape)))
-        for name in ("hmc", "flow", "annealed flow"):
+        for name in ("hmc", "cluster", "flow", "annealed flow"):
             use = USES[name]
             # the inverse of a flow at every step of an annealing costs most in high dimensions
             if name == "annealed flow" and len(shape) > 1:
@@ -102,9 +103,10 @@ def chains() -> list[Case]:
     found = []
     # at lam = 8 no Gaussian is near enough: the flow has to be trained
     strong = USES["flow"]._replace(quick=0, flow="trained")
+    without_flow = "hmc", "cluster", "annealed"
     for m2, lam, length, uses in (
         (1.0, 0.5, 8, USES),
-        (-4.0, 8.0, 12, {"hmc": USES["hmc"], "annealed": USES["annealed"], "flow": strong}),
+        (-4.0, 8.0, 12, {**{name: USES[name] for name in without_flow}, "flow": strong}),
     ):
         known = chosen(exact.transfer_matrix(m2, lam, length))
         for name, use in uses.items():
@@ -114,7 +116,7 @@ def chains() -> list[Case]:
 
 
 def table() -> list[Case]:
-    """The published values, by HMC, by annealing (log Z), and by a flow trained for the purpose."""
+    """The published values, by HMC, by clusters, by annealing (log Z), and by a flow trained for the purpose."""
     found = []
     nodes: Any = OmegaConf.to_container(OmegaConf.load(Path(__file__).with_name("published.yaml")))
     points = [Point(**node) for node in nodes]
@@ -126,7 +128,8 @@ def table() -> list[Case]:
         length = f"sampler.trajectory_length={point.trajectory}"
         hmc = (*USES["hmc"].overrides, length, "sampler.target_acceptance=0.75")
         sizes = point.hmc, point.quick
-        found.append(Case("published", f"{name}, hmc", *theory, values, hmc, *sizes))
+        for sampler, options in (("hmc", hmc), ("cluster", USES["cluster"].overrides)):
+            found.append(Case("published", f"{name}, {sampler}", *theory, values, options, *sizes))
         if point.annealed and log_z:
             steps, population, n = point.annealed
             options = [f"sampler.population={population}", f"sampler.n_steps={steps}"]

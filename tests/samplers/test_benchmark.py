@@ -1,11 +1,11 @@
-"""The benchmark of HMC in its smallest form; its loop is the same dynamics as ours."""
+"""The benchmarks of chains in their smallest form; the loop of one is the same dynamics as ours."""
 
 import json
 
 import pytest
 import torch
 
-from benchmarks import hmc
+from benchmarks import chains, hmc
 from flowlat.actions import Phi4
 
 
@@ -32,3 +32,14 @@ def test_the_loop_moves_and_is_accepted():
     phi = 0.5 * torch.randn(8, 8, dtype=torch.float64)
     moved = [hmc.loop_trajectory(phi) for _ in range(20)]
     assert sum(not torch.equal(new, phi) for new in moved) > 10
+
+
+def test_chains_in_its_smallest_form(tmp_path):
+    output = tmp_path / "chains.json"
+    options = ["--cases", "d2_L8", "--updates", "25", "--thermalization", "20"]
+    rows = chains.main([*options, "--output", str(output)])
+    assert [row["sampler"] for row in rows] == ["hmc", "cluster"]
+    assert json.loads(output.read_text())["rows"][1]["case"] == "d2_L8"
+    for row in rows:
+        assert min(row["tau_int"]) > 0
+        assert row["slowest_per_second"] <= row["chi2_per_second"]
