@@ -70,7 +70,9 @@ class Run:
 def measure(case: str, updates: int | None, thermalization: int | None) -> list[dict[str, Any]]:
     """One row for each sampler."""
     shape, lam, n = CASES[case]
-    options = {} if thermalization is None else {"thermalization": thermalization}
+    options: dict[str, Any] = {}
+    if thermalization is not None:
+        options["thermalization"] = thermalization
     theory = Lattice(shape), Phi4(M2, lam)
     samplers = {"hmc": HMC(*theory, **options), "cluster": Cluster(*theory, **options)}
     runs = {name: Run(sampler, seed) for seed, (name, sampler) in enumerate(samplers.items())}

@@ -116,7 +116,8 @@ def chains() -> list[Case]:
 
 
 def table() -> list[Case]:
-    """The published values, by HMC, by clusters, by annealing (log Z), and by a flow trained for the purpose."""
+    """The published values, by HMC, by clusters, by annealing (log Z), and by a flow trained for
+    the purpose."""
     found = []
     nodes: Any = OmegaConf.to_container(OmegaConf.load(Path(__file__).with_name("published.yaml")))
     points = [Point(**node) for node in nodes]

@@ -79,5 +79,5 @@ def doubles(
     shape: tuple[int, ...], kicks: tuple[float, ...], drifts: tuple[float, ...]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Sides and fractions as the kernel reads them."""
-    fractions = (torch.tensor(values, dtype=torch.float64) for values in (kicks, drifts))
-    return torch.tensor(shape), *fractions
+    first, second = (torch.tensor(values, dtype=torch.float64) for values in (kicks, drifts))
+    return torch.tensor(shape), first, second

@@ -101,13 +101,12 @@ class Trajectory:
             new, kinetic = self._integrated(phi, pi, action.force, step_size, n_steps)
             return Proposal(new, action(new), kinetic)
 
-        phi4 = as_phi4(action)
-        fusible = phi4 is not None and self.momenta.masses is None
-        if not fusible or choose(phi.device.type, phi.dtype) != "cpu":
+        phi4 = as_phi4(action) if self.momenta.masses is None else None
+        if phi4 is None or choose(phi.device.type, phi.dtype) != "cpu":
             return plain(phi, pi)
+        theory = phi4.m2, phi4.lam
 
         def fused(phi: Tensor, pi: Tensor) -> Proposal:
-            theory = phi4.m2, phi4.lam
             return Proposal(*trajectory(phi, pi, *theory, *self.integrator, step_size, n_steps))
 
         def inputs() -> dict[str, Tensor]:

@@ -82,11 +82,11 @@ def find_length(
 
 class Trial(NamedTuple):
     """What trajectories of one length were like: forces in each, on average, and sums over
-    ``count`` values of the two slow observables."""
+    so many values of the two slow observables."""
 
     length: float
     forces: float
-    count: int
+    values: int
     jumps: Tensor  # sum of the squared changes, (2,)
     sums: Tensor  # sum of the values, (2,)
     squares: Tensor  # sum of their squares, (2,)
@@ -117,12 +117,12 @@ def costs(trials: list[Trial]) -> list[float]:
     anticorrelated counts as white noise: a length that suits one observable so well suits others
     badly.
     """
-    count = sum(t.count for t in trials)
+    count = sum(t.values for t in trials)
     mean = sum((t.sums for t in trials), torch.zeros(2)) / count
     variance = sum((t.squares for t in trials), torch.zeros(2)) / count - mean**2
     found = []
     for t in trials:
-        decorrelated = (t.jumps / t.count / (2 * variance)).nan_to_num(0.0).clamp(1e-9, 1.0)
+        decorrelated = (t.jumps / t.values / (2 * variance)).nan_to_num(0.0).clamp(1e-9, 1.0)
         tau_int = (1 / decorrelated - 0.5).max().item()
         found.append((t.forces + OVERHEAD) * tau_int)
     return found
