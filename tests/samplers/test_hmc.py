@@ -9,37 +9,12 @@ import torch
 from flowlat.actions import Free, Phi4
 from flowlat.lattice import Lattice
 from flowlat.samplers import HMC, hmc
+from tests.samplers.chains import assert_means, assert_reproducible, sample, seeded
 from tests.support.helpers import SHAPES
 from tests.support.tilted import Tilted
 from tests.support.transfer_matrix import chain
 
 MASSES = pytest.mark.parametrize("mass2", [None, 0.5], ids=["plain", "fourier"])
-
-
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-def sample(sampler, n_blocks, seed=1):
-    """(phi ``(steps, replicas, *shape)``, the last state)."""
-    state = sampler.start(seeded(seed))
-    blocks = []
-    for number in range(n_blocks):
-        state, block = sampler.step(state, seeded(1000 * seed + number))
-        blocks.append(block.phi)
-    phi = torch.cat(blocks)
-    return phi.reshape(-1, sampler.replicas, *phi.shape[1:]), state
-
-
-def assert_means(values, exact, sigmas=5.0):
-    """Means over the steps ``(steps, replicas, ...)``: replicas are independent.
-
-    Five sigma, p = 6e-7 a number, and an error that could tell a wrong sampler.
-    """
-    means = values.mean(0)
-    error = means.std(0) / means.shape[0] ** 0.5
-    assert (error < 0.05).all()
-    assert ((means.mean(0) - exact).abs() < sigmas * error).all()
 
 
 @pytest.mark.parametrize(
@@ -176,18 +151,7 @@ def test_thin_leaves_rows_out():
 
 
 def test_a_block_is_a_function_of_state_and_generator():
-    sampler = HMC(Lattice([4, 4]), Phi4(-4.0, 5.113), 8, thermalization=20)
-    state = sampler.start(seeded(1))
-    before = [value.clone() for value in state]
-    torch.manual_seed(1)
-    first, one = sampler.step(state, seeded(2))
-    torch.manual_seed(2)
-    second, two = sampler.step(state, seeded(2))
-    assert torch.equal(one.phi, two.phi)
-    assert torch.equal(one.accepted, two.accepted)
-    assert all(map(torch.equal, first, second))
-    assert all(map(torch.equal, state, before))
-    assert not torch.equal(sampler.step(state, seeded(3))[1].phi, one.phi)
+    assert_reproducible(HMC(Lattice([4, 4]), Phi4(-4.0, 5.113), 8, thermalization=20))
 
 
 @pytest.mark.parametrize("mass2", [None, 0.5])
