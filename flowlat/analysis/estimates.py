@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from flowlat.analysis.gamma_method import Estimate, gamma_methods
+from flowlat.analysis.gamma_method import Estimate, gamma_methods, replicas
 from flowlat.analysis.importance import normalised
 from flowlat.analysis.jackknife import jackknife, leave_one_out, ratio
 from flowlat.observables import Observable
+
+if TYPE_CHECKING:
+    from pyerrors import Obs
 
 
 def chain_estimate(
@@ -40,6 +44,25 @@ def chain_estimate(
         for v, there in found
     ]
     return shaped(estimates, value)
+
+
+def chain_obs(observable: Observable, chains: Sequence[np.ndarray]) -> "Obs | list[Obs]":
+    """:func:`chain_estimate` as a pyerrors Obs, of a vector a list, for functions of several.
+
+    Replicas are named as by :func:`flowlat.analysis.gamma_method.replicas`. An element that does
+    not exist is an Obs of NaN.
+    """
+    from pyerrors import derived_observable  # and pandas with it
+
+    columns = [chain.reshape(len(chain), -1) for chain in chains]
+    averages = [replicas([c[:, i] for c in columns]) for i in range(columns[0].shape[1])]
+    means = np.concatenate(chains).astype(float).mean(0)
+    value = evaluate(observable, means)
+    found = [
+        derived_observable(lambda _, value=number, **__: value, averages, man_grad=list(slope))
+        for number, slope in zip(value.ravel(), gradient(observable, means), strict=True)
+    ]
+    return found if value.ndim else found[0]
 
 
 def weighted_estimate(

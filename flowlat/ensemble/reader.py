@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from flowlat.actions import Action
-from flowlat.analysis.gamma_method import replicas
+from flowlat.analysis.estimates import chain_obs
 from flowlat.config.build import build_action, instantiate_all
 from flowlat.config.trust import check_node
 from flowlat.config.validation import check_nodes
@@ -212,15 +212,19 @@ class Ensemble(AbstractContextManager["Ensemble"]):
         with replacing(Path(path)) as partial, partial.open("wb") as file:
             np.save(file, self.configurations(), allow_pickle=False)
 
-    def obs(self, name: str) -> "Obs | list[Obs]":
-        """The average of ``measured[name]`` as a pyerrors Obs, of each component if it has several.
+    def obs(self, name: str, trust: bool = False) -> "Obs | list[Obs]":
+        """An observable of the chain, as its table has it, as a pyerrors Obs; of a vector, a list.
 
-        Its replicas are "ensemble|r0", "ensemble|r1", ...
+        Its replicas are "ensemble|r0", "ensemble|r1", ... What an observable is made of, such as
+        M^2 and M^4 of a Binder cumulant, is in ``chains(name)``.
+
+        Args:
+            trust: see :meth:`observables`.
         """
         chains = self.chains(name)
-        if chains[0].ndim == 1:
-            return replicas(chains)
-        return [replicas([chain[:, i] for chain in chains]) for i in range(chains[0].shape[1])]
+        if name not in (known := self.observables(trust)):
+            raise EnsembleError(f"{self.path}: {name} is not flowlat's own: obs(..., trust=True)")
+        return chain_obs(known[name], chains)
 
     def theory(self) -> Action:
         """The action, if its class is flowlat's own."""

@@ -3,7 +3,9 @@
 import math
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from flowlat.bijections import Bijection
@@ -29,8 +31,35 @@ class Flow(nn.Module, ABC):
         """noise -> (phi ``(n, *shape)``, log q(phi) ``(n,)``), differentiable."""
 
     @abstractmethod
-    def log_prob(self, phi: Tensor) -> Tensor:
-        """log q(phi) by the inverse, ``(n, *shape) -> (n,)``."""
+    def log_prob(self, phi: Tensor | ArrayLike) -> Tensor:
+        """log q(phi) by the inverse, ``(n, *shape) -> (n,)``.
+
+        phi may be a tensor or an array of any real numbers: it is taken as :meth:`fields` has it,
+        so that the answer is in the flow's own precision. ``flow.double()`` computes in double.
+
+        -infinity where the inverse leaves the range of that precision: the scales exp(-s) of a
+        coupling have no bound unless its network has one (``arch.final_tanh``), and in the tails
+        they grow like iterated exponentials, log q beyond the least number that there is.
+
+        Raises:
+            ValueError: see :meth:`fields`.
+        """
+
+    def fields(self, phi: Tensor | ArrayLike) -> Tensor:
+        """Configurations ``(n, *shape)`` in the flow's precision and on its device.
+
+        Raises:
+            ValueError: they are not on its lattice.
+        """
+        if not isinstance(phi, Tensor):
+            # a copy: PyTorch takes no other byte order, and no array that is read-only
+            phi = torch.from_numpy(np.array(phi, dtype=np.float64))
+        if tuple(phi.shape[1:]) != self.lattice.shape or phi.dim() == 0:
+            raise ValueError(
+                f"phi={list(phi.shape)}: not the shape (n, *{list(self.lattice.shape)}) of "
+                "configurations of this flow"
+            )
+        return phi.to(next(self.parameters()))
 
     def with_score(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """:meth:`forward`, and the score d log q / d phi at phi ``(n, *shape)``.
@@ -80,9 +109,13 @@ class PushforwardFlow(Flow):
         phi, log_det, score = self.bijection.with_score(z, score)
         return phi, log_r - log_det, score
 
-    def log_prob(self, phi: Tensor) -> Tensor:
+    def log_prob(self, phi: Tensor | ArrayLike) -> Tensor:
+        phi = self.fields(phi)
         z, log_det = self.bijection.inverse(phi)
-        return self.prior.log_prob(z) + log_det
+        log_q = self.prior.log_prob(z) + log_det
+        # of a field that is none, NaN stays
+        beyond = log_q.isnan() & phi.flatten(1).isfinite().all(1)
+        return log_q.masked_fill(beyond, -math.inf)
 
 
 class SymmetrizedFlow(Flow):
@@ -108,7 +141,8 @@ class SymmetrizedFlow(Flow):
         phi, log_q = self.flow(noise)
         return phi, self._with_mirror(phi, log_q, self._known(-phi))
 
-    def log_prob(self, phi: Tensor) -> Tensor:
+    def log_prob(self, phi: Tensor | ArrayLike) -> Tensor:
+        phi = self.fields(phi)
         log_q, mirror = self._known(phi), self._known(-phi)
         if not torch.is_grad_enabled():
             return mixture(log_q, mirror)

@@ -12,9 +12,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from flowlat.actions import Phi4
-from flowlat.analysis.gamma_method import gamma_method
+from flowlat.analysis.estimates import chain_estimate, chain_obs
 from flowlat.ensemble import Ensemble, open_ensemble
-from flowlat.observables import Binder, TwoPoint
+from flowlat.observables import Binder, CorrelationLength, TwoPoint
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from flowlat.utils.errors import EnsembleError
@@ -161,19 +161,42 @@ def test_a_weighted_ensemble_is_no_chain(drawn):
                 method()
 
 
-def test_pyerrors(drawn):
+@pytest.mark.parametrize("name", ["phi2", "binder", "two_point", "magnetization"])
+def test_an_obs_of_pyerrors_is_the_observable_of_the_table(name, drawn):
     with open_ensemble(drawn["proposals"]) as ensemble:
-        obs = ensemble.obs("phi2")
+        found = ensemble.obs(name)
+        expected = chain_estimate(ensemble.observables()[name], ensemble.chains(name), name)
+    assert isinstance(found, list) == isinstance(expected, list) == (name == "two_point")
+    pairs = zip(found, expected, strict=True) if isinstance(found, list) else [(found, expected)]
+    for obs, estimate in pairs:
         assert obs.names == ["ensemble|r0", "ensemble|r1", "ensemble|r2"]
         obs.gamma_method()
-        expected = gamma_method(ensemble.chains("phi2"), "phi2")
-        assert (obs.value, obs.dvalue) == pytest.approx(expected[:2])
-        components = ensemble.obs("two_point")
-        assert len(components) == 3
-        ratio = components[1] / components[0]
+        assert (obs.value, obs.dvalue) == pytest.approx(estimate[:2])
+
+
+def test_obs_propagate_through_functions_of_several(drawn):
+    with open_ensemble(drawn["proposals"]) as ensemble:
+        first, second, _ = ensemble.obs("two_point")
+        ratio = second / first
         ratio.gamma_method()
         assert isinstance(ratio, pyerrors.Obs)
         assert ratio.dvalue > 0
+
+
+def test_an_obs_that_does_not_exist_is_nan():
+    """A correlation length where chi2 < F."""
+    chains = [np.column_stack([-np.ones(60), np.arange(60.0) + 1])]
+    assert np.isnan(chain_obs(CorrelationLength(), chains).value)
+
+
+def test_an_obs_of_a_class_of_others_needs_trust(tmp_path):
+    mean = {"mean2": {"_target_": "tests.support.fakes.Mean", "power": 2}}
+    draw(walk_config(observables=mean), tmp_path)
+    with open_ensemble(tmp_path) as ensemble:
+        with pytest.raises(EnsembleError, match="mean2 is not flowlat's own"):
+            ensemble.obs("mean2")
+        expected = np.concatenate(ensemble.chains("mean2")).mean()
+        assert ensemble.obs("mean2", trust=True).value == pytest.approx(expected)
 
 
 def test_torch_datasets(drawn):
