@@ -28,6 +28,7 @@ ROOMS = [
     "report",
     "training",
     "sampling",
+    "exchange",
     "validate",
 ]
 #: what lies loose in the root: what one imports, and commands (python -m flowlat.NAME)

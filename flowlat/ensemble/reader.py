@@ -18,6 +18,7 @@ from flowlat.analysis.estimates import chain_obs
 from flowlat.config.build import build_action, instantiate_all
 from flowlat.config.trust import check_node
 from flowlat.config.validation import check_nodes
+from flowlat.ensemble.foreign import IMPORT, require_own
 from flowlat.ensemble.hdf5 import attribute, datasets, reading
 from flowlat.ensemble.layout import (
     FORMAT,
@@ -55,6 +56,7 @@ def open_ensemble(path: str | Path) -> "Ensemble":
         path = path / "ensemble.h5"
     if not path.is_file():
         raise EnsembleError(f"{path}: no such file")
+    require_own(path)
     return Ensemble(path)
 
 
@@ -79,7 +81,8 @@ class Ensemble(AbstractContextManager["Ensemble"]):
     def _read_header(self) -> None:
         self.format = self.attribute("format") if "format" in self._file.attrs else None
         if self.format not in (FORMAT, FORMAT_0_1):
-            raise EnsembleError(f"{self.path}: not an ensemble of flowlat ({FORMAT})")
+            hint = "" if self.format else f"; {IMPORT}"
+            raise EnsembleError(f"{self.path}: not an ensemble of flowlat ({FORMAT}){hint}")
         old = self.format == FORMAT_0_1
         self.kind: str = self.attribute("kind")
         self.replicas = int(self.attribute("replicas"))

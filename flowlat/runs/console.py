@@ -84,7 +84,7 @@ def quality(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("longest rejection run", number(summary.get("longest_rejection_run"), "d")),
         ("<sign M>", f"{summary['sign_balance']:.3f}"),
         ("Schwinger-Dyson", against(summary["schwinger_dyson"], 1)),
-        ("samples per second", f"{summary['samples_per_second']:.0f}"),
+        ("samples per second", number(summary.get("samples_per_second"), ".0f")),
     ]
     return [figure for figure in figures if figure[1]]
 

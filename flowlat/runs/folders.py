@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from flowlat.analysis.importance import normalised
 from flowlat.ensemble import Ensemble, open_ensemble
+from flowlat.ensemble.foreign import require_own
 from flowlat.runs.metrics import read_metrics
 from flowlat.utils.errors import ConfigError
 
@@ -52,6 +53,9 @@ def read_run(path: Path) -> Sampled | Trained | Path:
         ConfigError: no such folder, or nothing in it to report.
         EnsembleError: an ensemble.h5 that cannot be read.
     """
+    if path.is_file():
+        require_own(path)
+        raise ConfigError(f"RUN={path}: a file, and not the folder of a run")
     if not path.is_dir():
         raise ConfigError(f"RUN={path}: no such folder")
     if (path / "ensemble.h5").exists():
