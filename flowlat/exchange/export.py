@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from flowlat.analysis.gamma_method import Estimate
 from flowlat.ensemble import Ensemble
@@ -11,6 +12,9 @@ from flowlat.ensemble.summary import summarize
 from flowlat.exchange.named import write_named
 from flowlat.utils.errors import ConfigError, WriteError
 from flowlat.utils.files import replacing
+
+if TYPE_CHECKING:
+    from pyerrors import Obs
 
 #: columns of the table
 TABLE = ("observable", "element", *Estimate._fields)
@@ -39,11 +43,32 @@ def write_pyerrors(ensemble: Ensemble, path: Path) -> None:
     """The observables of a chain as ``pyerrors.input.json.load_json_dict`` reads them."""
     from pyerrors.input.json import dump_dict_to_json
 
-    found = {name: ensemble.obs(name) for name in ensemble.observables()}
+    found: dict[str, Any] = {}
+    for name in ensemble.observables():
+        obs = ensemble.obs(name)
+        found[name] = [in_one(o) for o in obs] if isinstance(obs, list) else in_one(obs)
     description = json.dumps({"action": ensemble.config["action"], "shape": list(ensemble.shape)})
     named = path.with_name(f"{path.name}.json.gz")  # it takes no other name
     dump_dict_to_json(found, str(named), description)
     named.replace(path)
+
+
+def in_one(obs: "Obs") -> "Obs":
+    """The same with its replicas one after another, in one series with gaps between them.
+
+    What is read from a file, pyerrors takes around the mean of each replica, and the error of many
+    short ones is too small; a series has one mean, and nothing is correlated across a gap.
+    """
+    from pyerrors import Obs
+
+    steps = max(len(deltas) for deltas in obs.deltas.values())
+    configurations, samples = [], []
+    for replica in range(len(obs.names)):
+        deltas = obs.deltas[f"ensemble|r{replica}"]
+        first = 2 * steps * replica + 1
+        configurations += range(first, first + len(deltas))
+        samples += list(deltas + obs.value)
+    return Obs([samples], ["ensemble"], idl=[configurations])
 
 
 #: end of a file's name -> what writes it
