@@ -1,6 +1,5 @@
 """Checkpoints are data: read without running anything that is in them."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,11 +151,6 @@ def _of(flow: Flow | Family) -> str:
     if isinstance(flow, Family):
         return f"family.degrees={list(flow.domain.degrees)}"
     return f"lattice.shape={list(flow.lattice.shape)}"
-
-
-def sha256(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def is_plain(weight: Any) -> bool:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flowlat.ensemble import open_ensemble
-from flowlat.exchange.convention import CONVENTIONS
+from flowlat.exchange.convention import CONVENTIONS, theory_of
 from flowlat.exchange.export import FORMATS, export
 from flowlat.exchange.importing import import_ensemble
 from flowlat.exchange.series import analyse, series_report
 from flowlat.runs.cli import exit_code
 from flowlat.runs.console import sample_report
-from flowlat.utils.errors import ConfigError
 from flowlat.utils.formatting import shorten
 
 EXAMPLES = """
@@ -45,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             not options.unchecked,
         )
         print(sample_report(summary, options.out))
+        given = options.convention, dict(options.coupling), len(options.shape)
+        m2, lam, _ = theory_of(*given)
+        print(f"Of action.m2={m2!r} action.lam={lam!r}")  # as a training has to have them
     elif options.command == "series":
         columns = options.columns, options.columns_are_replicas
         print(series_report(analyse(options.source, *columns, options.discard)))
@@ -125,10 +127,7 @@ def names(text: str) -> list[str]:
 
 def sides(text: str) -> list[int]:
     """A shape as it is typed."""
-    found = [int(side) for side in text.strip("[]()").split(",")]
-    if min(found) < 1:
-        raise ConfigError(f"shape={text}: sides must be at least 1")
-    return found
+    return [int(side) for side in text.strip("[]()").split(",")]
 
 
 def coupling(text: str) -> tuple[str, float]:

@@ -17,11 +17,11 @@ from flowlat.exchange.axes import arrange, default_axes
 from flowlat.exchange.convention import CONVENTIONS, Theory, theory_of
 from flowlat.exchange.diagnosis import Reading, others, phi4, require_identity
 from flowlat.exchange.imported import Imported
-from flowlat.exchange.source import open_source, sha256_of
+from flowlat.exchange.source import open_source
 from flowlat.sampling.draw import plot
 from flowlat.sampling.measure import build_observables, measure
 from flowlat.utils.errors import ConfigError, EnsembleError
-from flowlat.utils.files import write_json
+from flowlat.utils.files import sha256, write_json
 from flowlat.utils.provenance import provenance
 from flowlat.utils.rng import Stream, generator
 
@@ -75,7 +75,7 @@ def import_ensemble(
         node = {
             "_target_": f"{Imported.__module__}.{Imported.__name__}",
             "source": source.name,
-            "source_sha256": sha256_of(source),
+            "source_sha256": sha256(source),
             "dataset": dataset,
             "axes": axes,
             "convention": convention,

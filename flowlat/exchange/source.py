@@ -1,6 +1,5 @@
 """Files of other programs as arrays in memory maps: .npy, .npz, HDF5 and text, told by content."""
 
-import hashlib
 import shutil
 import zipfile
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from flowlat.exchange.table import Table
 from flowlat.utils.errors import ConfigError
+from flowlat.utils.files import BYTES
 
 #: how files of numpy begin
 NPY, NPZ = b"\x93NUMPY", b"PK\x03\x04"
@@ -17,8 +17,6 @@ NPY, NPZ = b"\x93NUMPY", b"PK\x03\x04"
 DEFLATION = 1100
 #: numbers that are copied at once
 NUMBERS = 2**22
-#: bytes that are read at once
-BYTES = 2**24
 
 
 def open_source(path: Path, dataset: str | None, scratch: Path) -> np.ndarray:
@@ -38,8 +36,8 @@ def open_source(path: Path, dataset: str | None, scratch: Path) -> np.ndarray:
     if not path.is_file():
         raise ConfigError(f"SOURCE={path}: no such file")
     copy = scratch / "source.npy"
-    head = head_of(path)
     try:
+        head = head_of(path)
         if head.startswith(NPY):
             _has_no_dataset(path, dataset, ".npy")
             values = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -77,15 +75,6 @@ def is_text(path: Path) -> bool:
     """Whether a file is none of those with names, shapes and types of numbers, nor raw numbers."""
     head = head_of(path)
     return not (head.startswith((NPY, NPZ)) or b"\0" in head)
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file of any size, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _has_no_dataset(path: Path, dataset: str | None, kind: str) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.config.build import CONTRACTS, FLOW_GROUPS, build_action, instantiate
-from flowlat.config.checkpoint import flow_of, is_family, read_checkpoint, sha256
+from flowlat.config.checkpoint import flow_of, is_family, read_checkpoint
 from flowlat.config.sizes import check_sizes
 from flowlat.config.trust import check_node
 from flowlat.config.validation import locate, signature
@@ -21,6 +21,7 @@ from flowlat.observables import Observable
 from flowlat.samplers.base import Block, Sampler
 from flowlat.sampling.measure import build_observables, measure
 from flowlat.utils.errors import ConfigError
+from flowlat.utils.files import sha256
 
 
 class Setup(NamedTuple):

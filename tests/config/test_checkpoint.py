@@ -1,14 +1,13 @@
 """Checkpoints are data: whole ones load exactly, others are refused and nothing in them runs."""
 
 import copy
-import hashlib
 import pickle
 
 import pytest
 import torch
 
 from flowlat import compose, load_flow
-from flowlat.config.checkpoint import flow_weights, read_checkpoint, sha256
+from flowlat.config.checkpoint import flow_weights, read_checkpoint
 from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
 from flowlat.training.fit import fit
@@ -80,10 +79,6 @@ def test_a_checkpoint_is_plain_data(checkpoint):
     content = read_checkpoint(checkpoint)
     assert content["flowlat"]["config"]["lattice"]["shape"] == [4, 4]
     assert content["flowlat"]["provenance"]["torch"] == torch.__version__
-
-
-def test_sha256_is_that_of_the_file(checkpoint):
-    assert sha256(checkpoint) == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
 
 
 def test_files_that_are_no_checkpoints(checkpoint, tmp_path):

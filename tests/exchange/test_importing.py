@@ -11,11 +11,11 @@ from flowlat.ensemble import open_ensemble
 from flowlat.ensemble.reference import read_reference, require_theory
 from flowlat.exchange import import_ensemble, imported
 from flowlat.exchange.__main__ import main
-from flowlat.exchange.source import sha256_of
 from flowlat.lattice import Lattice
 from flowlat.report.build import build
 from flowlat.samplers import HMC
 from flowlat.utils.errors import ConfigError, EnsembleError
+from flowlat.utils.files import sha256
 
 SHAPE, STEPS, REPLICAS = (4, 6), 40, 20
 OURS = {"m2": 1.0, "lam": 0.5}
@@ -67,7 +67,7 @@ def test_an_import_is_an_ensemble_like_any_other(phi, source, tmp_path, monkeypa
         found = ensemble.config["sampler"]
         for record in (provenance, found):
             assert record["source"] == "phi.npy"
-            assert record["source_sha256"] == sha256_of(path)
+            assert record["source_sha256"] == sha256(path)
         assert isinstance(ensemble.theory(), Phi4)
         require_theory(ensemble.path, ensemble.config)
     assert read_reference(tmp_path / "new" / "run").phi.shape == (800, *SHAPE)
@@ -162,3 +162,4 @@ def test_the_command(phi, source, tmp_path, capsys):
     assert "800 configurations of 20 chains" in shown
     assert "Schwinger-Dyson" in shown
     assert "samples per second" not in shown
+    assert shown.endswith("Of action.m2=1.0 action.lam=0.5\n")

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from flowlat.exchange.source import open_source, sha256_of
+from flowlat.exchange.source import open_source
 from flowlat.utils.errors import ConfigError
 
 NAMES = "a b c d e f g h"
@@ -119,8 +119,3 @@ def test_what_cannot_be_read_is_one_line(way, tmp_path):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match=r"SOURCE=.*none: no such file"):
         open_source(tmp_path / "none", None, tmp_path)
-
-
-def test_the_checksum_of_a_file(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc")
-    assert sha256_of(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223")

@@ -3,6 +3,7 @@ import math
 
 import pytest
 
+from flowlat.utils import files
 from flowlat.utils.files import replacing, write_json
 
 
@@ -38,3 +39,10 @@ def test_a_file_appears_whole_or_not_at_all(sync, tmp_path):
         interrupted()
     assert path.read_text() == "half"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_checksum_of_a_file(tmp_path, monkeypatch):
+    """In pieces; of abc, as in FIPS 180-2."""
+    monkeypatch.setattr(files, "BYTES", 2)
+    (tmp_path / "a").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223")
