@@ -62,7 +62,8 @@ def in_one(obs: "Obs") -> "Obs":
     from pyerrors import Obs
 
     steps = max(len(deltas) for deltas in obs.deltas.values())
-    configurations, samples = [], []
+    configurations: list[int] = []
+    samples: list[float] = []
     for replica in range(len(obs.names)):
         deltas = obs.deltas[f"ensemble|r{replica}"]
         first = 2 * steps * replica + 1
