@@ -29,6 +29,7 @@ ROOMS = [
     "training",
     "sampling",
     "exchange",
+    "scan",
     "validate",
 ]
 #: what lies loose in the root: what one imports, and commands (python -m flowlat.NAME)

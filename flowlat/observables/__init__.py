@@ -2,7 +2,13 @@
 
 from flowlat.observables.base import Configurations, Observable
 from flowlat.observables.correlation_length import CorrelationLength
-from flowlat.observables.densities import ActionDensity, KineticDensity, Phi2, PotentialDensity
+from flowlat.observables.densities import (
+    ActionDensity,
+    KineticDensity,
+    Phi2,
+    Phi4Density,
+    PotentialDensity,
+)
 from flowlat.observables.effective_mass import EffectiveMass
 from flowlat.observables.magnetization import (
     AbsMagnetization,
@@ -26,6 +32,7 @@ __all__ = [
     "Magnetization",
     "Observable",
     "Phi2",
+    "Phi4Density",
     "PotentialDensity",
     "SchwingerDyson",
     "Susceptibility",

@@ -1,4 +1,4 @@
-"""Averages over the sites: of the action, its two parts, and the square of the field."""
+"""Averages over the sites: of the action, its two parts, and of powers of the field."""
 
 from torch import Tensor
 
@@ -40,3 +40,12 @@ class Phi2(Observable):
 
     def measure(self, configurations: Configurations) -> Tensor:
         return sum_sites(configurations.phi**2) / configurations.volume
+
+
+class Phi4Density(Observable):
+    """<phi^4> = <(1/V) sum_x phi(x)^4>: -(1/V) d log Z / d lam, as <phi^2> is of m2."""
+
+    symbol = "<phi^4>"
+
+    def measure(self, configurations: Configurations) -> Tensor:
+        return sum_sites(configurations.phi**4) / configurations.volume

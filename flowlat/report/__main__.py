@@ -14,14 +14,16 @@ from flowlat.utils.errors import WriteError
 from flowlat.utils.formatting import shorten
 
 EXAMPLES = """
-A RUN is a folder of sample.py, of train.py, or of a multirun of train.py. Of several samplings
-the page puts the observables side by side, with pulls; they must be of one theory.
+A RUN is a folder of sample.py, of train.py, of a multirun of train.py, or of flowlat.scan. Of
+several samplings the page puts the observables side by side, with pulls; they must be of one
+theory. Of several scans it does so at the points that they share.
 
 examples:
   python -m flowlat.report samples/DATE/TIME                  # one ensemble, into its folder
   python -m flowlat.report HMC_RUN FLOW_RUN --out compared    # two of them side by side
   python -m flowlat.report outputs/DATE/TIME                  # a training
   python -m flowlat.report multirun/DATE/TIME                 # a study: which arch is first?
+  python -m flowlat.report FLOW_SCAN HMC_SCAN                 # two scans side by side
   python -m flowlat.report --watch outputs/DATE/TIME          # a line an epoch, as they come
   python -m flowlat.report --watch multirun/DATE/TIME         # the same of all its jobs
 """

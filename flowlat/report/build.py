@@ -10,9 +10,10 @@ from flowlat.report.ensemble.history import history
 from flowlat.report.ensemble.overview import observables, origin, overview
 from flowlat.report.ensemble.weights import weights
 from flowlat.report.page.blocks import Page, Section
+from flowlat.report.scan.sections import scan_sections
 from flowlat.report.sweep.study import study
 from flowlat.report.training.learning_curves import training
-from flowlat.runs.folders import Sampled, Trained, read_run
+from flowlat.runs.folders import Sampled, Scanned, Trained, read_run
 from flowlat.utils.errors import ConfigError
 
 
@@ -26,12 +27,15 @@ def build(paths: Sequence[Path]) -> Page:
     runs = [read_run(path) for path in paths]
     sampled = [run for run in runs if isinstance(run, Sampled)]
     trained = [run for run in runs if isinstance(run, Trained)]
+    scanned = [run for run in runs if isinstance(run, Scanned)]
     studies = [run for run in runs if isinstance(run, Path)]
     if len(studies) > 1:
         raise ConfigError(f"RUN={studies[1]}: one multirun a report")
     sections = [section for folder in studies for section in study(folder)]
     if trained:
         sections += training(trained)
+    if scanned:
+        sections += scan_sections(scanned)
     if sampled:
         sections += ensemble(sampled[0]) if len(sampled) == 1 else comparison(sampled)
     subtitle = sampled[0].ensemble.convention if sampled else "All values in lattice units."

@@ -1,6 +1,7 @@
-"""The run folders a report is made of: a sampling, a training, or a multirun of trainings."""
+"""The run folders a report is made of: a sampling, a training, a scan, a multirun of trainings."""
 
 import json
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,7 +47,21 @@ class Trained(NamedTuple):
     summary: dict[str, Any] | None
 
 
-def read_run(path: Path) -> Sampled | Trained | Path:
+class Scanned(NamedTuple):
+    """A run of flowlat.scan, finished (then it has curves and a summary) or not.
+
+    rows: of scan.csv, text; those of curves.csv are ``curves``. along: the coupling of its lines.
+    """
+
+    path: Path
+    rows: list[dict[str, str]]
+    curves: list[dict[str, str]]
+    along: str
+    config: dict[str, Any]
+    summary: dict[str, Any] | None
+
+
+def read_run(path: Path) -> Sampled | Trained | Scanned | Path:
     """The run in a folder; of a multirun, the folder.
 
     Raises:
@@ -65,10 +80,12 @@ def read_run(path: Path) -> Sampled | Trained | Path:
         return Sampled(path, open_ensemble(path), summary)
     if (path / "metrics.csv").exists():
         return read_training(path)
+    if (path / "scan.csv").exists():
+        return read_scan(path)
     if (path / "multirun.yaml").exists():
         return path
     raise ConfigError(
-        f"RUN={path}: no ensemble.h5, metrics.csv or multirun.yaml: nothing to report"
+        f"RUN={path}: no ensemble.h5, metrics.csv, scan.csv or multirun.yaml: nothing to report"
     )
 
 
@@ -77,15 +94,41 @@ def read_training(path: Path) -> Trained:
     return Trained(path, epochs(path), read_config(path), read_data(path / "summary.json"))
 
 
+def read_scan(path: Path) -> Scanned:
+    """A scan, whatever there is of it yet.
+
+    Raises:
+        ConfigError: a file that cannot be read.
+    """
+    index = read_data(path / "index.json") or {}
+    if not {"along", "config"} <= index.keys():
+        raise ConfigError(f"{path}/index.json: not that of a scan")
+    rows = numbers(path / "scan.csv", text=("shape", "folder"))
+    curves = path / "curves.csv"
+    fine = numbers(curves, text=("shape",)) if curves.exists() else []
+    summary = read_data(path / "summary.json")
+    return Scanned(path, rows, fine, index["along"], index["config"], summary)
+
+
 def epochs(path: Path) -> list[dict[str, str]]:
     """The rows of metrics.csv; not one that is being written, or was when the run was killed.
 
     Raises:
         ConfigError: a cell that is no number.
     """
-    file = path / "metrics.csv"
+    return numbers(path / "metrics.csv")
+
+
+def numbers(file: Path, text: Sequence[str] = ()) -> list[dict[str, str]]:
+    """The whole rows of a table; all cells but those of the columns ``text`` are numbers or empty.
+
+    Raises:
+        ConfigError: a cell that is no number.
+    """
     rows = [row for row in read_metrics(file) if None not in row.values()]
     for name, cell in chain.from_iterable(row.items() for row in rows):
+        if name in text:
+            continue
         try:
             float(cell or "nan")
         except ValueError as error:

@@ -27,13 +27,16 @@ from flowlat.utils.rng import Stream, generator
 from flowlat.utils.threads import set_threads
 
 
-def draw(config: dict[str, Any], folder: Path, record: Record | None = None) -> dict[str, Any]:
+def draw(
+    config: dict[str, Any], folder: Path, record: Record | None = None, quiet: bool = False
+) -> dict[str, Any]:
     """Draw blocks and measure on them; leave ensemble.h5, summary.json, ensemble.png in ``folder``.
 
     Returns the summary.
 
     Args:
         record: of how the run came about, which is written when all is checked.
+        quiet: one of many, which needs neither a bar on the terminal nor a picture.
 
     Raises:
         ConfigError: an option that cannot be used; a folder in which there is something that this
@@ -68,7 +71,7 @@ def draw(config: dict[str, Any], folder: Path, record: Record | None = None) -> 
     writer = EnsembleWriter(folder, sampler, header, n, config["resume"])
     (record or record_without_hydra(folder)).begin()
     try:
-        state = advance(setup, writer, devices, n_blocks)
+        state = advance(setup, writer, devices, n_blocks, quiet)
     except (RuntimeError, MemoryError, ValueError) as error:
         if isinstance(error, USER_ERRORS):
             raise
@@ -96,13 +99,18 @@ def draw(config: dict[str, Any], folder: Path, record: Record | None = None) -> 
         }
         with writer.writing():
             write_json(folder / "summary.json", summary)
-            plot(ensemble, folder / "ensemble.png")
+            if not quiet:
+                plot(ensemble, folder / "ensemble.png")
     return summary
 
 
 @torch.no_grad()
 def advance(
-    setup: Setup, writer: EnsembleWriter, devices: list[torch.device], n_blocks: int
+    setup: Setup,
+    writer: EnsembleWriter,
+    devices: list[torch.device],
+    n_blocks: int,
+    quiet: bool = False,
 ) -> State:
     """Draw until so many blocks are in the writer, with what is measured on them; the last state.
 
@@ -120,7 +128,7 @@ def advance(
     else:
         draws = draw_in_turn(setup, state, device, numbers)
     # disable=None: no bar where the output is no terminal
-    with tqdm(total=n_blocks * sampler.rows, unit="sample", disable=None) as bar:
+    with tqdm(total=n_blocks * sampler.rows, unit="sample", disable=quiet or None) as bar:
         bar.update(writer.n_blocks * sampler.rows)
         for state, columns in draws:
             writer.append(columns, state)

@@ -30,6 +30,8 @@ class Stream(IntEnum):
     PHASE = 8
     MOVED_WEIGHTS = 9
     COUPLINGS = 10
+    POINT = 11
+    BOOTSTRAP = 12
 
 
 def generator(

@@ -16,6 +16,7 @@ from tests.support.helpers import CONF
 M2, LAM = -1.3, 2.1
 THEORY = Phi4(M2, LAM)
 STANDARD = OmegaConf.load(CONF / "observables" / "standard.yaml")
+SCAN = OmegaConf.load(CONF / "observables" / "scan.yaml")
 #: unequal and equal sides, odd ones, and sides so short that a site is its own neighbour
 SHAPES = [
     *([1], [2], [5], [6], [4, 6], [6, 4], [5, 5], [3, 4], [8, 9], [1, 4]),
@@ -25,7 +26,8 @@ BATCH = 6
 
 
 def standard() -> dict[str, Observable]:
-    return {name: instantiate(node) for name, node in STANDARD.items()}
+    nodes = {**STANDARD, **SCAN}
+    return {name: instantiate(node) for name, node in nodes.items() if name != "defaults"}
 
 
 def fields(shape):

@@ -25,6 +25,7 @@ ERROR_FILE = "error.txt"
 RESULTS = {
     "training": ("checkpoints/*.ckpt", "metrics.csv"),
     "ensemble": ("ensemble.h5", "parts/*.h5", "parts/*.npz"),
+    "scan": ("index.json", "scan.csv"),
     "result": ("summary.json", "training.png"),
 }
 
@@ -117,7 +118,7 @@ def clear(folder: Path) -> None:
 
 def remove_if_unused(folder: Path) -> None:
     """Remove a run folder that holds nothing but Hydra's own files."""
-    own = {".hydra", "train.log", "sample.log", LOCK}
+    own = {".hydra", "train.log", "sample.log", "scan.log", LOCK}
     if all(entry.name in own for entry in folder.iterdir()):
         logging.shutdown()
         shutil.rmtree(folder)

@@ -1,0 +1,1 @@
+"""Scans along a coupling: one, or several side by side."""
