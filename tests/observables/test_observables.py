@@ -48,7 +48,7 @@ def naive(phi):
     axes = [a for a in range(d) if shape[a] == period]
     longest = [a for a in range(d) if shape[a] == max(shape)]
     k1 = 2 * math.pi / max(shape)
-    sums = dict.fromkeys(("m", "abs_m", "m2", "m4", "phi2", "k", "u", "sd", "f"), 0.0)
+    sums = dict.fromkeys(("m", "abs_m", "m2", "m4", "phi2", "phi4", "k", "u", "sd", "f"), 0.0)
     correlator = [0.0] * period
     for field in phi:
         value = {x: field[x].item() for x in sites}
@@ -76,7 +76,8 @@ def naive(phi):
             im = sum(value[x] * math.sin(k1 * x[a]) for x in sites)
             wave += (re**2 + im**2) / n / len(longest)
         squares = sum(v**2 for v in value.values())
-        terms = [m, abs(m), m**2, m**4, squares / n, kinetic / n, potential / n, virial / n, wave]
+        terms = [m, abs(m), m**2, m**4, squares / n, sum(v**4 for v in value.values()) / n]
+        terms += [kinetic / n, potential / n, virial / n, wave]
         for name, term in zip(sums, terms, strict=True):
             sums[name] += term / BATCH
         for a in axes:
@@ -93,6 +94,7 @@ def naive(phi):
         "magnetization": sums["m"],
         "abs_magnetization": sums["abs_m"],
         "phi2": sums["phi2"],
+        "phi4": sums["phi4"],
         "chi2": n * sums["m2"],
         "connected_susceptibility": n * (sums["m2"] - sums["abs_m"] ** 2),
         "binder": 1 - sums["m4"] / (3 * sums["m2"] ** 2),
@@ -148,7 +150,7 @@ def test_the_scale_of_the_field(shape):
     power = {
         **{"magnetization": 1, "abs_magnetization": 1, "phi2": 2, "chi2": 2, "two_point": 2},
         **{"connected_susceptibility": 2, "two_point_connected": 2, "kinetic_density": 2},
-        **{"binder": 0, "correlation_length": 0, "effective_mass": 0},
+        **{"binder": 0, "correlation_length": 0, "effective_mass": 0, "phi4": 4},
     }
     for name, exponent in power.items():
         observable = standard()[name]
