@@ -57,7 +57,7 @@ def test_help_shows_the_defaults():
     ("words", "line"),
     [
         (["action.lam=8:4.6:0.2"], "error: action.lam=8:4.6:0.2: runs downwards; write 4.6:8:0.2"),
-        (["-m", "action.lam=5:6:1"], "error: -m: a scan is a sweep itself; write action."),
+        (["action.lam=5:6:1", "-m"], "error: -m: a scan is a sweep itself; write action."),
     ],
 )
 def test_errors_are_one_line(words, line, tmp_path):

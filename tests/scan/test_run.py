@@ -21,7 +21,7 @@ from tests.support.scans import config
 
 #: annealed importance sampling: log Z without a flow
 ANNEALED = (
-    *("sampler=annealed", "sampler.n_steps=60", "sampler.population=64", "n_samples=1280"),
+    *("sampler=annealed", "sampler.n_steps=20", "sampler.population=64", "n_samples=1280"),
     *("lattice=1d", "lattice.shape=[[4],[8]]", "action.m2=-1.0", "action.lam=1:2:0.5"),
 )
 HMC = (
