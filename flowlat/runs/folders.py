@@ -57,7 +57,6 @@ class Scanned(NamedTuple):
     rows: list[dict[str, str]]
     curves: list[dict[str, str]]
     along: str
-    config: dict[str, Any]
     summary: dict[str, Any] | None
 
 
@@ -101,13 +100,15 @@ def read_scan(path: Path) -> Scanned:
         ConfigError: a file that cannot be read.
     """
     index = read_data(path / "index.json") or {}
-    if not {"along", "config"} <= index.keys():
+    if index.get("along") not in ("m2", "lam"):
         raise ConfigError(f"{path}/index.json: not that of a scan")
     rows = numbers(path / "scan.csv", text=("shape", "folder"))
     curves = path / "curves.csv"
     fine = numbers(curves, text=("shape",)) if curves.exists() else []
-    summary = read_data(path / "summary.json")
-    return Scanned(path, rows, fine, index["along"], index["config"], summary)
+    for row in (*rows, *fine):
+        if not (row.get("shape") and row.get("m2") and row.get("lam")):
+            raise ConfigError(f"{path}: scan.csv or curves.csv: not that of a scan")
+    return Scanned(path, rows, fine, index["along"], read_data(path / "summary.json"))
 
 
 def epochs(path: Path) -> list[dict[str, str]]:

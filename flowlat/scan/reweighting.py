@@ -25,7 +25,8 @@ class BlockSums(NamedTuple):
 
     at: the couplings, from one neighbour to the other, ``(fine,)``.
     sums: ``(blocks, fine, 4)``; each coupling has a factor of its own, which drops out.
-    effective: (sum w)^2 / sum w^2 at each coupling, ``(fine,)``.
+    effective: (sum w)^2 / sum w^2 at each coupling, ``(fine,)``; of a chain, whose w at its own
+        coupling is 1, without what its autocorrelation costs.
     """
 
     at: np.ndarray

@@ -42,7 +42,7 @@ def test_several_are_reported_in_report(tmp_path, monkeypatch):
 
 def test_nothing_to_report(tmp_path, refused):
     assert f"RUN={tmp_path}/x: no such folder" in refused(tmp_path / "x")
-    assert "no ensemble.h5, metrics.csv or multirun.yaml" in refused(tmp_path)
+    assert "no ensemble.h5, metrics.csv, scan.csv or multirun.yaml" in refused(tmp_path)
 
 
 def test_a_damaged_ensemble(tmp_path, refused):

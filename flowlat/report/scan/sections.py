@@ -108,7 +108,7 @@ def transition_rows(summary: Mapping[str, Any]) -> list[list[str]]:
         ("peak of chi_c", "peaks", "connected_susceptibility"),
         ("crossing of U4", "crossings", "binder"),
     ):
-        for entry in summary[key]:
+        for entry in summary.get(key, []):
             along = entry["along"]
             other = "m2" if along == "lam" else "lam"
             where = entry.get("shape") or " and ".join(entry["shapes"])
