@@ -13,9 +13,10 @@ FILES = ("scan.csv", "curves.csv", "scan.png", "summary.json", "index.json")
 
 
 def scan_report(summary: Mapping[str, Any], folder: Path) -> str:
-    """Peaks and crossings, the check of log Z, and where everything is."""
+    """Peaks and crossings, the check of log Z, what cannot be trusted, and where everything is."""
     rows = [("", "", "", "height or U4"), *transition_rows(summary)]
     parts = [table(rows), check_line(summary["check"])]
+    parts.append("\n".join(f"WARNING: {w['folder']}: {w['text']}" for w in summary["warnings"]))
     parts.append(f"In {shorten(str(folder))}: {', '.join(FILES)}, points/")
     return "\n" + "\n\n".join(part for part in parts if part)
 

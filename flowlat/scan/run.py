@@ -64,15 +64,18 @@ def scan(config: dict[str, Any], folder: Path, record: Record | None = None) -> 
     (record or record_without_hydra(folder)).begin()
     write_json(folder / "index.json", index_of(config, grid))
     rows: list[dict[str, str]] = []
+    warnings: list[dict[str, str]] = []
     with quiet():
         for point, own in configs.items():
             place = folder / "points" / name_of(point)
             place.mkdir(parents=True, exist_ok=True)
             summary = draw({**own, "resume": True}, place, quiet=True)
             rows.append(row_of(point, summary))
+            where = rows[-1]["folder"]
+            warnings += [{"folder": where, "text": w["text"]} for w in summary["warnings"]]
             write_csv(folder / "scan.csv", rows)
             print(line_of(rows[-1], len(rows), len(configs)), flush=True)
-    summary = evaluate(folder, grid)
+    summary = {**evaluate(folder, grid), "warnings": warnings}
     write_json(folder / "summary.json", summary)
     plot_scan([read_scan(folder)], folder / "scan.png")
     return summary
