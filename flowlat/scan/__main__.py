@@ -5,10 +5,9 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from flowlat.runs.cli import one_line_errors, run_dir
+from flowlat.runs.cli import exit_with, one_line_errors, run_dir
 from flowlat.runs.folder.lock import release_all
 from flowlat.utils.conf import conf_dir
 
@@ -17,6 +16,8 @@ def main() -> None:
     """What ``lattice.shape=[8,8],[12,12]`` means to Hydra, a multirun, is one scan here."""
     from flowlat.scan.volumes import volumes_as_list
 
+    if {"-m", "--multirun"} & {*sys.argv[1:]}:
+        exit_with(2, "error: -m: a scan is a sweep itself; write action.lam=4.6:8:0.2")
     sys.argv[1:] = map(volumes_as_list, sys.argv[1:])
     try:
         run()
@@ -29,10 +30,7 @@ def main() -> None:
 def run(cfg: DictConfig) -> None:
     # here, not above: see flowlat/train.py
     from flowlat.config.compose import refuse_theory
-    from flowlat.utils.errors import ConfigError
 
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise ConfigError("-m: a scan is a sweep itself; write action.lam=4.6:8:0.2")
     refuse_theory(HydraConfig.get().overrides.task)
     config: Any = OmegaConf.to_container(cfg, resolve=True)
 
