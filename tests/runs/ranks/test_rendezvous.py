@@ -9,10 +9,12 @@ import pytest
 
 #: meets the others, and says how many there are
 MEET = """
+import signal
 import sys
 from types import SimpleNamespace
 from flowlat.runs.ranks import rendezvous
 rendezvous.PATIENCE = 0.5
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's "&" takes away
 try:
     rank, port = map(int, sys.argv[2:])
     cluster = SimpleNamespace(
@@ -51,12 +53,15 @@ def test_a_rank_that_is_alone(rank):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_rank_that_waits_is_ended_by_a_signal(number):
-    process = start(0, free_port(), 1000)
-    while "waiting for rank 1" not in process.stderr.readline():
-        assert process.poll() is None
-    process.send_signal(number)
-    process.communicate(timeout=20)
-    assert process.returncode == -number
+    with start(0, free_port(), 1000) as process:
+        try:
+            while "waiting for rank 1" not in process.stderr.readline():
+                assert process.poll() is None
+            process.send_signal(number)
+            process.communicate(timeout=60)
+            assert process.returncode == -number
+        finally:
+            process.kill()
 
 
 def test_two_ranks_meet():
