@@ -25,7 +25,7 @@ def run(code: str, *arguments: str, folder=ROOT) -> subprocess.CompletedProcess:
 
 @pytest.mark.parametrize(
     ("argument", "says"),
-    [("--help", "S = sum_x"), ("no_such_key=1", "no_such_key"), ("lattice=8d", "lattice/8d")],
+    [("--help", "S = sum_x"), ("no_such_key=1", "no_such_key"), ("lattice=8d", "lattice=8d")],
 )
 @pytest.mark.parametrize("script", ["train.py", "sample.py", "flowlat/scan/__main__.py"])
 def test_what_needs_nothing_heavy(script, argument, says, tmp_path):

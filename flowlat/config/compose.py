@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from flowlat.config.override_errors import COMPOSITION_ERRORS, in_one_line
 from flowlat.config.renamed import with_new_names
 from flowlat.config.schemas import SampleConfig, TrainConfig
 from flowlat.config.sizes import check_sizes
@@ -30,9 +30,8 @@ def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictCo
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             cfg = hydra.compose(config_name, overrides=overrides)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        # a ValueError, of an override such as arch=null, does not say what was typed
-        raise ConfigError(f"{' '.join(overrides)}: {error}") from error
+    except COMPOSITION_ERRORS as error:
+        raise ConfigError(in_one_line(error, overrides)) from error
     validate(cfg, TrainConfig if config_name == "train" else SampleConfig)
     return cfg
 

@@ -8,10 +8,12 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from flowlat.config.override_errors import COMPOSITION_ERRORS, in_one_line
 from flowlat.runs.cli import REFUSED, exit_with
 from flowlat.runs.folder.lock import release_all
 from flowlat.runs.slurm import wait_for_slurm
@@ -42,7 +44,7 @@ class SweepSummary(Callback):
         shutil.rmtree(folder / REFUSED, ignore_errors=True)
         # not every sweeper leaves it, and the report knows a multirun by it
         OmegaConf.save(config, folder / "multirun.yaml")
-        SweepSummary.config, os.environ[RAISE] = config, "1"
+        SweepSummary.config = config
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         if not summarise(config):
@@ -50,8 +52,8 @@ class SweepSummary(Callback):
 
 
 def with_sweep_summary(main: Callable[[], None]) -> Callable[[], None]:
-    """The summary, too, of a multirun that a signal or launcher or sweeper broke off, of which
-    Hydra tells no callback.
+    """One line for what Hydra cannot compose; and the summary, too, of a multirun that a signal or
+    launcher or sweeper broke off, of which Hydra tells no callback.
 
     The latter do where a worker of joblib or a job of SLURM is killed, and where no trial succeeds;
     a line says so.
@@ -60,6 +62,7 @@ def with_sweep_summary(main: Callable[[], None]) -> Callable[[], None]:
     @wraps(main)
     def wrapped() -> None:
         SweepSummary.config, wanted = None, RAISE in os.environ
+        os.environ[RAISE], HydraConfig.instance().cfg = "1", None
         try:
             main()
         except SystemExit as stop:
@@ -68,10 +71,17 @@ def with_sweep_summary(main: Callable[[], None]) -> Callable[[], None]:
             raise
         except Exception as error:
             config = SweepSummary.config
-            if wanted or config is None:
+            if wanted:
+                raise
+            composed = HydraConfig.initialized()
+            if not composed and isinstance(error, COMPOSITION_ERRORS):
+                exit_with(2, f"error: {in_one_line(error, sys.argv[1:])}")
+            if config is None:
                 raise
             reason = str(error).strip() or type(error).__name__
-            if not isinstance(error, CompactHydraException):  # which are written for the user
+            if isinstance(error, CompactHydraException):  # which are written for the user
+                reason = in_one_line(error, sys.argv[1:])
+            else:
                 first = " ".join(reason.splitlines()[:2]).strip()
                 reason = f"{first} ({RAISE}=1 shows where)"
             print(f"error: the sweep broke off: {reason}", file=sys.stderr)
