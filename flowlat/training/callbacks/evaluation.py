@@ -17,6 +17,7 @@ from flowlat.config.checkpoint import load_flow
 from flowlat.ensemble.reference import read_reference
 from flowlat.flows.density_check import check_density
 from flowlat.flows.flow import Flow
+from flowlat.flows.mirror import mirrored_log_z
 from flowlat.flows.proposals import proposals
 from flowlat.samplers import independence_chain
 from flowlat.training.loggers import Wandb
@@ -80,11 +81,18 @@ class Evaluation(Callback):
         return not n_epochs % self.every_n_epochs or n_epochs == trainer.max_epochs
 
     def final(self, checkpoint: Path, action: Action, device: torch.device) -> dict[str, Any]:
-        """The same on fresh samples of a checkpoint, for the summary of a training."""
+        """The same on fresh samples of a checkpoint, for the summary of a training.
+
+        Beyond that forward against inverse, and of an even action the flow against its mirror
+        image: ``inverse``, and ``log_z_short`` with ``log_z_short_err``.
+        """
         flow = load_flow(checkpoint).to(device)
         measured, *_ = self.measure(flow, action, epoch=None)
         stream = generator(self.seed, Stream.FINAL, device=device)
         inverse = check_density(flow, stream, batch_size=min(256, self.batch_size))
+        if action.even:
+            mirrored = mirrored_log_z(flow, action, stream, min(1024, max(256, self.batch_size)))
+            measured |= {"log_z_short": mirrored.value, "log_z_short_err": mirrored.error}
         return {**measured, "inverse": inverse._asdict(), "n_samples": self.n_samples}
 
     def measure(
