@@ -118,6 +118,7 @@ def test_summary_of_the_training(trained):
         *("ess", "acceptance", "log_z", "log_z_err", "n_samples", "epochs", "steps", "seconds"),
         *("best_ess", "best_acceptance", "checkpoint"),
         *("pareto_k", "sign_balance", "inverse", "phase", "rollbacks", "warnings"),
+        *("log_z_short", "log_z_short_err"),
     }
     assert (summary["epochs"], summary["steps"], summary["n_samples"]) == (6, 600, 1024)
     for name in ("ess", "acceptance"):
@@ -177,7 +178,7 @@ def test_summary_of_the_sampling(sampled):
     summary = read_json(folder / "summary.json")
     assert set(summary) == {
         *("sampler", "kind", "replicas", "n_samples", "acceptance", "ess", "log_z"),
-        *("pareto_k", "warnings"),
+        *("pareto_k", "warnings", "thermalisation"),
         *("free_energy_density", "longest_rejection_run", "sign_balance", "schwinger_dyson"),
         *("observables", "reweighted", "seconds", "samples_per_second"),
     }

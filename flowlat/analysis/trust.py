@@ -21,8 +21,12 @@ STUCK, STUCK_REPLICA = 1 / 100, 1 / 4
 COLLAPSED = 1 / 3
 #: a fall of log Z that counts, in errors and by itself: a lost mode of two is log 2
 LOG_Z_SIGMAS, LOG_Z_FALL = 5.0, 0.5
+#: what the mirror image of a flow adds to log Z, where it is more than ``LOG_Z_SIGMAS`` errors
+LOG_Z_SHORT = 0.1
 #: pulls, in standard normal deviations: p = 5e-4, and p = 6e-5 since several are looked at
 SUSPICIOUS, DRIFTING = 3.5, 4.0
+#: tau_int that chains need to forget where they started
+BURN_IN = 20
 #: RMS of log_prob(phi) - log q beyond which a flow is refused: two densities that differ by so much
 #: differ in log Z by its square, 0.0025, and in acceptance by 0.05 / sqrt(pi) = 3 per cent. The
 #: rounding of single precision stays far below, an inverse that is none is far above
@@ -54,6 +58,11 @@ def figures_of(summary: Mapping[str, Any]) -> Figures:
     value, error = identity.get("value"), identity.get("error")
     f["identity_pull"] = abs(value - 1) / error if value and error else math.nan
     f["drift"], f["drifting"] = drift.get("pull") or math.nan, drift.get("observable")
+    if burn_in := drift.get("burn_in"):
+        f["burn_in_option"], f["slowest"] = burn_in["option"], burn_in["observable"]
+        f["burn_in"], f["tau_int"] = burn_in["steps"], burn_in["tau_int"]
+        f["burn_in_least"] = BURN_IN * burn_in["tau_int_at_least"]
+        f["burn_in_wanted"] = rounded_up(BURN_IN * burn_in["tau_int"])
     f["bare"] = ", ".join(name for name, e in f.get("observables", {}).items() if bare(e))
     return f
 
@@ -61,6 +70,12 @@ def figures_of(summary: Mapping[str, Any]) -> Figures:
 def real(value: float | None) -> float:
     """NaN for what is not finite, and so None in a file."""
     return math.nan if value is None else value
+
+
+def rounded_up(value: float) -> int:
+    """To two digits."""
+    unit = 10 ** max(0, math.floor(math.log10(value)) - 1)
+    return math.ceil(value / unit) * unit
 
 
 def bare(entry: Any) -> bool:
@@ -135,8 +150,15 @@ RULES = (
         "modes; sampler.sign_flip=true is the exact cure",
     ),
     Rule(
-        "one_sided",
-        lambda f: f["lopsided"] and f["kind"] != "chain",
+        "lost_mode",
+        lambda f: f["log_z_short"] > max(LOG_Z_SHORT, LOG_Z_SIGMAS * f["log_z_short_err"]),
+        "log Z is short by {log_z_short:.2f}, which the mirror image of the flow adds, and the "
+        "action is even: the flow has lost a mode (log 2 = 0.693 is one of two); a training with "
+        "phase=ordered is the exact cure",
+    ),
+    Rule(
+        "one_sided",  # of what has no such comparison
+        lambda f: f["lopsided"] and f["kind"] != "chain" and "log_z_short" not in f,
         "<sign M> = {sign_balance:.2f}, and the action is even: the flow sits in one of two modes, "
         "log Z is short by up to log 2 = 0.693; a flow trained with phase=ordered is the exact "
         "cure",
@@ -153,6 +175,13 @@ RULES = (
         lambda f: f["drift"] > DRIFTING,
         "the first tenth of the chains and their second half differ by {drift:.1f} errors in "
         "{drifting}: the chains had not thermalised, or are too short",
+    ),
+    Rule(
+        "short_burn_in",
+        lambda f: f["burn_in"] < f["burn_in_least"],
+        f"{{burn_in_option}}={{burn_in}} is less than {BURN_IN} tau_int of {{slowest}}, which is "
+        "{tau_int:.3g}: the chains may not have forgotten where they started; "
+        "{burn_in_option}={burn_in_wanted} in a fresh run is enough",
     ),
     Rule(
         "schwinger_dyson",

@@ -11,7 +11,7 @@ from flowlat.analysis.estimates import chain_estimate, weighted_estimate
 from flowlat.analysis.gamma_method import Estimate
 from flowlat.analysis.importance import ess, ess_of_populations, log_z_estimate, normalised
 from flowlat.analysis.pareto import pareto_k
-from flowlat.analysis.thermalisation import drift
+from flowlat.analysis.thermalisation import drift, tau_int_range
 from flowlat.analysis.trust import warnings
 from flowlat.ensemble.layout import FORMAT_0_1
 from flowlat.ensemble.reader import Ensemble
@@ -80,20 +80,44 @@ def weights(ensemble: Ensemble, log_weight: Tensor) -> dict[str, float]:
 def thermalisation(ensemble: Ensemble) -> dict[str, Any]:
     """Of S, |M|, M^2 and phi^2 that which drifts most, and by how many errors it does.
 
-    Empty where it cannot be told: see :func:`flowlat.analysis.thermalisation.drift`.
+    Left out where it cannot be told: see :func:`flowlat.analysis.thermalisation.drift`. Where the
+    sampler thermalises for a number of steps, ``burn_in`` has ``option`` and ``steps``, and of the
+    slowest of the same quantities ``observable``, ``tau_int`` and what it is at least, in steps.
     """
     index, replicas = ensemble.chain_index(), ensemble.replicas
     magnetization = ensemble.read("measured/magnetization")
     series = {"S": ensemble.action, "|M|": abs(magnetization), "M^2": magnetization**2}
     if "phi2" in ensemble.config["observables"]:
         series["phi^2"] = ensemble.read("measured/phi2")
-    pulls = {
-        name: abs(drift([values[index][r::replicas] for r in range(min(replicas, len(ensemble)))]))
+    chains = {
+        name: [values[index][r::replicas] for r in range(min(replicas, len(ensemble)))]
         for name, values in series.items()
     }
+    pulls = {name: abs(drift(replicated)) for name, replicated in chains.items()}
     known = {name: pull for name, pull in pulls.items() if math.isfinite(pull)}
     name = max(known, key=known.__getitem__, default="")
-    return {"observable": name, "pull": known[name]} if known else {}
+    found: dict[str, Any] = {"observable": name, "pull": known[name]} if known else {}
+    if slowest := burn_in(ensemble, chains):
+        found["burn_in"] = slowest
+    return found
+
+
+def burn_in(ensemble: Ensemble, chains: dict[str, list[np.ndarray]]) -> dict[str, Any]:
+    """See :func:`thermalisation`; empty where there is no thermalisation, or no tau_int."""
+    option, node = "sampler", ensemble.config["sampler"]
+    if isinstance(hmc := node.get("hmc"), dict):
+        option, node = "sampler.hmc", hmc
+    if "thermalization" not in node:
+        return {}
+    thin = node.get("thin", 1)
+    times = {name: tau_int_range(replicated, thin) for name, replicated in chains.items()}
+    known = {name: least for name, (_, least) in times.items() if math.isfinite(least)}
+    if not known:
+        return {}
+    name = max(known, key=known.__getitem__)
+    tau_int, least = times[name]
+    steps = {"option": f"{option}.thermalization", "steps": node["thermalization"]}
+    return {**steps, "observable": name, "tau_int": tau_int, "tau_int_at_least": least}
 
 
 def acceptance(ensemble: Ensemble) -> float | None:

@@ -9,6 +9,13 @@ from tests.support.helpers import ROOT
 
 ESTIMATE = {"value": 0.5, "error": 0.01}
 UNKNOWN = {"value": 0.5, "error": math.nan}
+
+
+def burn_in(steps, tau_int, least):
+    found = {"observable": "|M|", "tau_int": tau_int, "tau_int_at_least": least}
+    return {"burn_in": {"option": "sampler.thermalization", "steps": steps, **found}}
+
+
 GOOD = {
     "kind": "proposals",
     "n_samples": 10_000,
@@ -44,6 +51,13 @@ BROKEN = [
         {"thermalisation": {"observable": "|M|", "pull": 4.1}},
         "4.1 errors in |M|",
     ),
+    (
+        "short_burn_in",
+        {"thermalisation": burn_in(5, 20.9, 15.0)},
+        "is less than 20 tau_int of |M|",
+    ),
+    ("short_burn_in", {"thermalisation": burn_in(5, 20.9, 15.0)}, "sampler.thermalization=420 in"),
+    ("lost_mode", {"log_z_short": 0.69, "log_z_short_err": 0.01}, "short by 0.69"),
     ("schwinger_dyson", {"schwinger_dyson": {"value": 0.98, "error": 0.005}}, "not 1 within 4.0"),
     ("no_error", {"observables": {"a": ESTIMATE, "b": UNKNOWN, "c": [UNKNOWN] * 2}}, "for b, c:"),
     ("systematic", {"log_z": {"value": 9.3, "error": 1e-3, "systematic": 4e-4}}, "up to 0.0004"),
@@ -68,6 +82,10 @@ BORDERLINE = [
     {"log_z_fall": 0.4},
     {"ess_left": 0.2, "best_ess": 0.09},
     {"thermalisation": {"observable": "S", "pull": math.nan}},
+    {"thermalisation": burn_in(400, 20.9, 20.0)},
+    {"log_z_short": 0.09, "log_z_short_err": 0.01},
+    {"log_z_short": 0.3, "log_z_short_err": 0.1},
+    {"log_z_short": 0.0, "log_z_short_err": 0.01, "sign_balance": 0.9},  # it has both all the same
     {"schwinger_dyson": {"value": 0.9, "error": None}},
     {"sign_balance": None, "ess": None, "longest_rejection_run": None, "thermalisation": None},
 ]

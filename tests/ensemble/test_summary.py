@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from flowlat.analysis.gamma_method import gamma_method
+from flowlat.analysis.trust import warnings
 from flowlat.ensemble import open_ensemble
-from flowlat.ensemble.summary import acceptance, sign_balance, summarize
+from flowlat.ensemble.summary import acceptance, burn_in, sign_balance, summarize
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from tests.support.fakes import Walk, walk_config
@@ -53,7 +54,7 @@ def test_a_chain(ensemble):
     moments = chain.measured["binder"].mean(0)
     assert observables["binder"]["value"] != pytest.approx(moments.mean())  # derived
     assert set(summary["schwinger_dyson"]) == {"value", "error"}
-    assert "thermalisation" not in summary  # of three replicas
+    assert set(summary["thermalisation"]) == {"observable", "pull"}
     # the walk does not sample exp(-S)
     assert [warning["code"] for warning in summary["warnings"]] == ["schwinger_dyson"]
     sign = np.sign(chain.measured["magnetization"])
@@ -143,6 +144,27 @@ def test_chains_that_start_far_away(distance, tmp_path, monkeypatch):
     assert (summary["thermalisation"]["pull"] > 5.5) == (distance > 0)
     codes = [warning["code"] for warning in summary["warnings"]]
     assert ("not_thermalised" in codes) == (distance > 0)
+
+
+@pytest.mark.parametrize("hybrid", [False, True])
+@pytest.mark.parametrize(("steps", "warned"), [(5, True), (1000, False)])
+def test_a_thermalisation_too_short_for_tau_int(hybrid, steps, warned):
+    """64 chains whose slowest quantity has tau_int = 9.5, of which 20 are 190 steps."""
+    rng, noise = np.random.default_rng(1), math.sqrt(1 - 0.9**2)
+    slow = np.empty((200, 64))
+    slow[0] = rng.normal(size=64)
+    for t in range(1, 200):
+        slow[t] = 0.9 * slow[t - 1] + noise * rng.normal(size=64)
+    chains = {"S": list(rng.normal(size=(64, 200))), "|M|": list(slow.T)}
+    node = {"thermalization": steps, "thin": 1}
+    sampler = {"hmc": node} if hybrid else node
+    found = burn_in(SimpleNamespace(config={"sampler": sampler}), chains)
+    assert found["observable"] == "|M|"
+    assert found["tau_int"] == pytest.approx(9.5, rel=0.3)
+    (text,) = [w["text"] for w in warnings({"thermalisation": {"burn_in": found}})] or [""]
+    option = "sampler.hmc.thermalization" if hybrid else "sampler.thermalization"
+    assert text.startswith(f"{option}=5 is less than 20 tau_int of |M|") == warned
+    assert burn_in(SimpleNamespace(config={"sampler": {}}), chains) == {}
 
 
 @pytest.mark.parametrize("kind", ["proposals", "weighted"])
