@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from flowlat.analysis.gamma_method import Estimate, gamma_methods, replicas
-from flowlat.analysis.importance import normalised
+from flowlat.analysis.importance import is_one_sample, normalised
 from flowlat.analysis.jackknife import jackknife, leave_one_out, ratio
 from flowlat.observables import Observable
 
@@ -75,7 +75,8 @@ def weighted_estimate(
     """An observable over weighted rows, ``(rows,)`` or ``(rows, n)``, of log weight ``(rows,)``.
 
     f = derive(sum w a / sum w), with the error of a jackknife over about 100 blocks of whole
-    populations (``population`` rows each, 1: independent rows). tau_int is NaN: there is no chain.
+    populations (``population`` rows each, 1: independent rows). tau_int is NaN: there is no chain;
+    the error too where the weights are worth one sample.
     A warning says where the bias, by the jackknife, is more than half the error; whether weights
     are enough for errors at all: :mod:`flowlat.analysis.trust`.
 
@@ -89,6 +90,8 @@ def weighted_estimate(
     means = (ratio(sums).reshape(values.shape[1:]) for sums in leave_one_out(columns, population))
     value = evaluate(observable, ratio(columns.sum(0)).reshape(values.shape[1:]))
     error, _ = jackknife(value, np.stack([evaluate(observable, mean) for mean in means]), name)
+    if is_one_sample(weight, population):
+        error = np.full_like(error, math.nan)
     found = zip(value.ravel().tolist(), error.ravel().tolist(), strict=True)
     return shaped([Estimate(v, e, math.nan) for v, e in found], value)
 

@@ -10,6 +10,9 @@ from torch import Tensor
 from flowlat.analysis.gamma_method import Estimate, gamma_method
 from flowlat.analysis.jackknife import jackknife, leave_one_out, ratio
 
+#: effective samples below which there is one
+ONE = 1.5
+
 
 class LogZ(NamedTuple):
     """log Z, its error, and by how much the value lies too high (the bias is not taken out)."""
@@ -30,6 +33,12 @@ def normalised(log_weight: np.ndarray, name: str = "log_weight") -> tuple[np.nda
     if not np.isfinite(scale):  # the maximum of anything and NaN is NaN
         raise ValueError(f"{name}: log weights of maximum {scale}")
     return np.exp(log_weight - scale), float(scale)
+
+
+def is_one_sample(weight: np.ndarray, population: int) -> bool:
+    """Whether weights are worth one population of rows, whose averages can have no error."""
+    totals = np.add.reduceat(weight, np.arange(0, len(weight), population))
+    return bool(totals.sum() ** 2 < ONE * (totals**2).sum())
 
 
 def ess(log_w: Tensor) -> float:
@@ -60,18 +69,21 @@ def log_mean(log_w: Tensor) -> Tensor:
 
 
 def log_z(log_w: Tensor) -> tuple[float, float]:
-    """log Z of independent rows, with the delta-method error sqrt((1/ESS - 1) / (N - 1))."""
-    n = len(log_w)
-    relative_variance = max(1 / ess(log_w) - 1, 0.0)
-    error = math.sqrt(relative_variance / (n - 1)) if n > 1 else math.nan
+    """log Z of independent rows, with the delta-method error sqrt((1/ESS - 1) / (N - 1)).
+
+    The error is NaN where the weights are worth one sample.
+    """
+    n, efficiency = len(log_w), ess(log_w)
+    relative_variance = max(1 / efficiency - 1, 0.0)
+    error = math.sqrt(relative_variance / (n - 1)) if n * efficiency >= ONE else math.nan
     return log_mean(log_w).item(), error
 
 
 def log_z_estimate(log_weight: np.ndarray, population: int) -> LogZ:
     """log Z of rows of which ``population`` each are related, with a jackknife's error and bias.
 
-    The blocks are those of ``weighted_estimate``. Whether errors of these weights can be trusted:
-    :mod:`flowlat.analysis.trust`.
+    The blocks are those of ``weighted_estimate``. Error and bias are NaN where the weights are
+    worth one sample. Whether errors of these weights can be trusted: :mod:`flowlat.analysis.trust`.
 
     Raises:
         ValueError: a log weight is NaN or +infinity, or all weights are zero.
@@ -82,6 +94,8 @@ def log_z_estimate(log_weight: np.ndarray, population: int) -> LogZ:
         others = np.log([ratio(sums) for sums in leave_one_out(columns, population)])[:, 0]
     value = np.log(weight.mean())
     error, bias = jackknife(value, others, "log_z")
+    if is_one_sample(weight, population):
+        error = bias = np.float64(math.nan)
     return LogZ(float(value + scale), float(error), float(bias))
 
 

@@ -1,9 +1,16 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from flowlat.analysis.importance import ess, ess_of_populations, log_mean, log_z
+from flowlat.analysis.importance import (
+    ess,
+    ess_of_populations,
+    log_mean,
+    log_z,
+    log_z_estimate,
+)
 
 
 def test_ess_and_log_z_are_their_definitions():
@@ -37,6 +44,16 @@ def test_log_z_of_one_sample_has_no_error():
     value, error = log_z(torch.tensor([2.5]))
     assert value == 2.5
     assert math.isnan(error)
+
+
+def test_weights_worth_one_sample_have_no_error():
+    log_w = np.array([50.0, *[0.0] * 99])
+    assert math.isnan(log_z(torch.tensor(log_w))[1])
+    assert math.isnan(log_z_estimate(log_w, 1).error)
+    assert log_z_estimate(log_w, 1).value == pytest.approx(50 - math.log(100))
+    two = np.array([50.0, 50.0, *[0.0] * 98])
+    assert log_z_estimate(two, 1).error > 0
+    assert math.isnan(log_z_estimate(two, 2).error)  # of one population
 
 
 def test_ess_and_mean_by_hand():
