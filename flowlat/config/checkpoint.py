@@ -18,10 +18,13 @@ from flowlat.utils.errors import CheckpointError, ConfigError
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """The contents of a flowlat checkpoint, as plain data, and its config checked.
 
+    Args:
+        path: of the file, or the folder of a training: its ``checkpoints/best_ess.ckpt``.
+
     Raises:
         CheckpointError: no such file, not readable, or not written by flowlat.
     """
-    path = Path(path)
+    path = checkpoint_file(path)
     if not path.is_file():
         raise CheckpointError(f"ckpt_path={path}: no such file")
     try:
@@ -45,8 +48,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def checkpoint_file(path: str | Path) -> Path:
+    """The file itself, or the best one of a training's folder."""
+    path = Path(path)
+    return path / "checkpoints" / "best_ess.ckpt" if path.is_dir() else path
+
+
 def load_flow(path: str | Path) -> Flow:
-    """The trained flow of a checkpoint, in evaluation mode on the CPU.
+    """The trained flow of a checkpoint, or of a training's folder, in evaluation mode on the CPU.
 
     The averaged weights, where the training kept any. The lattice, the action and the options are
     the checkpoint's own: ``load_flow(path).lattice``.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.config.build import CONTRACTS, FLOW_GROUPS, build_action, instantiate
-from flowlat.config.checkpoint import flow_of, is_family, read_checkpoint
+from flowlat.config.checkpoint import checkpoint_file, flow_of, is_family, read_checkpoint
 from flowlat.config.sizes import check_sizes
 from flowlat.config.trust import check_node
 from flowlat.config.validation import locate, signature
@@ -88,7 +88,7 @@ def build_setup(config: dict[str, Any], device: torch.device) -> Setup:
     observables = build_observables(config)
     fields = fields_column(sampler.kind) if config["save_configs"] else None
     measured = partial(measure, observables, action, fields)
-    checksum = None if path is None else sha256(path)
+    checksum = None if path is None else sha256(checkpoint_file(path))
     return Setup(config, checksum, lattice, action, sampler, observables, measured)
 
 

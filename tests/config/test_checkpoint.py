@@ -2,12 +2,13 @@
 
 import copy
 import pickle
+import shutil
 
 import pytest
 import torch
 
 from flowlat import compose, load_flow
-from flowlat.config.checkpoint import flow_weights, read_checkpoint
+from flowlat.config.checkpoint import checkpoint_file, flow_weights, read_checkpoint
 from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
 from flowlat.training.fit import fit
@@ -79,6 +80,17 @@ def test_a_checkpoint_is_plain_data(checkpoint):
     content = read_checkpoint(checkpoint)
     assert content["flowlat"]["config"]["lattice"]["shape"] == [4, 4]
     assert content["flowlat"]["provenance"]["torch"] == torch.__version__
+
+
+def test_the_folder_of_a_training_is_its_best_checkpoint(checkpoint, tmp_path):
+    best = tmp_path / "run" / "checkpoints" / "best_ess.ckpt"
+    best.parent.mkdir(parents=True)
+    shutil.copy(checkpoint, best)
+    run = tmp_path / "run"
+    assert read_checkpoint(run).keys() == read_checkpoint(best).keys()
+    assert checkpoint_file(run) == best
+    best.rename(best.with_name("last.ckpt"))
+    assert "run/checkpoints/best_ess.ckpt: no such file" in refusal(run)
 
 
 def test_files_that_are_no_checkpoints(checkpoint, tmp_path):
