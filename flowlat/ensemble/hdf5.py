@@ -25,6 +25,8 @@ CHUNK = 2**20
 CHECKSUM = h5py.h5z.FILTER_FLETCHER32
 #: bytes of an attribute
 LARGEST_ATTRIBUTE = 2**16
+#: what HDF5 says of a file that is open elsewhere
+IN_USE = ("already open for write", "unable to lock file")
 
 
 class _CheckedFile(io.FileIO):
@@ -140,6 +142,11 @@ def reading(path: Path) -> Iterator[None]:
         raise EnsembleError(f"{path}: {error}") from error
     except Exception as error:  # a damaged HDF5 file may fail in any way
         text = " ".join(str(error).split()) or type(error).__name__
+        if any(busy in text for busy in IN_USE):
+            raise EnsembleError(
+                f"{path}: in use, another process has it open for writing (h5clear -s frees a file "
+                "whose writer was killed)"
+            ) from error
         raise EnsembleError(
             f"{path}: no readable ensemble, truncated or damaged: {text}"
         ) from error

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 from flowlat.report.build import build
@@ -10,9 +11,12 @@ from flowlat.report.page.html import write
 from flowlat.report.page.terminal import as_text
 from flowlat.report.training.watch import watch
 from flowlat.runs.cli import exit_code
-from flowlat.utils.errors import WriteError
+from flowlat.runs.folder.lock import hold, release
+from flowlat.utils.errors import ConfigError, WriteError
 from flowlat.utils.formatting import shorten
 
+#: of a report, beside that of the run
+LOCK = ".report.lock"
 EXAMPLES = """
 A RUN is a folder of sample.py, of train.py, of a multirun of train.py, or of flowlat.scan. Of
 several samplings the page puts the observables side by side, with pulls; they must be of one
@@ -55,11 +59,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         page = build(options.run)
         try:
+            out = take(out, numbered=not options.out and len(options.run) > 1)
             path = write(page, out)
         except OSError as error:
             raise WriteError(f"--out={out}: cannot be written ({error.strerror})") from error
+        finally:
+            release(out, LOCK)
         print(f"{as_text(page.sections)}\n\nReport: {shorten(str(path))}")
     return 0
+
+
+def take(out: Path, numbered: bool) -> Path:
+    """Make the folder and hold it against other reports, not against the run that is in it.
+
+    Args:
+        numbered: where another report is at work, take a numbered folder beside it.
+
+    Raises:
+        ConfigError: another report is at work in it.
+    """
+    for number in count(1):
+        folder = out if number == 1 else out.with_name(f"{out.name}_{number}")
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            hold(folder, "--out", LOCK)
+        except ConfigError:
+            if not numbered:
+                raise
+        else:
+            break
+    return folder
 
 
 if __name__ == "__main__":

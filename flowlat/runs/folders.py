@@ -12,8 +12,10 @@ from omegaconf import OmegaConf
 from flowlat.analysis.importance import normalised
 from flowlat.ensemble import Ensemble, open_ensemble
 from flowlat.ensemble.foreign import require_own
+from flowlat.runs.folder.lock import at_work
 from flowlat.runs.metrics import read_metrics
 from flowlat.utils.errors import ConfigError
+from flowlat.utils.formatting import typed
 
 
 class Sampled(NamedTuple):
@@ -72,11 +74,16 @@ def read_run(path: Path) -> Sampled | Trained | Scanned | Path:
         raise ConfigError(f"RUN={path}: a file, and not the folder of a run")
     if not path.is_dir():
         raise ConfigError(f"RUN={path}: no such folder")
+    drawn = any((path / name).exists() for name in ("ensemble.h5", "parts"))
+    if drawn and not (path / "summary.json").exists():
+        if who := at_work(path):
+            raise ConfigError(f"RUN={path}: the sampling is not finished, {who} is at work in it")
+        hint = f"{typed('hydra.run.dir', path)} resume=true"
+        raise ConfigError(
+            f"RUN={path}: the sampling did not finish; its command with {hint} goes on with it"
+        )
     if (path / "ensemble.h5").exists():
-        summary = read_data(path / "summary.json")
-        if summary is None:
-            raise ConfigError(f"RUN={path}: no summary.json, the sampling did not finish")
-        return Sampled(path, open_ensemble(path), summary)
+        return Sampled(path, open_ensemble(path), read_data(path / "summary.json"))
     if (path / "metrics.csv").exists():
         return read_training(path)
     if (path / "scan.csv").exists():

@@ -1,8 +1,12 @@
 """The command line: where it writes, and what it refuses in one line."""
 
+import os
+
 import pytest
 
 from flowlat.report.__main__ import main
+from flowlat.runs.folder import lock
+from flowlat.runs.folder.lock import hold, release_all
 from tests.support.run_folders import write_training
 
 
@@ -40,6 +44,38 @@ def test_several_are_reported_in_report(tmp_path, monkeypatch):
     assert not (tmp_path / "a" / "report.html").exists()
 
 
+def test_two_reports_in_one_folder(tmp_path, monkeypatch, refused):
+    """The second is refused a folder that was named, and gets another than the default."""
+    monkeypatch.chdir(tmp_path)
+    folders = [write_training(tmp_path / name, [0.1]) for name in "ab"]
+    for out in (tmp_path / "a", tmp_path / "report"):
+        out.mkdir(exist_ok=True)
+        hold(out, "--out", ".report.lock")
+        monkeypatch.setattr(lock, "_held", {})  # by another process
+    assert f"--out={folders[0]}: process {os.getpid()} of this machine is" in refused(folders[0])
+    assert not (folders[0] / "report.html").exists()
+    assert main([*map(str, folders)]) == 0
+    assert (tmp_path / "report_2" / "report.html").exists()
+    assert not (tmp_path / "report_2" / ".report.lock").exists()
+
+
+def test_a_training_at_work_is_reported(tmp_path, monkeypatch):
+    folder = write_training(tmp_path / "a", [0.1])
+    hold(folder, "hydra.run.dir")
+    assert main([str(folder)]) == 0
+    release_all()
+
+
+@pytest.mark.parametrize("left", ["parts", "ensemble.h5"])
+def test_a_sampling_that_is_not_finished(left, tmp_path, refused):
+    folder = tmp_path / "a=1"
+    (folder / left).mkdir(parents=True)
+    assert f"""'hydra.run.dir="{folder}"' resume=true goes on with it""" in refused(folder)
+    hold(folder, "hydra.run.dir")
+    assert f"not finished, process {os.getpid()} of" in refused(folder)
+    release_all()
+
+
 def test_nothing_to_report(tmp_path, refused):
     assert f"RUN={tmp_path}/x: no such folder" in refused(tmp_path / "x")
     assert "no ensemble.h5, metrics.csv, scan.csv or multirun.yaml" in refused(tmp_path)
@@ -47,7 +83,7 @@ def test_nothing_to_report(tmp_path, refused):
 
 def test_a_damaged_ensemble(tmp_path, refused):
     (tmp_path / "ensemble.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    assert "no summary.json" in refused(tmp_path)
+    assert "resume=true goes on with it" in refused(tmp_path)
     (tmp_path / "summary.json").write_text("{}")
     assert "ensemble.h5" in refused(tmp_path)
 

@@ -9,6 +9,7 @@ be seen from here, when it was not touched for ``LEASE`` seconds.
 import logging
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,22 @@ def hold(folder: Path, key: str, name: str = LOCK) -> None:
         except Timeout:
             raise ConfigError(f"{key}={folder}: {who} is at work in it") from error
     _held[path] = lease
+
+
+def at_work(folder: Path) -> str:
+    """The process that has a folder, in words, for one that only reads; empty if there is none.
+
+    One that was killed counts for ``LEASE`` seconds more: nothing is written to find out.
+    """
+    from filelock import SoftFileLease
+
+    path = folder.absolute() / LOCK
+    try:
+        alive = time.time() - path.stat().st_mtime < LEASE
+    except OSError:
+        return ""
+    owner = SoftFileLease(path, lease_duration=LEASE).owner
+    return f"process {owner.pid} of {owner.hostname}" if alive and owner else ""
 
 
 def release(folder: Path, name: str = LOCK) -> None:
