@@ -9,7 +9,7 @@ from flowlat.analysis.gamma_method import FEWEST, SHORTEST, autocovariance, esti
 
 #: below this many the approximation to Student's t is poor, and the error is not that of replicas
 FEWEST_REPLICAS = 4
-#: with fewer, the first of these windows of equal length is compared with those of the second half
+#: with fewer, the first two of these windows of a chain are compared with those of its second half
 WINDOWS = 20
 #: of which each has so many tau_int, or their means are not independent
 INDEPENDENT = 5
