@@ -211,13 +211,18 @@ def test_another_seed_is_another_ensemble(run):
     assert (a["configurations"] != b["configurations"]).all()
 
 
-def test_damaged_parts_are_drawn_again(run, monkeypatch, caplog):
-    whole = run("whole", n_samples=60)
+def parts_of_four_blocks(run, monkeypatch, folder):
+    """What the run "a" leaves that has no power after them."""
     with monkeypatch.context() as patch:
         patch.setattr(Walk, "step", cut_after(4, Walk.step))
         with pytest.raises(PowerCut):
             run("a", n_samples=60)
-    parts = whole.parent / "a" / "parts"
+    return folder / "a" / "parts"
+
+
+def test_damaged_parts_are_drawn_again(run, monkeypatch, caplog):
+    whole = run("whole", n_samples=60)
+    parts = parts_of_four_blocks(run, monkeypatch, whole.parent)
     (parts / "000003.h5").write_bytes((parts / "000003.h5").read_bytes()[:-100])
     damaged = bytearray((parts / "000001.h5").read_bytes())
     damaged[len(damaged) // 2] ^= 16
@@ -228,11 +233,7 @@ def test_damaged_parts_are_drawn_again(run, monkeypatch, caplog):
 
 def test_a_part_that_is_a_copy_of_another_is_refused(run, monkeypatch, caplog):
     whole = run("whole", n_samples=60)
-    with monkeypatch.context() as patch:
-        patch.setattr(Walk, "step", cut_after(4, Walk.step))
-        with pytest.raises(PowerCut):
-            run("a", n_samples=60)
-    parts = whole.parent / "a" / "parts"
+    parts = parts_of_four_blocks(run, monkeypatch, whole.parent)
     (parts / "000002.h5").write_bytes((parts / "000001.h5").read_bytes())
     assert_same(run("a", n_samples=60, resume=True), whole)
     assert re.search(r"000002\.h5: .*blocks are those from 1 on: a copy", caplog.text)
