@@ -69,7 +69,11 @@ def shrink(checkpoint: Path, output: Path) -> str:
     record: dict[str, Any] = content["flowlat"]
     small = {
         "state_dict": {f"flow.{name}": w for name, w in flow_weights(content).items()},
-        "flowlat": {key: record[key] for key in ("config", "provenance")},
+        # not where the weights of a former training were
+        "flowlat": {
+            "config": {**record["config"], "init_from": None},
+            "provenance": record["provenance"],
+        },
         "callbacks": {STATE: content["callbacks"][STATE]},
     }
     with replacing(output) as partial:

@@ -48,8 +48,6 @@ def build_module(config: dict[str, Any], record: dict[str, Any], rollbacks: int 
     family = config["family"] is not None
     flow = build_family(config) if family else build_flow(config)
     if config["init_from"]:
-        if family:
-            raise ConfigError("init_from with a family: a family starts from fresh weights")
         path, content = read_start(config)
         try:
             load_weights(flow, start_weights(path, content, config), path)

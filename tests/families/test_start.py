@@ -11,8 +11,10 @@ from flowlat.config.schemas import TrainConfig
 from flowlat.families import shipped_family
 from flowlat.lattice import Lattice
 from flowlat.training.build import build_module
+from flowlat.training.fit import fit
 from flowlat.training.phase import resolve_phase
 from flowlat.utils.errors import CheckpointError, ConfigError
+from tests.support.trainings import config as one_flow
 
 THEORY = ("lattice.shape=[6,6]", "action.m2=-3.0", "action.lam=6.5")
 
@@ -41,12 +43,29 @@ def test_a_family_of_ones_own_is_named_by_its_path(tmp_path):
     assert all(torch.equal(w, weights[name]) for name, w in module.flow.state_dict().items())
 
 
+def test_a_family_starts_from_one_in_the_same_coordinates(tmp_path):
+    path = shipped_family(config())
+    other = ("family=phi4_2d", "family.shapes=[[4,4],[5,7]]", "family.clearance=2", "lattice=2d")
+    wanted = validate(compose([*other, f"init_from={path}"]), TrainConfig)
+    module = build_module(resolve_phase(wanted, tmp_path), {})
+    weights = load_family(path).state_dict()
+    assert all(torch.equal(w, weights[name]) for name, w in module.flow.state_dict().items())
+    one = tmp_path / "one"
+    fit(one_flow(), one)
+    with pytest.raises(CheckpointError, match="no family can start"):
+        build_module(validate(compose([*other, f"init_from={one}"]), TrainConfig), {})
+
+
 @pytest.mark.parametrize(
     ("names", "error", "line"),
     [
         (["arch=conv"], CheckpointError, "do not fit"),
         (["action=free", "action.m2=1.0"], ConfigError, "no trained flows"),
-        (["lattice=1d", "lattice.shape=[8]", "family=phi4_2d"], ConfigError, "from fresh weights"),
+        (
+            ["family=phi4_2d", "family.degrees=[3,3]"],
+            ConfigError,
+            r"degrees=\[3, 3\]: .*\[5, 8",
+        ),
     ],
 )
 def test_what_cannot_be_started_so_is_one_line(names, error, line):

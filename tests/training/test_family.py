@@ -122,7 +122,6 @@ def test_points_are_a_function_of_seed_and_batch():
     ("names", "line"),
     [
         (["cuda_graphs=true"], "cuda_graphs=True: a graph keeps its couplings"),
-        (["init_from=any"], "init_from with a family"),
         (["family.degrees=[99,1]"], r"family\.degrees\.0=99"),
         (["family.shapes=[[4,4],[9999,9999]]"], "more than"),
     ],
