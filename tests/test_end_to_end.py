@@ -526,7 +526,7 @@ def test_a_folder_that_cannot_be_written(command, tmp_path):
 def test_options_that_hydra_refuses(command, tmp_path):
     for typed, text in (("arch=transformer", "combconv_k1"), ("actoin.m2=1", "actoin.m2")):
         done = command("train.py", typed, "hydra.run.dir=bad")
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert text in done.stderr
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "bad").exists()

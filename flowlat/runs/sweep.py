@@ -74,7 +74,9 @@ def with_sweep_summary(main: Callable[[], None]) -> Callable[[], None]:
             if wanted:
                 raise
             composed = HydraConfig.initialized()
-            if not composed and isinstance(error, COMPOSITION_ERRORS):
+            # a sweeper's own ValueError is none of composition
+            kinds = COMPOSITION_ERRORS if config is None else COMPOSITION_ERRORS[:2]
+            if not composed and isinstance(error, kinds):
                 exit_with(2, f"error: {in_one_line(error, sys.argv[1:])}")
             if config is None:
                 raise

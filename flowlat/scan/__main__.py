@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from flowlat.runs.cli import exit_with, one_line_errors, run_dir
-from flowlat.runs.folder.lock import release_all
+from flowlat.runs.sweep import with_sweep_summary
 from flowlat.utils.conf import conf_dir
 
 
@@ -19,12 +19,10 @@ def main() -> None:
     if {"-m", "--multirun"} & {*sys.argv[1:]}:
         exit_with(2, "error: -m: a scan is a sweep itself; write action.lam=4.6:8:0.2")
     sys.argv[1:] = map(volumes_as_list, sys.argv[1:])
-    try:
-        run()
-    finally:
-        release_all()
+    run()
 
 
+@with_sweep_summary
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="scan")
 @one_line_errors
 def run(cfg: DictConfig) -> None:

@@ -99,7 +99,7 @@ def check_ensembles(config: dict[str, Any]) -> None:
     """
     for group in ("objective", "evaluation"):
         if path := config[group].get("ensemble"):
-            if config["family"] is not None:
+            if config.get("family") is not None:
                 raise ConfigError(f"{group}.ensemble={path}: of one theory, a family has many")
             try:
                 require_theory(path, config)

@@ -143,7 +143,7 @@ BAD = {
     "lattice.shape=8": "lattice.shape=8: must be a valid list",
     "lattice.shape=[8,4.5]": "lattice.shape.1=4.5: must be a valid integer",
     "~lattice.shape": "lattice.*shape",
-    "lattice=5d": "Could not find 'lattice/5d'.*1d 2d 3d 4d",
+    "lattice=5d": "lattice=5d: no such option .known: 1d, 2d, 3d, 4d",
     "arch=conv arch.kernel_size=4": "kernel_size=4",
     "arch=conv arch.kernel_size=-3": "kernel_size=-3",
     "arch=conv arch.hidden=[8,0]": "arch.hidden.1=0: must be greater",
@@ -235,7 +235,7 @@ BAD = {
     "divergence.lr_factor=1": "divergence.lr_factor=1: must be less than 1",
     "checkpoint_minutes=-1": "checkpoint_minutes=-1: must be greater",
     "checkpoint_minutes=nan": "checkpoint_minutes=nan: must",
-    "experiment=none": "Could not find 'experiment/none'.*tutorial_2d",
+    "experiment=none": "experiment=none: no such option .*tutorial_2d",
 }
 
 
@@ -258,7 +258,7 @@ BAD_SAMPLING = {
     "save_configs=perhaps": "save_configs='perhaps': must be a valid boolean",
     "resume=perhaps": "resume='perhaps': must be a valid boolean",
     "seed=-1": "seed=-1",
-    "observables=none": "observables=none: no such option .known: standard",
+    "observables=none": "observables=none: no such option .known: scan, standard",
     "+observables.x._target_=flowlat.observables.Nothing": "observables.x.*Nothing.*no such",
     "+observables.x=3": "observables.*x.*3",
     "+observables={a/b:{_target_:flowlat.observables.Phi2}}": "observables.a/b=.*should match",

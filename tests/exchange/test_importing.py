@@ -102,7 +102,7 @@ def test_another_convention_is_named(phi, source, tmp_path):
     """5 errors: p = 6e-7 that right ones are refused."""
     message = refused(source(phi * 2**0.5), tmp_path / "run")
     assert "not configurations of m2=1 lam=0.5" in message
-    assert "they are as --convention g/4 --coupling mu2=1 --coupling g=0.5 (" in message
+    assert "--convention g/4 --coupling mu2=1 --coupling g=0.5 (" in message
 
 
 def test_fields_that_are_ours_already_are_named(phi, source, tmp_path):

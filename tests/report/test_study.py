@@ -89,7 +89,7 @@ def test_a_group_is_named_by_its_option_and_a_flag_by_its_key(tmp_path):
     for number, flag in enumerate(("true", "false")):
         overrides = (f"symmetrize={flag}", "~arch.block")
         write_training(alone / str(number), [0.2], overrides=overrides, number=number)
-    assert labels(alone) == ["symmetrize=True", "symmetrize=False"]
+    assert labels(alone) == ["symmetrize=true", "symmetrize=false"]
 
 
 def test_epochs_and_seconds_to_the_target(folder):

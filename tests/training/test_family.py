@@ -59,7 +59,7 @@ def test_what_a_training_leaves(trained):
     report = fit_report(summary)
     assert "at each of 8 points" in report
     assert "log Z" not in report
-    assert "lattice=2d lattice.shape=[4,4] action.m2=-6 action.lam=" in report
+    assert "lattice=2d lattice.shape=[4,4] action.m2=-6.4 action.lam=" in report
 
 
 def test_the_map_is_that_of_the_family_in_the_checkpoint(trained):
