@@ -70,13 +70,12 @@ def transfer_matrix(m2: float, lam: float, length: int, n: int = 256) -> Known:
     equidistant nodes: the trapezoid rule converges exponentially, the integrand being analytic and
     zero at both ends. By <phi dS/dphi> = 1 the kinetic density is 1/2 - m2 <phi^2> - 2 lam <phi^4>.
     """
-    # the field at which the potential has risen by REACH above its minimum
-    rise = REACH + (m2**2 / (4 * lam) if m2 < 0 else 0.0)
-    reach = math.sqrt(2 * rise / (m2 + math.sqrt(m2**2 + 4 * lam * rise)))
-    phi = np.linspace(-reach, reach, n)
-    half = 0.5 * (m2 * phi**2 + lam * phi**4)
+    barrier = m2**2 / (4 * lam) if m2 < 0 else 0.0
+    phi, spacing = nodes_of(m2, lam, n)
+    # the minimum of the potential is taken off, or deep wells would overflow
+    half = 0.5 * (m2 * phi**2 + lam * phi**4 + barrier)
     exponent = -half[:, None] - (phi[:, None] - phi) ** 2 - half
-    values, vectors = np.linalg.eigh(np.exp(exponent) * (phi[1] - phi[0]))
+    values, vectors = np.linalg.eigh(np.exp(exponent) * spacing)
     ratio = np.clip(values / values[-1], 0, None)  # rounding makes the smallest negative
     norm = (ratio**length).sum()
 
@@ -88,7 +87,7 @@ def transfer_matrix(m2: float, lam: float, length: int, n: int = 256) -> Known:
     two_point = np.array([ratio**t @ squared @ ratio ** (length - t) / norm for t in range(length)])
     phi2, phi4 = diagonal(2), diagonal(4)
     return {
-        "log_z": float(length * math.log(values[-1]) + math.log(norm)),
+        "log_z": float(length * (math.log(values[-1]) + barrier) + math.log(norm)),
         "phi2": phi2,
         "action_density": 0.5 - lam * phi4,
         "kinetic_density": 0.5 - m2 * phi2 - 2 * lam * phi4,
@@ -96,3 +95,18 @@ def transfer_matrix(m2: float, lam: float, length: int, n: int = 256) -> Known:
         "chi2": float(two_point.sum()),
         "two_point": two_point[: length // 2 + 1],
     }
+
+
+def nodes_of(m2: float, lam: float, n: int) -> tuple[np.ndarray, float]:
+    """Equidistant fields ``(n,)`` on which V is less than REACH above its minimum, and their
+    spacing; half of them in either well, where these have nothing but a barrier between them."""
+    barrier = m2**2 / (4 * lam) if m2 < 0 else 0.0
+    if barrier <= REACH:
+        rise = REACH + barrier
+        reach = math.sqrt(2 * rise / (m2 + math.sqrt(m2**2 + 4 * lam * rise)))
+        phi = np.linspace(-reach, reach, n)
+        return phi, phi[1] - phi[0]
+    # V above its minimum is lam (phi^2 - v^2)^2
+    v2, width = -m2 / (2 * lam), math.sqrt(REACH / lam)
+    well = np.linspace(math.sqrt(v2 - width), math.sqrt(v2 + width), n // 2)
+    return np.concatenate([-well[::-1], well]), well[1] - well[0]

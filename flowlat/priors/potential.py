@@ -34,16 +34,16 @@ class SingleSitePotential(Prior):
         if not (lam > 0 or (lam == 0 and m2 > 0)):
             raise ValueError(f"m2={m2}, lam={lam}: the single-site potential does not confine")
         self.m2, self.lam = float(m2), float(lam)
-        try:
-            reach = self._reach()
-        except OverflowError:
-            reach = math.inf
-        edges = torch.linspace(-reach, reach, n_bins + 1, dtype=torch.float64)
+        # where V is least, z^2 = v^2
+        self.v2 = -self.m2 / (2 * self.lam) if self.m2 < 0 else 0.0
+        edges = self._edges_of_bins(n_bins)
         mass = self._integral(edges[:-1], edges.diff())
         norm = mass.sum().item()
         if not 0 < norm < math.inf:
             raise ValueError(f"m2={m2}, lam={lam}: beyond the range of floating-point numbers")
-        self.log_norm = math.log(norm)
+        # of exp(-V) over its maximum; deep wells would make exp(-V) itself overflow
+        self._norm = norm
+        self.log_norm = math.log(norm) + self.lam * self.v2 * self.v2
         # plain attributes and not buffers: the table stays in float64 when the module is cast
         self._edges = edges
         self._cdf = torch.cat([mass.new_zeros(1), mass.cumsum(0)]) / mass.sum()
@@ -58,8 +58,7 @@ class SingleSitePotential(Prior):
         return z, self.log_prob(z)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        z2 = z * z
-        return -sum_sites(z2 * (self.m2 + self.lam * z2)) - self.lattice.volume * self.log_norm
+        return -sum_sites(self._rise(z)) - self.lattice.volume * math.log(self._norm)
 
     def _quantile(self, u: Tensor) -> Tensor:
         if self._edges.device != u.device:  # once: a CUDA graph cannot wait for the host
@@ -69,7 +68,7 @@ class SingleSitePotential(Prior):
         left, right = edges[index], edges[index + 1]
         mass = cdf[index + 1] - cdf[index]
         target = u - cdf[index]
-        norm = math.exp(self.log_norm)
+        norm = self._norm
         z = left + (right - left) * target / mass.clamp_min(torch.finfo(mass.dtype).tiny)
         for _ in range(3):
             excess = self._integral(left, z - left) / norm - target
@@ -77,19 +76,30 @@ class SingleSitePotential(Prior):
             z = torch.where(mass > 0, z - excess / slope, z).clamp(left, right)
         return z
 
-    def _weight(self, z: Tensor) -> Tensor:
+    def _rise(self, z: Tensor) -> Tensor:
+        """V above its minimum: lam (z^2 - v^2)^2 in a double well."""
         z2 = z * z
-        return torch.exp(-z2 * (self.m2 + self.lam * z2))
+        return self.lam * (z2 - self.v2) ** 2 if self.v2 else z2 * (self.m2 + self.lam * z2)
+
+    def _weight(self, z: Tensor) -> Tensor:
+        """exp(-V) over its maximum."""
+        return torch.exp(-self._rise(z))
 
     def _integral(self, start: Tensor, width: Tensor) -> Tensor:
         """Integral of the weight over [start, start + width]."""
         points = [w * self._weight(start + width * x) for x, w in zip(NODES, WEIGHTS, strict=True)]
         return width * (points[0] + points[1] + points[2])
 
-    def _reach(self) -> float:
-        """The z > 0 at which the potential has risen by REACH above its minimum."""
-        if self.lam == 0:
-            return math.sqrt(REACH / self.m2)
-        minimum = -(self.m2**2) / (4 * self.lam) if self.m2 < 0 else 0.0
-        root = math.sqrt(self.m2**2 + 4 * self.lam * (REACH + minimum))
-        return math.sqrt((root - self.m2) / (2 * self.lam))
+    def _edges_of_bins(self, n_bins: int) -> Tensor:
+        """Up to where V has risen by REACH above its minimum; of wells that are deeper than that
+        half of the bins in each, and one between them."""
+        if self.v2:
+            width = math.sqrt(REACH / self.lam)
+            near, far = math.sqrt(max(0.0, self.v2 - width)), math.sqrt(self.v2 + width)
+        else:
+            root = math.sqrt(self.m2 * self.m2 + 4 * self.lam * REACH)
+            near, far = 0.0, math.sqrt(2 * REACH / (self.m2 + root))
+        if not near:
+            return torch.linspace(-far, far, n_bins + 1, dtype=torch.float64)
+        well = torch.linspace(near, far, n_bins // 2 + 1, dtype=torch.float64)
+        return torch.cat([-well.flip(0), well])

@@ -26,6 +26,20 @@ def test_two_quadratures_agree(m2, lam, length):
     assert found["chi2"] == pytest.approx(two_point.sum(), abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("m2", "lam"), [(-100.0, 1.0), (-20.0, 1.9), (-1111.0, 6173.0), (-2e4, 1e4)]
+)
+def test_deep_wells_are_an_ising_chain(m2, lam):
+    """phi = +-v rho with rho near 1: nothing overflows, and a finer quadrature agrees."""
+    found, finer = transfer_matrix(m2, lam, 8), transfer_matrix(m2, lam, 8, n=600)
+    for name, value in found.items():
+        assert value == pytest.approx(finer[name], rel=1e-8), name
+    v2, barrier = -m2 / (2 * lam), m2**2 / (4 * lam)
+    t = math.tanh(2 * v2)
+    ising = v2 * sum(t**r + t ** (8 - r) for r in range(8)) / (1 + t**8)
+    assert found["chi2"] == pytest.approx(ising, rel=1 / barrier)
+
+
 @pytest.mark.parametrize(("m2", "lam"), THEORIES)
 def test_densities_are_derivatives_of_log_z(m2, lam):
     """d log Z / d m2 = -L <phi^2> and d log Z / d lam = -L <phi^4>."""

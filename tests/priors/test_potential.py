@@ -15,7 +15,9 @@ def exact_cdf(m2, lam, reach=6.0):
     return grid[1:], cdf / cdf[-1], math.log(cdf[-1])
 
 
-@pytest.mark.parametrize(("m2", "lam"), [(-4.0, 2.0), (-4.0, 8.0), (1.0, 0.5), (2.0, 0.0)])
+@pytest.mark.parametrize(
+    ("m2", "lam"), [(-4.0, 2.0), (-4.0, 8.0), (1.0, 0.5), (2.0, 0.0), (-40.0, 6.0)]
+)
 def test_draws_follow_the_potential(m2, lam):
     """Kolmogorov-Smirnov on 100,000 sites; p = 2 exp(-2 * 2.8^2) = 3e-7."""
     prior = SingleSitePotential(Lattice([10, 10]), m2, lam).double()
@@ -41,3 +43,25 @@ def test_inversion_is_exact():
 def test_a_potential_that_does_not_confine_is_refused(m2, lam):
     with pytest.raises(ValueError, match=f"m2={m2}, lam={lam}.*does not confine"):
         SingleSitePotential(Lattice([4]), m2, lam)
+
+
+@pytest.mark.parametrize(("m2", "lam"), [(-40.0, 6.0), (-2e4, 1e4), (-2e8, 1e6)])
+def test_deep_wells_are_two_gaussians(m2, lam):
+    """Of variance 1 / (4 abs(m2)) about +-v, to first order in the inverse of the barrier: log of
+    the norm, <z^2> - v^2 = -1 / (4 lam v^2), and both wells (five sigma of a coin, p = 6e-7)."""
+    prior = SingleSitePotential(Lattice([100]), m2, lam).double()
+    v2, barrier = -m2 / (2 * lam), m2**2 / (4 * lam)
+    gaussian = barrier + math.log(2) + 0.5 * math.log(math.pi / (2 * -m2))
+    assert prior.log_norm - gaussian == pytest.approx(0, abs=1 / barrier + 1e-14 * barrier)
+    z, log_r = prior(prior.noise(1000, torch.Generator().manual_seed(1)))
+    assert z.sign().mean().abs() < 5 * 1e5**-0.5
+    depth = (-(m2 * z**2 + lam * z**4) - prior.log_norm).sum(1)
+    torch.testing.assert_close(log_r, depth, rtol=0, atol=1e-12 * barrier)
+    width = (z.abs() - v2**0.5).std() * (4 * -m2) ** 0.5
+    # known to 1 / sqrt(2 n), and off by the anharmonic terms
+    assert width == pytest.approx(1, abs=5 * 2e5**-0.5 + 1 / barrier)
+
+
+def test_wells_beyond_all_numbers_are_refused():
+    with pytest.raises(ValueError, match=r"m2=-1e\+200, lam=1\.0: beyond the range"):
+        SingleSitePotential(Lattice([4]), -1e200, 1.0)
