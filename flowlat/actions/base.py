@@ -18,6 +18,8 @@ class Action(ABC):
     convention: str
     #: S[-phi] = S[phi]
     even: bool = False
+    #: of S between the two wells of a site by itself; 0 where it has one, or it is not known
+    barrier: float = 0.0
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

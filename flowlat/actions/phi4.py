@@ -14,6 +14,7 @@ class Phi4(Action):
 
     The same as sum_x { sum_mu (phi(x+mu) - phi(x))^2 + m2 phi^2 + lam phi^4 }.
     Albergo et al., arXiv:2101.08176, eq. (9). Other normalisations: see the README.
+    ``barrier`` = m2^2 / (4 lam) is the height of V at phi = 0 above its minima, for m2 < 0.
 
     Raises:
         ValueError: the action is not bounded below (lam < 0, or lam = 0 and m2 <= 0), or a
@@ -32,6 +33,8 @@ class Phi4(Action):
             raise ValueError(f"m2={m2} with lam=0: the action is unbounded below")
         self.m2 = float(m2)
         self.lam = float(lam)
+        # V = lam (phi^2 - v^2)^2 - m2^2 / (4 lam) with v^2 = -m2 / (2 lam)
+        self.barrier = self.m2 * self.m2 / (4 * self.lam) if self.m2 < 0 else 0.0
 
     def __call__(self, phi: Tensor) -> Tensor:
         d = phi.dim() - 1

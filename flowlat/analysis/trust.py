@@ -25,6 +25,8 @@ LOG_Z_SIGMAS, LOG_Z_FALL = 5.0, 0.5
 LOG_Z_SHORT = 0.1
 #: pulls, in standard normal deviations: p = 5e-4, and p = 6e-5 since several are looked at
 SUSPICIOUS, DRIFTING = 3.5, 4.0
+#: of S, between two wells of a site: HMC was seen never to cross it from 5 on
+FROZEN = 5.0
 #: tau_int that chains need to forget where they started
 BURN_IN = 20
 #: RMS of log_prob(phi) - log q beyond which a flow is refused: two densities that differ by so much
@@ -162,6 +164,14 @@ RULES = (
         "<sign M> = {sign_balance:.2f}, and the action is even: the flow sits in one of two modes, "
         "log Z is short by up to log 2 = 0.693; a flow trained with phase=ordered is the exact "
         "cure",
+    ),
+    Rule(
+        "deep_wells",
+        lambda f: f["barrier"] > FROZEN,
+        "the barrier between the two wells of a site, {barrier:.3g} in S (m2^2 / (4 lam) in "
+        "phi^4), is high: neither trajectories nor trainings cross it, and neither ESS nor "
+        "acceptance shows signs of sites that were never seen; sampler=cluster and, in phi^4, "
+        "sampler=hmc draw them anew: compare with one of them",
     ),
     Rule(
         "long_rejection_run",

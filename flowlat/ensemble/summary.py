@@ -18,12 +18,15 @@ from flowlat.ensemble.reader import Ensemble
 from flowlat.observables import Observable
 
 
-def summarize(ensemble: Ensemble, observables: dict[str, Observable], even: bool) -> dict[str, Any]:
+def summarize(
+    ensemble: Ensemble, observables: dict[str, Observable], even: bool, barrier: float = 0.0
+) -> dict[str, Any]:
     """The keys of summary.json that are functions of the ensemble; those it has not are left out.
 
     Args:
         observables: those that were measured.
         even: whether the action is, for a warning of a one-sided ensemble.
+        barrier: between two wells of a site, for a warning, where the sampler does not cross it.
 
     ``warnings`` is what cannot be trusted: :mod:`flowlat.analysis.trust`.
     """
@@ -61,9 +64,11 @@ def summarize(ensemble: Ensemble, observables: dict[str, Observable], even: bool
     identity = averages["observables"]["schwinger_dyson"]
     summary["schwinger_dyson"] = {key: identity[key] for key in ("value", "error")}
     summary |= averages
-    figures = summary if even else {**summary, "sign_balance": None}
+    figures = {**summary, "barrier": barrier}
+    if not even:
+        figures["sign_balance"] = None
     if ensemble.kind == "weighted":
-        figures = {**figures, "populations": len(ensemble) // population}
+        figures["populations"] = len(ensemble) // population
     return {**summary, "warnings": warnings(figures)}
 
 

@@ -14,11 +14,13 @@ from flowlat.flows.flow import Flow
 from flowlat.lattice import Lattice, batch_fastest
 from flowlat.samplers.accept import metropolis_test, select
 from flowlat.samplers.base import Block, IndependentSampler, Kind
+from flowlat.samplers.deep_wells import site_signs
 from flowlat.samplers.density import Density, FlowDensity
 from flowlat.samplers.dynamics.integrators import IntegratorName
 from flowlat.samplers.dynamics.trajectory import Trajectory
 from flowlat.samplers.dynamics.tuning import adapted, first_step_size
 from flowlat.samplers.mean_field import MeanField
+from flowlat.samplers.single_sites import SingleSites
 from flowlat.utils.limits import Count, Positive, Probability, Rows
 
 #: particles of the pilot population, and moves it makes at the start of the path to tune itself
@@ -61,7 +63,9 @@ class Annealed(IndependentSampler):
     density at the new beta invariant. The mean of w is an unbiased estimate of Z for any number of
     steps (Neal, physics/9803008; Jarzynski, cond-mat/9610209), and the ESS goes to 1 as they grow.
 
-    q0 is a trained flow, or without one the Gaussian around the mean field, both modes of it.
+    q0 is a trained flow, or without one the Gaussian around the mean field, both modes of it; in
+    phi^4 whose sites have two deep wells, between which no trajectory crosses, the sites by
+    themselves, and the signs are drawn anew after each move: :mod:`flowlat.samplers.deep_wells`.
     The step sizes come from a pilot population in ``start``, which follows ``target_acceptance``
     along the path and is thrown away: in the ensemble they are fixed numbers, and weights exact.
 
@@ -102,9 +106,16 @@ class Annealed(IndependentSampler):
 
     def __post_init__(self) -> None:
         self.rows = self.population
-        self.density: Density = MeanField(self.lattice, self.action)
+        # a flow's density under other signs is not at hand
+        self.site_signs = site_signs(self.lattice, self.action) if self.flow is None else None
+        self.crosses = self.site_signs is not None
+        self.density: Density
         if self.flow is not None:
             self.density = FlowDensity(self.flow)
+        elif self.site_signs:
+            self.density = SingleSites(self.lattice, self.site_signs.phi4)
+        else:
+            self.density = MeanField(self.lattice, self.action)
         self.trajectory = Trajectory(self.lattice, self.integrator)
 
     def start(self, generator: torch.Generator) -> AnnealedState:
@@ -198,7 +209,11 @@ class Annealed(IndependentSampler):
         change = torch.lerp(new.start - old.start, new.action - old.action, beta) + kinetic
         accepted, probability = metropolis_test(-change, generator)
         columns = (select(accepted, n, o) for n, o in zip(new, old, strict=True))
-        return Particles(*columns), probability.mean().item()
+        particles = Particles(*columns)
+        if self.site_signs:  # q0 is even in each of them
+            phi = self.site_signs(particles.phi, generator, beta)
+            particles = particles._replace(phi=phi, action=self.action(phi))
+        return particles, probability.mean().item()
 
 
 def systematic(log_w: Tensor, generator: torch.Generator) -> Tensor:

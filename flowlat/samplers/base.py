@@ -40,6 +40,8 @@ class Sampler(ABC):
     rows: int
     #: independent chains
     replicas: int = 1
+    #: whether it draws the signs of single sites anew, and no barrier between two wells stops it
+    crosses: bool = False
 
     @abstractmethod
     def start(self, generator: torch.Generator) -> State:

@@ -1,7 +1,7 @@
 """Clusters of the sign of phi and local updates, many chains at once."""
 
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
@@ -74,6 +74,8 @@ class Cluster(MarkovChain):
     target_acceptance: Probability = 0.5
     block: Count = 16
     thin: Count = 1
+
+    crosses: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         phi4 = as_phi4(self.action)

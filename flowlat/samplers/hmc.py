@@ -12,6 +12,7 @@ from flowlat.actions import Action
 from flowlat.lattice import Lattice, batch_fastest
 from flowlat.samplers.accept import metropolis_test, select
 from flowlat.samplers.base import MarkovChain
+from flowlat.samplers.deep_wells import site_signs
 from flowlat.samplers.dynamics.integrators import IntegratorName
 from flowlat.samplers.dynamics.trajectory import Trajectory
 from flowlat.samplers.dynamics.tuning import (
@@ -58,7 +59,9 @@ class HMC(MarkovChain):
     number of steps a trajectory, is kept from then on. Before that, a quarter of them on, lengths
     from 1/2 up are tried, each for a twentieth, and the one with the fewest forces for an
     independent configuration is kept. For an even action a fair coin flips the sign of a whole
-    configuration after each trajectory.
+    configuration after each trajectory; in phi^4 whose sites have two deep wells, between which no
+    trajectory crosses, the signs of single sites are drawn anew, too:
+    :mod:`flowlat.samplers.deep_wells`.
 
     Args:
         replicas: independent chains.
@@ -67,7 +70,7 @@ class HMC(MarkovChain):
             fewer than 200 trajectories of thermalisation leave nothing to tune it with.
         randomize_length: draw the number of steps of each trajectory, the same for all replicas.
         fourier_acceleration: mass squared of the momenta's kernel 2 (khat^2 + mass2); None: off.
-        sign_flip: flip signs if the action is even.
+        sign_flip: flip signs if the action is even, those of single sites if they hardly would.
         thermalization: trajectories before the first configuration.
         target_acceptance: what the step size is tuned to.
         block: configurations of every replica in a block.
@@ -93,6 +96,8 @@ class HMC(MarkovChain):
     def __post_init__(self) -> None:
         self.rows = self.replicas * self.block
         self.trajectory = Trajectory(self.lattice, self.integrator, self.fourier_acceleration)
+        self.site_signs = site_signs(self.lattice, self.action) if self.sign_flip else None
+        self.crosses = self.site_signs is not None
 
     def start(self, generator: torch.Generator) -> HMCState:
         phi, _ = MeanField(self.lattice, self.action).sample(self.replicas, generator)
@@ -170,7 +175,7 @@ class HMC(MarkovChain):
         n_steps: int,
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """One trajectory and, perhaps, flips: (phi, S, accepted, acceptance probability)."""
+        """One trajectory and, perhaps, other signs: (phi, S, accepted, acceptance probability)."""
         if self.randomize_length:
             # n_steps on average. A mode whose period is the length would not move (Mackenzie, Phys.
             # Lett. B 226 (1989) 369); one number, drawn independently of all states, is exact
@@ -181,7 +186,10 @@ class HMC(MarkovChain):
             phi, self.action, step_size, n_steps, generator
         )
         accepted, probability = metropolis_test(action - new_action - kinetic, generator)
-        phi = select(accepted, new, phi)
+        phi, action = select(accepted, new, phi), select(accepted, new_action, action)
         if self.sign_flip and self.action.even:
             phi *= random_signs(phi, generator)
-        return phi, select(accepted, new_action, action), accepted, probability
+        if self.site_signs:
+            phi = self.site_signs(phi, generator)
+            action = self.action(phi)
+        return phi, action, accepted, probability

@@ -72,6 +72,7 @@ class Hybrid(MarkovChain):
         self.replicas = self.hmc.replicas
         self.rows = self.hmc.rows
         self.block = self.hmc.block
+        self.crosses = self.hmc.crosses
 
     def start(self, generator: torch.Generator) -> HybridState:
         options = self.tolerance, self.n_samples, min(self.replicas, PILOT)

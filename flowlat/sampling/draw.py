@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
+from flowlat.analysis.importance import normalised
 from flowlat.config.schemas import sampler_name
 from flowlat.ensemble import Ensemble, open_ensemble
 from flowlat.ensemble.state import state_to
@@ -87,7 +87,8 @@ def draw(
         raise ConfigError(f"sampler={name} ckpt_path={config['ckpt_path']}: {error}") from error
     writer.finish()
     with open_ensemble(writer.path) as ensemble:
-        summary = summarize(ensemble, setup.observables, setup.action.even)
+        barrier = 0.0 if sampler.crosses else setup.action.barrier
+        summary = summarize(ensemble, setup.observables, setup.action.even, barrier)
         # not the acceptance of moves within an ensemble that is no chain
         info = {k: v for k, v in sampler.info(state).items() if summary.get(k, v) is not None}
         summary = {
@@ -145,7 +146,10 @@ def draw_in_turn(setup: Setup, state: State, device: torch.device, numbers: rang
 
 
 def plot(ensemble: Ensemble, path: Path) -> None:
-    """The picture of a chain, replica after replica; a weighted ensemble has no history."""
-    if ensemble.kind != "weighted":
-        history = np.concatenate(ensemble.chains("magnetization"))
-        plot_ensemble(history, ensemble.log_weight, path)
+    """The picture of a chain, or of weighted rows."""
+    if ensemble.kind == "weighted":
+        weight, _ = normalised(ensemble.read("log_weight"))
+        series = [ensemble.read("measured/magnetization")]
+        plot_ensemble(series, ensemble.log_weight, path, weight)
+    else:
+        plot_ensemble(ensemble.chains("magnetization"), ensemble.log_weight, path)

@@ -87,8 +87,11 @@ def fit(config: dict[str, Any], folder: Path, record: Record | None = None) -> d
                 **{f"best_{callback.name}": callback.score for callback in best},
                 "checkpoint": str(checkpoint),
             }
+            barrier = getattr(module.action, "barrier", 0.0)  # of a family there are many actions
             seen = [c.seen for c in cast(Any, trainer).callbacks if isinstance(c, Decline)]
-            summary["warnings"] = warnings({**summary, **(seen[0] if seen else {})})
+            summary["warnings"] = warnings(
+                {**summary, "barrier": barrier, **(seen[0] if seen else {})}
+            )
             write_json(folder / "summary.json", summary)
             for logger in trainer.loggers:
                 if isinstance(logger, Wandb):

@@ -33,6 +33,7 @@ GOOD = {
     "ess_left": 0.9,
     "log_z_fall": 0.3,
     "log_z_fall_err": 0.01,
+    "barrier": 4.9,
 }
 #: code, the figures that break its rule, and what it says of them
 BROKEN = [
@@ -44,6 +45,7 @@ BROKEN = [
     ("one_sided", {"sign_balance": -0.6}, "<sign M> = -0.60"),
     ("one_sided", {"sign_balance": 0.6, "kind": "chain"}, "sampler.sign_flip=true"),
     ("one_sided", {"sign_balance": 0.6, "kind": "weighted"}, "log 2 = 0.693"),
+    ("deep_wells", {"barrier": 49.99}, "the two wells of a site, 50 in S"),
     ("long_rejection_run", {"longest_rejection_run": 101}, "for 101 steps, in chains of 10000"),
     ("long_rejection_run", {"longest_rejection_run": 51, "replicas": 50}, "in chains of 200 steps"),
     (

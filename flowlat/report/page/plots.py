@@ -36,21 +36,33 @@ def plot_training(rows: Rows, path: Path) -> None:
     finish(figure).savefig(path, dpi=120)
 
 
-def plot_ensemble(magnetization: np.ndarray, log_weight: np.ndarray | None, path: Path) -> None:
-    """The chain: the start of its history and histogram of M; the distribution of the log weights.
+def plot_ensemble(
+    magnetization: Sequence[np.ndarray],
+    log_weight: np.ndarray | None,
+    path: Path,
+    weight: np.ndarray | None = None,
+) -> None:
+    """The start of the first replica's history of M, the distributions of M and of log weights.
 
     Args:
-        magnetization: M along the chain, ``(n,)``.
-        log_weight: of the proposals, ``(n,)``; None where there are none.
+        magnetization: M along the chain, ``(steps,)`` of each replica; of weighted rows, ``(n,)``.
+        log_weight: of proposals or weighted rows, ``(n,)``; None where there are none.
+        weight: with which weighted rows, which have no history, count, ``(n,)``; None: a chain.
     """
-    panels = 2 if log_weight is None else 3
-    figure, (history, modes, *weights) = subplots(4 * panels, 3.4, columns=panels)
-    history.plot(magnetization[:2000], color=BLUE, lw=0.5)
-    history.set(xlabel="step of the chain", ylabel="M, lattice units")
-    modes.hist(magnetization, bins=80, density=True, color=BLUE)
+    panels = 1 + (weight is None) + (log_weight is not None)
+    figure, axes = subplots(4 * panels, 3.4, columns=panels, squeeze=False)
+    left = list(axes[0])
+    if weight is None:
+        history = left.pop(0)
+        history.plot(magnetization[0][:2000], color=BLUE, lw=0.5)
+        which = ", replica 0" if len(magnetization) > 1 else ""
+        history.set(xlabel=f"step of the chain{which}", ylabel="M, lattice units")
+    modes = left.pop(0)
+    everything = np.concatenate(magnetization)
+    modes.hist(everything, bins=80, weights=weight, density=True, color=BLUE)
     modes.set(xlabel="M, lattice units", ylabel="density")
     if log_weight is not None:
-        plot_log_weights(weights[0], log_weight)
+        plot_log_weights(left.pop(0), log_weight)
     finish(figure).savefig(path, dpi=120)
 
 
@@ -79,9 +91,10 @@ def plot_fraction(axes: Axes, rows: Rows, name: str, against: str = "step", **op
 
 
 def plot_log_weights(axes: Axes, log_weight: np.ndarray) -> None:
-    """The density of log w around its mean, on a logarithmic axis."""
-    axes.hist(log_weight - log_weight.mean(), bins=80, density=True, color=GREEN)
-    axes.set(yscale="log", xlabel="log w - mean", ylabel="density")
+    """The density of log w around its median, on a logarithmic axis."""
+    # the mean of equal numbers differs from them by rounding, which is nothing to make bins of
+    axes.hist(log_weight - np.median(log_weight), bins=80, density=True, color=GREEN)
+    axes.set(yscale="log", xlabel="log w - median", ylabel="density")
 
 
 def plot_points(
