@@ -99,6 +99,12 @@ def test_the_page_of_several(drawn, tmp_path):
     assert (tmp_path / "out" / "report.html").read_text().count("<img") == 3
 
 
+def test_short_runs_without_errors_have_no_pulls(drawn, tmp_path):
+    drawn("a", n_samples=16), drawn("b", n_samples=16, seed=3)
+    write(build([tmp_path / "a", tmp_path / "b"]), tmp_path / "out")
+    assert [path.stem for path in (tmp_path / "out").glob("*.png")] == ["magnetization"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
