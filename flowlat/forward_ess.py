@@ -27,7 +27,8 @@ def judge(checkpoint: Path, ensemble: Path, seed: int = 0) -> str:
     """ESS and log Z on as many samples of the flow as the ensemble has, and on the ensemble.
 
     Raises:
-        CheckpointError: a checkpoint that cannot be read, or whose log q is not its density.
+        CheckpointError: a checkpoint that cannot be read, whose log q is not its density, or that
+            gives samples or the ensemble log weights of NaN or infinity.
         EnsembleError: an ensemble that cannot be read, or is of another theory.
     """
     content = read_checkpoint(checkpoint)
@@ -43,6 +44,9 @@ def judge(checkpoint: Path, ensemble: Path, seed: int = 0) -> str:
     batches = proposals(flow, action, n, BATCH_SIZE, seed, Stream.FINAL)
     log_w = torch.cat([batch.log_weight for batch in batches]) - offset
     reference_log_w = reference.log_weights(flow, action, BATCH_SIZE, seed) - offset
+    for whose, values in (("its samples", log_w), (f"ENSEMBLE={ensemble}", reference_log_w)):
+        if not torch.isfinite(values).all():
+            raise CheckpointError(f"CKPT={checkpoint}: log weights of NaN or infinity on {whose}")
     forward = [f(reference_log_w, reference.replicas)[:2] for f in (forward_ess, forward_log_z)]
     rows = [
         ("", "samples of the flow", "ensemble (forward)"),

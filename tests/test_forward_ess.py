@@ -8,6 +8,7 @@ import torch
 from torch.distributions import Normal
 
 from flowlat.analysis.importance import ess, forward_ess, forward_log_z, log_z
+from flowlat.ensemble.reference import Reference
 from flowlat.forward_ess import main
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
@@ -111,6 +112,12 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[1] for line in lines[1:]] == ["configurations", "ESS", "log Z"]
     assert lines[1].split()[1:] == ["300", "300"]
+    weigh = Reference.log_weights
+    for bad in (math.nan, math.inf, -math.inf):
+        with monkeypatch.context() as patched:
+            patched.setattr(Reference, "log_weights", lambda *args, bad=bad: weigh(*args) + bad)
+            assert main([str(checkpoint), str(tmp_path)]) == 2
+        assert f"log weights of NaN or infinity on ENSEMBLE={tmp_path}" in capsys.readouterr().err
     other = save_flow(tmp_path / "other.ckpt", *theory[:2], "action.lam=0.25")
     assert main([str(other), str(tmp_path)]) == 2
     error = capsys.readouterr().err

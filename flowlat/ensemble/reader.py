@@ -1,5 +1,6 @@
 """The reader of ensemble.h5; what is in the file: ``flowlat.ensemble.layout``."""
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -89,6 +90,9 @@ class Ensemble(AbstractContextManager["Ensemble"]):
         self.population = int(self.attribute("population"))
         self.config: dict[str, Any] = parse_config(self.attribute("config"))
         self.convention: str = self.attribute("convention")
+        self.provenance: dict[str, Any] = json.loads(self.attribute("provenance", "{}"))
+        if not (isinstance(self.convention, str) and isinstance(self.provenance, dict)):
+            raise ValueError("convention or provenance: not a text or a mapping")
         has_checkpoint = "checkpoint_sha256" in self._file.attrs
         self.checkpoint_sha256 = self.attribute("checkpoint_sha256") if has_checkpoint else None
         self.shape = Lattice(self.config["lattice"]["shape"]).shape

@@ -53,8 +53,8 @@ def build_module(config: dict[str, Any], record: dict[str, Any], rollbacks: int 
             load_weights(flow, start_weights(path, content, config), path)
         except CheckpointError as error:
             raise CheckpointError(f"init_from: {error}") from error
-    if not math.isfinite(rate := config["optimizer"].get("lr", 0.0)):
-        raise ConfigError(f"optimizer.lr={rate}: must be finite")
+    if not 0 <= (rate := config["optimizer"].get("lr", 0.0)) < math.inf:
+        raise ConfigError(f"optimizer.lr={rate}: must be finite and not negative")
     optimizer, scheduler = instantiate(config, "optimizer"), instantiate(config, "scheduler")
     try:  # their own checks, before anything is written
         scheduler(optimizer(flow.parameters()), total_steps=1, steps_per_epoch=1, first_step=0)

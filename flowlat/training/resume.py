@@ -11,7 +11,7 @@ from flowlat.config.build import FLOW_GROUPS
 from flowlat.config.checkpoint import read_checkpoint
 from flowlat.config.compare import differences, flatten
 from flowlat.runs.folder.record import require_free, results
-from flowlat.runs.metrics import read_metrics
+from flowlat.runs.metrics import read_metrics, require_whole
 from flowlat.training.state import check_state
 from flowlat.utils.errors import CheckpointError, ConfigError
 
@@ -48,13 +48,15 @@ def find_start(config: dict[str, Any], folder: Path) -> Start:
 
     Raises:
         ConfigError: there is a training already, and this is not to go on with it; or another
-            number of epochs is wanted, and it may not have that: see :func:`legs_of`.
+            number of epochs is wanted, and it may not have that: see :func:`legs_of`; or its
+            metrics.csv is damaged.
         CheckpointError: it was a training of something else, or its state is damaged, or there is
             something but nothing to go on from.
     """
     require_free(folder, "training", resume=bool(config["resume"]))
     if config["resume"] is not True:
         return Start()
+    require_whole(folder / "metrics.csv")  # now, not when the first epoch is over
     paths = [folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "epoch")]
     paths, damage = [path for path in paths if path.exists()], ""
     for path in paths:

@@ -333,6 +333,9 @@ def attribute(name, value):
 
 #: an edit, and what the line says
 HOSTILE = {
+    "a convention that is a number": (attribute("convention", 3.0), "not a text or a mapping"),
+    "a provenance that is a list": (attribute("provenance", np.bytes_(b"[1]")), "or a mapping"),
+    "a provenance that is a number": (attribute("provenance", 3.0), "truncated or damaged"),
     "a huge shape without data": (
         replace("proposals", shape=(10**12, 2, 4), dtype="f8", chunks=(100, 2, 4)),
         "proposals: shape (1000000000000, 2, 4), but the data are not there",

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from flowlat.runs.metrics import read_metrics, write_metrics
+from flowlat.runs.metrics import read_metrics, require_whole, write_metrics
+from flowlat.utils.errors import ConfigError
 
 
 def row(epoch, **more):
@@ -49,3 +50,25 @@ def test_a_full_disk_leaves_the_rows_that_are_there(tmp_path, monkeypatch):
 
 def test_no_file_is_no_rows(tmp_path):
     assert read_metrics(tmp_path / "none.csv") == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text.replace("0,50", "x,50"), "epoch=x"),
+        (lambda text: text.replace("0,50", ",50"), "epoch="),
+        (lambda text: text.replace("epoch", "another"), "epoch=None"),
+        (lambda text: text[:-2] + ",1,2,3\n", "row 1 has more cells than columns"),
+        (lambda text: text + "\xe9", "decode"),
+    ],
+)
+def test_a_damaged_table_is_one_line_and_stays(damage, message, tmp_path):
+    path = tmp_path / "metrics.csv"
+    write_metrics(path, row(0))
+    path.write_bytes(damage(path.read_text()).encode("latin-1"))
+    before = path.read_bytes()
+    for use in (require_whole, lambda path: write_metrics(path, row(1))):
+        with pytest.raises(ConfigError, match=message) as caught:
+            use(path)
+        assert str(caught.value).startswith(f"{path}: damaged")
+    assert path.read_bytes() == before

@@ -58,8 +58,7 @@ def observables(run: Sampled) -> list[Block]:
 def origin(run: Sampled) -> list[Block]:
     """Provenance and the whole config."""
     ensemble = run.ensemble
-    values = json.loads(ensemble.attribute("provenance"))
-    values |= {"seed": ensemble.attribute("seed", "-"), "folder": run.path}
+    values = ensemble.provenance | {"seed": ensemble.attribute("seed", "-"), "folder": run.path}
     return [
         Table(["", ""], [[key, str(value)] for key, value in values.items()]),
         Text(json.dumps(ensemble.config, indent=2), title="config"),
