@@ -46,7 +46,9 @@ def chain_estimate(
     return shaped(estimates, value)
 
 
-def chain_obs(observable: Observable, chains: Sequence[np.ndarray]) -> "Obs | list[Obs]":
+def chain_obs(
+    observable: Observable, chains: Sequence[np.ndarray], ensemble: str = "ensemble"
+) -> "Obs | list[Obs]":
     """:func:`chain_estimate` as a pyerrors Obs, of a vector a list, for functions of several.
 
     Replicas are named as by :func:`flowlat.analysis.gamma_method.replicas`. An element that does
@@ -55,7 +57,8 @@ def chain_obs(observable: Observable, chains: Sequence[np.ndarray]) -> "Obs | li
     from pyerrors import derived_observable  # and pandas with it
 
     columns = [chain.reshape(len(chain), -1) for chain in chains]
-    averages = [replicas([c[:, i] for c in columns]) for i in range(columns[0].shape[1])]
+    series = [[c[:, i] for c in columns] for i in range(columns[0].shape[1])]
+    averages = [replicas(one, ensemble) for one in series]
     means = np.concatenate(chains).astype(float).mean(0)
     value = evaluate(observable, means)
     found = [

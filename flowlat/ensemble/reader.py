@@ -1,5 +1,6 @@
 """The reader of ensemble.h5; what is in the file: ``flowlat.ensemble.layout``."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator
@@ -219,19 +220,30 @@ class Ensemble(AbstractContextManager["Ensemble"]):
         with replacing(Path(path)) as partial, partial.open("wb") as file:
             np.save(file, self.configurations(), allow_pickle=False)
 
-    def obs(self, name: str, trust: bool = False) -> "Obs | list[Obs]":
+    @cached_property
+    def name(self) -> str:
+        """ "ensemble-" and a hash of S in the first step of all chains: who shares it, shares them.
+
+        The same for a copy, for a run that went on, and for another of the same seed.
+        """
+        first = self.read("action", stop=self.replicas).astype("<f8")
+        return f"ensemble-{hashlib.sha256(first.tobytes()).hexdigest()[:12]}"
+
+    def obs(self, name: str, trust: bool = False, ensemble: str | None = None) -> "Obs | list[Obs]":
         """An observable of the chain, as its table has it, as a pyerrors Obs; of a vector, a list.
 
-        Its replicas are "ensemble|r0", "ensemble|r1", ... What an observable is made of, such as
-        M^2 and M^4 of a Binder cumulant, is in ``chains(name)``.
+        Its replicas are "NAME|r0", "NAME|r1", ... What an observable is made of, such as M^2 and
+        M^4 of a Binder cumulant, is in ``chains(name)``.
 
         Args:
             trust: see :meth:`observables`.
+            ensemble: NAME, by which pyerrors tells what is correlated; None: :attr:`name`, so that
+                two runs are independent.
         """
         chains = self.chains(name)
         if name not in (known := self.observables(trust)):
             raise EnsembleError(f"{self.path}: {name} is not flowlat's own: obs(..., trust=True)")
-        return chain_obs(known[name], chains)
+        return chain_obs(known[name], chains, self.name if ensemble is None else ensemble)
 
     def theory(self) -> Action:
         """The action, if its class is flowlat's own."""

@@ -64,12 +64,13 @@ def in_one(obs: "Obs") -> "Obs":
     steps = max(len(deltas) for deltas in obs.deltas.values())
     configurations: list[int] = []
     samples: list[float] = []
+    ensemble = obs.names[0].partition("|")[0]
     for replica in range(len(obs.names)):
-        deltas = obs.deltas[f"ensemble|r{replica}"]
+        deltas = obs.deltas[f"{ensemble}|r{replica}"]
         first = 2 * steps * replica + 1
         configurations += range(first, first + len(deltas))
         samples += list(deltas + obs.value)
-    return Obs([samples], ["ensemble"], idl=[configurations])
+    return Obs([samples], [ensemble], idl=[configurations])
 
 
 #: end of a file's name -> what writes it

@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EROFS
+from errno import EACCES, EDQUOT, EFBIG, EIO, ENOENT, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from typing import Any, cast
 
@@ -106,6 +106,8 @@ def fit(config: dict[str, Any], folder: Path, record: Record | None = None) -> d
                 hint = requeue() or hint
             raise Interrupted(f"{error}; {hint}", error.number) from error
         except OSError as error:
+            if error.errno == ENOENT and not folder.is_dir():
+                raise WriteError(f"hydra.run.dir={folder}: removed while it was trained") from error
             if error.errno not in UNWRITABLE:
                 raise
             hint = resume_hint(folder)

@@ -166,10 +166,11 @@ def test_an_obs_of_pyerrors_is_the_observable_of_the_table(name, drawn):
     with open_ensemble(drawn["proposals"]) as ensemble:
         found = ensemble.obs(name)
         expected = chain_estimate(ensemble.observables()[name], ensemble.chains(name), name)
+        replicas = [f"{ensemble.name}|r{r}" for r in range(3)]
     assert isinstance(found, list) == isinstance(expected, list) == (name == "two_point")
     pairs = zip(found, expected, strict=True) if isinstance(found, list) else [(found, expected)]
     for obs, estimate in pairs:
-        assert obs.names == ["ensemble|r0", "ensemble|r1", "ensemble|r2"]
+        assert obs.names == replicas
         obs.gamma_method()
         assert (obs.value, obs.dvalue) == pytest.approx(estimate[:2])
 
@@ -181,6 +182,25 @@ def test_obs_propagate_through_functions_of_several(drawn):
         ratio.gamma_method()
         assert isinstance(ratio, pyerrors.Obs)
         assert ratio.dvalue > 0
+
+
+def test_runs_of_other_seeds_are_other_ensembles(tmp_path, monkeypatch):
+    """The errors of a difference add up in quadrature; a run less itself is 0 without error."""
+    monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
+    found = []
+    for i, changes in enumerate([{}, {"seed": 1}, {"n_samples": 200}]):
+        folder = tmp_path / str(i)
+        draw(walk_config(**changes), folder)
+        with open_ensemble(folder) as ensemble:
+            found.append((ensemble.name, ensemble.obs("phi2"), ensemble.obs("phi2", ensemble="A")))
+    assert found[0][0] == found[2][0] != found[1][0]
+    first, second = found[0][1], found[1][1]
+    difference, nothing = first - second, first - first
+    for obs in (first, second, difference, nothing):
+        obs.gamma_method()
+    assert difference.dvalue == pytest.approx(np.hypot(first.dvalue, second.dvalue))
+    assert nothing.dvalue == 0
+    assert found[0][2].names == ["A|r0", "A|r1", "A|r2"]
 
 
 def test_an_obs_that_does_not_exist_is_nan():

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -245,6 +246,20 @@ def test_a_disk_that_takes_no_more(code, victim, command, tmp_path, monkeypatch)
     assert done.returncode == 2
     assert last_line(done).startswith(f"error: hydra.run.dir=run: {os.strerror(code)}; ")
     assert_goes_on(command, tmp_path)
+
+
+def test_a_folder_that_is_removed(command, tmp_path, monkeypatch):
+    replace = Path.replace
+
+    def gone(self, target):
+        if target.name == "last.ckpt":
+            shutil.rmtree(tmp_path / "run")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", gone)
+    done = command("train.py", *NAMES, "hydra.run.dir=run")
+    assert done.returncode == 2
+    assert last_line(done) == "error: hydra.run.dir=run: removed while it was trained"
 
 
 def test_a_full_disk(tmp_path, command):
