@@ -222,9 +222,9 @@ class Ensemble(AbstractContextManager["Ensemble"]):
 
     @cached_property
     def name(self) -> str:
-        """ "ensemble-" and a hash of S in the first step of all chains: who shares it, shares them.
+        """A short hash of S in the first step of all chains, after "ensemble-".
 
-        The same for a copy, for a run that went on, and for another of the same seed.
+        The same of a copy, of a run that went on, and of another of the same seed: one chain.
         """
         first = self.read("action", stop=self.replicas).astype("<f8")
         return f"ensemble-{hashlib.sha256(first.tobytes()).hexdigest()[:12]}"
