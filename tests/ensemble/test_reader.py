@@ -190,6 +190,7 @@ def test_runs_of_other_seeds_are_other_ensembles(tmp_path, monkeypatch):
     found = []
     for i, changes in enumerate([{}, {"seed": 1}, {"n_samples": 200}]):
         folder = tmp_path / str(i)
+        folder.mkdir()
         draw(walk_config(**changes), folder)
         with open_ensemble(folder) as ensemble:
             found.append((ensemble.name, ensemble.obs("phi2"), ensemble.obs("phi2", ensemble="A")))

@@ -130,7 +130,7 @@ def test_what_resampling_costs():
 
 def test_both_modes_are_there():
     """Of an ordered chain: the sign is a fair coin, and log Z lacks no log 2 (five sigma)."""
-    log_w, phi, _ = populations(Annealed(Lattice([6]), Phi4(-8.0, 2.0), n_steps=100), 2)
+    log_w, phi, _ = populations(Annealed(Lattice([6]), Phi4(-8.0, 2.0), n_steps=500), 2)
     signs = phi.mean(2).sign()
     assert signs.mean().abs() < 5 / signs.numel() ** 0.5
     value, error = log_z(log_w.flatten())
