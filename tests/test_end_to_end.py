@@ -256,6 +256,7 @@ def test_sampling_in_double_precision_without_configurations(trained, command, t
 SAMPLERS = {
     "metropolis": ("sampler.replicas=2", "batch_size=32"),
     "hybrid": ("sampler.hmc.replicas=4", "sampler.hmc.thermalization=20"),
+    "latent_hmc": ("sampler.replicas=4", "sampler.thermalization=20"),
     "hmc": ("sampler.replicas=4", "sampler.thermalization=20"),
     "annealed": ("sampler.population=50", "sampler.n_steps=10"),
 }
@@ -278,6 +279,7 @@ def comparable(folder: Path):
     [
         ("metropolis", True),
         ("hybrid", True),
+        ("latent_hmc", True),
         ("hmc", True),
         ("hmc", False),
         ("annealed", True),

@@ -5,6 +5,7 @@ from flowlat.samplers.base import Block, IndependentSampler, Sampler, State
 from flowlat.samplers.cluster import Cluster
 from flowlat.samplers.hmc import HMC
 from flowlat.samplers.hybrid import Hybrid
+from flowlat.samplers.latent_hmc import LatentHMC
 from flowlat.samplers.metropolis import (
     Metropolis,
     chain_index,
@@ -19,6 +20,7 @@ __all__ = [
     "Cluster",
     "Hybrid",
     "IndependentSampler",
+    "LatentHMC",
     "Metropolis",
     "Sampler",
     "State",

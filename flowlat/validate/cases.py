@@ -75,6 +75,7 @@ USES = {
         ("sampler=annealed", "sampler.population=64", "sampler.n_steps=10"), 5_120, 2_560, "moved"
     ),
     "hybrid": Use(("sampler=hybrid", "sampler.hmc.thermalization=200"), 50_000, 10_000, "moved"),
+    "latent HMC": Use(("sampler=latent_hmc",), 50_000, 10_000, "moved"),
 }
 
 

@@ -2,6 +2,9 @@
 
 import torch
 
+from flowlat import build_flow, compose
+from tests.support.helpers import overrides
+
 
 def seeded(seed):
     return torch.Generator().manual_seed(seed)
@@ -42,3 +45,12 @@ def assert_reproducible(sampler):
     assert all(map(torch.equal, first, second))
     assert all(map(torch.equal, state, before))
     assert not torch.equal(sampler.step(state, seeded(3))[1].phi, one.phi)
+
+
+def prior_only():
+    """Couplings that are the identity: unit Gaussians, far from any interacting theory."""
+    flow = build_flow(compose(overrides(1, "arch=combconv_k1", "prior=normal"))).double()
+    with torch.no_grad():
+        for parameter in flow.bijection.parameters():
+            parameter.zero_()
+    return flow

@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 import torch
 
-from flowlat import build_flow, compose
 from flowlat.actions import Phi4
 from flowlat.samplers import HMC, Hybrid, Metropolis, longest_rejection_run
+from tests.samplers.chains import prior_only
 from tests.support.helpers import moved_flow, overrides
 from tests.support.transfer_matrix import chain
 
@@ -16,15 +16,6 @@ ACTION = Phi4(-1.0, 1.5)
 
 def seeded(seed):
     return torch.Generator().manual_seed(seed)
-
-
-def prior_only():
-    """Couplings that are the identity: unit Gaussians, far from any interacting theory."""
-    flow = build_flow(compose(overrides(1, "arch=combconv_k1", "prior=normal"))).double()
-    with torch.no_grad():
-        for parameter in flow.bijection.parameters():
-            parameter.zero_()
-    return flow
 
 
 def few_steps(**options):

@@ -1,0 +1,177 @@
+"""Hybrid Monte Carlo in the noise of a flow, many chains at once."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from flowlat.actions import Action
+from flowlat.flows.calibration import PILOT, PLANNED, calibrate, set_steps
+from flowlat.flows.flow import Flow
+from flowlat.lattice import batch_fastest
+from flowlat.samplers.accept import metropolis_test, select
+from flowlat.samplers.base import MarkovChain
+from flowlat.samplers.dynamics.latent import Latent, LatentDensity
+from flowlat.samplers.dynamics.trajectory import Momenta
+from flowlat.samplers.mean_field import random_signs
+from flowlat.utils.limits import Count, Positive, Probability, Rows
+
+#: a quarter of the period of the harmonic part
+QUARTER = math.pi / 2
+#: the length of a trajectory is uniform within this share of the average
+JITTER = 0.2
+#: parts of the thermalisation after each of which a trajectory may get more steps
+PARTS = 10
+#: ESS for which the flow is calibrated at least, that of a chain whose tau_int is 1
+LEAST_ESS = 0.5
+
+
+class LatentState(NamedTuple):
+    """Where the chains stand, and the steps that were tuned for them.
+
+    Noise z, phi and force d log w / dz ``(replicas, *shape)``, action S[phi] and log_weight
+    ``(replicas,)``, in float64; n_leapfrog, steps of a trajectory; trajectories since the start,
+    and accepted, the sum of their mean acceptance probabilities; of the calibration, steps of the
+    flow's ODEs, offset of its log weights and systematic error that their log Z would have.
+    """
+
+    z: Tensor
+    phi: Tensor
+    action: Tensor
+    log_weight: Tensor
+    force: Tensor
+    n_leapfrog: Tensor
+    trajectories: Tensor
+    accepted: Tensor
+    steps: Tensor
+    offset: Tensor
+    systematic: Tensor
+
+
+class LatentHMC(MarkovChain):
+    """HMC of the noise z of which a flow makes phi = f(z), with H = p^2 / 2 + U(z),
+
+        U(z) = S(f(z)) - log|det df/dz|,
+
+    see :class:`flowlat.samplers.dynamics.latent.LatentDensity`. Luescher, arXiv:0907.5491; Albandea
+    et al., arXiv:2302.08408. A trajectory is accepted with probability min(1, exp(-change of H)),
+    which makes phi exact for any flow. Where the flow is good, U is nearly z^2 / 2, which is solved
+    exactly, and a single step of a quarter of a turn is a new configuration; unlike proposals of
+    the flow it starts from the last one, and its acceptance falls as that of HMC as the volume
+    grows and not exponentially.
+
+    Every chain starts from a sample of the flow and runs ``thermalization`` trajectories. They
+    start with one step each, and get more whenever a tenth of the thermalisation has been accepted
+    less often than ``target_acceptance``. For an even action a fair coin flips the sign of phi
+    after each trajectory: exact since phi and -phi are as likely, and a chain that stays with the
+    flow in one of two modes has both of them. The noise is left as it is.
+
+    Args:
+        flow: any but one of noise that is not Gaussian; its precision is that of log w.
+        replicas: independent chains.
+        trajectory_length: step size times number of steps, on average.
+        sign_flip: flip signs if the action is even.
+        thermalization: trajectories before the first configuration.
+        target_acceptance: what the number of steps is tuned to.
+        block: configurations of every replica in a block.
+        thin: trajectories between two configurations.
+        n_samples: of the run, as for ``Metropolis``.
+        tolerance: systematic over statistical error of log Z, as for ``Metropolis``.
+
+    Raises:
+        ConfigError: a flow that is no map of Gaussian noise.
+        ValueError: in ``start``, a flow whose log q is not its density.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        action: Action,
+        replicas: Count = 64,
+        trajectory_length: Positive = QUARTER,
+        sign_flip: bool = True,
+        thermalization: Count = 200,
+        target_acceptance: Probability = 0.6,
+        block: Count = 16,
+        thin: Count = 1,
+        n_samples: Rows = PLANNED,
+        tolerance: Positive = 0.1,
+    ):
+        self.action = action
+        self.density = LatentDensity(flow, action)
+        self.lattice = flow.lattice
+        self.momenta = Momenta(flow.lattice)
+        self.replicas = replicas
+        self.trajectory_length = trajectory_length
+        self.sign_flip = sign_flip
+        self.thermalization = thermalization
+        self.target_acceptance = target_acceptance
+        self.block = block
+        self.rows = replicas * block
+        self.thin = thin
+        self.n_samples = n_samples
+        self.tolerance = tolerance
+
+    def start(self, generator: torch.Generator) -> LatentState:
+        options = self.tolerance, self.n_samples, min(self.replicas, PILOT)
+        flow = self.density.flow
+        found = calibrate(flow, self.action, generator, *options, least_ess=LEAST_ESS)
+        chains, n_steps, sums = self.density.sample(self.replicas, generator), 1, 0.0
+        part = math.ceil(self.thermalization / PARTS)
+        for i in range(1, self.thermalization + 1):
+            chains, _, probability = self._move(chains, n_steps, generator)
+            sums += probability.mean().item()
+            if i % part == 0:
+                if sums < self.target_acceptance * part:
+                    n_steps += max(1, n_steps // 2)  # 1, 2, 3, 4, 6, 9, ...
+                sums = 0.0
+        state = self.initial_state()._replace(**chains._asdict(), **found.columns())
+        return state._replace(n_leapfrog=torch.tensor(n_steps))
+
+    def initial_state(self) -> LatentState:
+        zero, none = torch.tensor(0.0, dtype=torch.float64), torch.tensor(0)
+        field, number = zero.expand(self.replicas, *self.lattice.shape), zero.expand(self.replicas)
+        chains = Latent(field, field, number, number, field)
+        return LatentState(*chains, torch.tensor(1), none, zero, none, zero, zero)
+
+    def advance(self, state: LatentState, generator: torch.Generator) -> tuple[LatentState, Tensor]:
+        set_steps(self.density.flow, int(state.steps))
+        moved = torch.zeros(self.replicas, dtype=torch.bool, device=generator.device)
+        for _ in range(self.thin):
+            chains = Latent(*state[: len(Latent._fields)])
+            chains, accepted, probability = self._move(chains, int(state.n_leapfrog), generator)
+            moved |= accepted
+            state = state._replace(
+                **chains._asdict(),
+                trajectories=state.trajectories + 1,
+                accepted=state.accepted + probability.mean().item(),
+            )
+        return state, moved
+
+    def info(self, state: LatentState) -> dict[str, float]:
+        """The tuned step, and the mean acceptance since."""
+        return {
+            **({"flow_steps": int(state.steps)} if state.steps else {}),
+            "step_size": self.trajectory_length / int(state.n_leapfrog),
+            "n_leapfrog": int(state.n_leapfrog),
+            "acceptance": float(state.accepted) / max(1, int(state.trajectories)),
+        }
+
+    def _move(
+        self, old: Latent, n_steps: int, generator: torch.Generator
+    ) -> tuple[Latent, Tensor, Tensor]:
+        """One trajectory and, perhaps, flips: (chains, accepted, acceptance probability)."""
+        # a mode whose half period is the length would not move (Mackenzie, Phys. Lett. B 226 (1989)
+        # 369); one number, drawn independently of all states, is exact
+        u = torch.rand((), generator=generator, device=generator.device, dtype=torch.float64)
+        length = self.trajectory_length * (1 + JITTER * (2 * u.item() - 1))
+        old = Latent(*(batch_fastest(c) if c.dim() > 1 else c for c in old))
+        p = self.momenta.draw(self.replicas, generator)
+        new, _, change = self.density.integrate(old, p, length / n_steps, n_steps)
+        accepted, probability = metropolis_test(-change, generator)
+        chains = Latent(*(select(accepted, n, o) for n, o in zip(new, old, strict=True)))
+        if self.sign_flip and self.action.even:
+            phi = chains.phi * random_signs(chains.phi, generator)
+            chains = chains._replace(phi=phi)
+        return chains, accepted, probability

@@ -1,0 +1,240 @@
+"""HMC in the noise of a flow is exact whatever the flow. Errors come from independent replicas."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from flowlat import build_flow, compose
+from flowlat.actions import Free, Phi4
+from flowlat.flows.flow import Flow, PushforwardFlow, SymmetrizedFlow
+from flowlat.lattice import Lattice
+from flowlat.priors.free_field import FreeField
+from flowlat.priors.potential import SingleSitePotential
+from flowlat.samplers import LatentHMC
+from flowlat.utils.errors import ConfigError
+from tests.samplers.chains import assert_means, assert_reproducible, prior_only, sample, seeded
+from tests.support.helpers import moved, moved_flow, overrides
+from tests.support.tilted import Tilted
+from tests.support.transfer_matrix import chain
+
+ACTION = Phi4(-1.0, 1.5)
+
+
+def random_weights(d=1, arch="conv"):
+    return moved_flow(*overrides(d, f"arch={arch}"))
+
+
+def near(d=1, size=0.03):
+    """The free field of the conf and couplings not far from the identity."""
+    names = overrides(d, "arch=conv", "arch.n_couplings=2", "prior=free_field")
+    return moved(build_flow(compose(names)), size).eval()
+
+
+def perfect(lattice, m2):
+    """The flow of the free theory."""
+    flow = build_flow(compose(["lattice=2d", f"lattice.shape={list(lattice.shape)}"]))
+    prior = FreeField(lattice, m2)
+    with torch.no_grad():
+        for parameter in flow.bijection.parameters():
+            parameter.zero_()
+    return PushforwardFlow(prior, flow.bijection).double()
+
+
+@pytest.mark.parametrize("arch", ["conv", "continuous"])
+def test_the_energy_is_that_of_the_map(arch):
+    """z^2 / 2 - log w is S(f(z)) - log|det df/dz| with the Jacobian of autograd, up to a constant;
+    and the force is minus the gradient of log w by finite differences."""
+    flow = random_weights(1, arch)
+    density = LatentHMC(flow, ACTION).density
+    at = density.sample(3, seeded(1))
+
+    def field(z):
+        return flow(z.unsqueeze(0))[0][0]
+
+    jacobians = [torch.autograd.functional.jacobian(field, z) for z in at.z]
+    log_det = torch.stack([torch.linalg.slogdet(j).logabsdet for j in jacobians])
+    energy = at.z.square().sum(1) / 2 - at.log_weight
+    difference = energy - (at.action - log_det)
+    constant = torch.full_like(difference, 3 * math.log(2 * math.pi))
+    torch.testing.assert_close(difference, -constant, rtol=0, atol=1e-5)
+    torch.testing.assert_close(at.action, ACTION(at.phi))
+    h = 1e-5 * torch.randn(at.z.shape, generator=seeded(2), dtype=torch.float64)
+    slope = density(at.z + h).log_weight - density(at.z - h).log_weight
+    torch.testing.assert_close((2 * h * at.force).sum(1), slope, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_steps", [1, 4])
+def test_trajectories_are_reversible(n_steps):
+    """With p turned round a trajectory runs back, its change of H too."""
+    density = LatentHMC(random_weights(2), ACTION).density
+    start = density.sample(8, seeded(1))
+    p = torch.randn(start.z.shape, generator=seeded(2), dtype=torch.float64)
+    end, p_end, change = density.integrate(start, p, 0.02, n_steps)
+    back, p_back, change_back = density.integrate(end, -p_end, 0.02, n_steps)
+    assert (end.z - start.z).norm() > 0.1
+    for found, expected in ((back.z, start.z), (p_back, -p), (change_back, -change)):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+
+
+def test_trajectories_keep_the_volume():
+    """|det d(z', p') / d(z, p)| = 1, by finite differences."""
+    density = LatentHMC(random_weights(1), ACTION).density
+    point = torch.randn(12, generator=seeded(1), dtype=torch.float64)
+    shifts = 1e-5 * torch.eye(12, dtype=torch.float64)
+
+    def ends(points):
+        end, p, _ = density.integrate(density(points[:, :6]), points[:, 6:], 0.4, 2)
+        return torch.cat([end.z, p], 1)
+
+    jacobian = (ends(point + shifts) - ends(point - shifts)) / 2e-5
+    assert torch.linalg.slogdet(jacobian).logabsdet.abs() < 1e-7
+
+
+def test_the_error_is_of_second_order():
+    density = LatentHMC(random_weights(1), ACTION).density
+    start = density.sample(8, seeded(1))
+    p = torch.randn(start.z.shape, generator=seeded(2), dtype=torch.float64)
+    errors = [density.integrate(start, p, 0.1 / n, n)[2].norm().item() for n in (8, 16, 32)]
+    orders = [math.log2(a / b) for a, b in itertools.pairwise(errors)]
+    assert orders == pytest.approx([2, 2], abs=0.15)
+
+
+def test_a_perfect_flow_makes_no_error():
+    """One step of any length: H stays, and a quarter of a turn ends at the momenta."""
+    lattice, action = Lattice([4, 6]), Free(0.7)
+    sampler = LatentHMC(perfect(lattice, 0.7), action, 64, thermalization=10, block=5)
+    start = sampler.density.sample(64, seeded(1))
+    p = torch.randn(start.z.shape, generator=seeded(2), dtype=torch.float64)
+    end, _, change = sampler.density.integrate(start, p, math.pi / 2, 1)
+    assert change.abs().max() < 1e-4  # its mass is kept in single precision
+    torch.testing.assert_close(end.z, p, rtol=0, atol=1e-4)
+    info = sampler.info(sample(sampler, 1)[1])
+    assert info["n_leapfrog"] == 1
+    assert info["acceptance"] > 0.999
+
+
+@pytest.mark.parametrize("make", [prior_only, near])
+@pytest.mark.parametrize("target", [0.3, 0.9])
+def test_exact_for_any_flow(make, target):
+    """<phi^2> of the transfer matrix, at a low acceptance as at a high one."""
+    options = {"replicas": 256, "thermalization": 60, "block": 40}
+    sampler = LatentHMC(make(), ACTION, target_acceptance=target, **options)
+    phi, state = sample(sampler, 1)
+    assert_means((phi**2).mean(2), chain(-1.0, 1.5, length=6)[1])
+    assert (state.log_weight.std() > 0.3).all()  # a flow that is wrong
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+@pytest.mark.parametrize("action", [Phi4(-1.0, 1.5), Tilted(-1.0, 1.5, 0.5)], ids=["even", "odd"])
+def test_schwinger_dyson(d, action):
+    """< phi(x) dS/dphi(y) > = delta_xy at y = x and, for two sites that differ, x + mu."""
+    flow = near(d)
+    sampler = LatentHMC(flow, action, 128, target_acceptance=0.7, thermalization=40, block=40)
+    phi, _ = sample(sampler, 1)
+    slope = -action.force(phi.flatten(0, 1)).reshape(phi.shape)
+    assert_means((phi * slope).flatten(2).mean(2), 1.0)
+    longest = max(range(d), key=lambda axis: flow.lattice.shape[axis])
+    assert_means((phi * slope.roll(1, 2 + longest)).flatten(2).mean(2), 0.0)
+
+
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_detailed_balance_of_the_energy(n_steps):
+    """<exp(-change of H)> = 1 in equilibrium, replicas independent, five sigma (p = 6e-7)."""
+    sampler = LatentHMC(near(), ACTION, 1024, thermalization=40)
+    state = sampler.start(seeded(1))
+    ratios = []
+    for number in range(8):
+        state, _ = sampler.advance(state, seeded(number))
+        at = sampler.density(state.z)
+        p = sampler.momenta.draw(1024, seeded(100 + number))
+        ratios.append((-sampler.density.integrate(at, p, 1.2 / n_steps, n_steps)[2]).exp())
+    means = torch.stack(ratios).mean(0)
+    error = means.std() / 1024**0.5
+    assert torch.stack(ratios).log().std() > 0.1  # there is something to balance
+    assert error < 0.05
+    assert abs(means.mean() - 1) < 5 * error
+
+
+def test_the_weights_are_those_of_the_flow():
+    """log w of the state is -S - log q with log q by the flow's inverse, as Metropolis weighs."""
+    flow = random_weights(2)
+    sampler = LatentHMC(flow, ACTION, 16, sign_flip=False, thermalization=20, block=3)
+    state, block = sampler.step(sampler.start(seeded(1)), seeded(2))
+    log_w = -ACTION(state.phi) - flow.log_prob(state.phi).detach()
+    torch.testing.assert_close(state.log_weight, log_w, rtol=0, atol=1e-9)
+    torch.testing.assert_close(block.action, ACTION(block.phi))
+    assert torch.equal(block.phi[-16:], state.phi)
+    same = (block.phi[16:] == block.phi[:-16]).flatten(1).all(1)
+    assert torch.equal(~same, block.accepted[16:])
+    assert 0.1 < block.accepted.double().mean() < 1
+
+
+@pytest.mark.parametrize("symmetrized", [False, True])
+def test_both_modes_from_a_flow_in_one(symmetrized):
+    """A deep double well and a flow on one side: signs are a fair coin of all 64 replicas."""
+    flow: Flow = build_flow(compose(["lattice=2d", "lattice.shape=[4,4]", "prior=normal"])).double()
+    flow = PushforwardFlow(FreeField(flow.lattice, 8.0, shift=1.9), flow.bijection).double()
+    flow = SymmetrizedFlow(flow) if symmetrized else flow
+    for sign_flip in (True, False):
+        options = {"sign_flip": sign_flip, "thermalization": 40, "block": 30}
+        sampler = LatentHMC(flow, Phi4(-8.0, 2.0), 64, **options)
+        phi, _ = sample(sampler, 1)
+        signs = phi.flatten(2).mean(2).sign()
+        changes = (signs[1:] != signs[:-1]).double().mean().item()
+        assert changes == pytest.approx(0.5 if sign_flip else 0.0, abs=0.06)
+        assert sign_flip or (signs > 0).all()
+
+
+def test_no_signs_are_flipped_where_the_action_is_not_even():
+    sampler = LatentHMC(random_weights(), Tilted(-1.0, 1.5, 0.5), 32, thermalization=10, block=1)
+    state, _ = sampler.step(sampler.start(seeded(1)), seeded(2))
+    torch.testing.assert_close(sampler.density(state.z).phi, state.phi)
+
+
+def test_a_poor_flow_gets_more_steps():
+    steep = Phi4(8.0, 5.0)
+    few, many = (
+        LatentHMC(prior_only(), steep, target_acceptance=target, thermalization=40, block=5)
+        for target in (0.2, 0.8)
+    )
+    infos = [sampler.info(sample(sampler, 1)[1]) for sampler in (few, many)]
+    assert infos[0]["n_leapfrog"] < infos[1]["n_leapfrog"]
+    assert infos[1]["acceptance"] > 0.7
+    assert infos[1]["step_size"] * infos[1]["n_leapfrog"] == pytest.approx(math.pi / 2)
+
+
+def test_thin_leaves_rows_out():
+    flow = random_weights()
+    fine = LatentHMC(flow, ACTION, 8, thermalization=20, block=20)
+    coarse = LatentHMC(flow, ACTION, 8, thermalization=20, block=10, thin=2)
+    state = fine.start(seeded(1))
+    every, second = fine.step(state, seeded(2))[1], coarse.step(state, seeded(2))[1]
+    assert torch.equal(second.phi, every.phi.reshape(10, 2, 8, 6)[:, 1].flatten(0, 1))
+    assert torch.equal(second.accepted, every.accepted.reshape(10, 2, 8).any(1).flatten())
+
+
+@pytest.mark.parametrize("arch", ["conv", "continuous"])
+def test_a_state_from_a_file_goes_on_bit_for_bit(arch):
+    """However its tensors lie in memory; and a block is a function of state and generator."""
+    sampler = LatentHMC(random_weights(2, arch).float(), ACTION, 8, thermalization=20)
+    assert_reproducible(sampler)
+    state, block = sampler.step(sampler.start(seeded(1)), seeded(2))
+    tensors = {k: torch.from_numpy(v.numpy().copy(order="C")) for k, v in state._asdict().items()}
+    read = type(sampler.initial_state())(**tensors)
+    expected, found = sampler.step(state, seeded(3)), sampler.step(read, seeded(3))
+    assert all(map(torch.equal, expected[0], found[0]))
+    assert torch.equal(found[1].phi, expected[1].phi)
+    assert block.phi.dtype == block.action.dtype == state.z.dtype == torch.float64
+    assert block.phi.is_contiguous()
+
+
+def test_what_is_no_map_of_gaussian_noise_is_refused():
+    conv = random_weights(2)
+    uniform = PushforwardFlow(SingleSitePotential(conv.lattice, 1.0, 1.0), conv.bijection)
+    for flow in (uniform, SymmetrizedFlow(uniform)):
+        with pytest.raises(ConfigError, match="noise of SingleSitePotential is not Gaussian"):
+            LatentHMC(flow, ACTION)
+    with pytest.raises(ConfigError, match="SymmetrizedFlow is no map of noise"):
+        LatentHMC(SymmetrizedFlow(SymmetrizedFlow(conv)), ACTION)
