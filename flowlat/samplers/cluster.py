@@ -1,7 +1,7 @@
 """Clusters of the sign of phi and local updates, many chains at once."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import Field
@@ -75,9 +75,8 @@ class Cluster(MarkovChain):
     block: Count = 16
     thin: Count = 1
 
-    crosses: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
+        self.crosses = True
         phi4 = as_phi4(self.action)
         if phi4 is None:
             raise ConfigError(
