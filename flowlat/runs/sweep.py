@@ -12,7 +12,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError
 
 from flowlat.config.override_errors import COMPOSITION_ERRORS, in_one_line
 from flowlat.runs.cli import REFUSED, exit_with
@@ -77,9 +76,7 @@ def with_sweep_summary(main: Callable[[], None]) -> Callable[[], None]:
             composed = HydraConfig.initialized()
             # a sweeper's own ValueError is none of composition
             kinds = COMPOSITION_ERRORS if config is None else COMPOSITION_ERRORS[:2]
-            # Hydra resolves its own options, such as hydra.run.dir, when all is composed
-            unresolved = isinstance(error, InterpolationResolutionError)
-            if unresolved or (not composed and isinstance(error, kinds)):
+            if not composed and isinstance(error, kinds):
                 exit_with(2, f"error: {in_one_line(error, sys.argv[1:])}")
             if config is None:
                 raise

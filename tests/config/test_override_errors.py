@@ -18,7 +18,6 @@ MISTYPED = {
     "init_from=a(1)": "init_from=a(1): .*; as it stands, 'init_from=\"a(1)\"'",
     "arch=null": "arch=null .*must be a string",
     "~nosuch": "~nosuch .*does not exist",
-    "hydra.run.dir=${b}": "hydra.run.dir=${b}: .*Interpolation key 'b' not found",
 }
 
 

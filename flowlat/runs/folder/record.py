@@ -119,6 +119,6 @@ def clear(folder: Path) -> None:
 def remove_if_unused(folder: Path) -> None:
     """Remove a run folder that holds nothing but Hydra's own files."""
     own = {".hydra", "train.log", "sample.log", "scan.log", LOCK}
-    if all(entry.name in own for entry in folder.iterdir()):
+    if folder.is_dir() and all(entry.name in own for entry in folder.iterdir()):
         logging.shutdown()
         shutil.rmtree(folder)
