@@ -121,7 +121,7 @@ def index_of(config: Mapping[str, Any], grid: Grid) -> dict[str, Any]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """What every point would say of its flow is said once."""
-    log = logging.getLogger("flowlat.sampling")
+    log = logging.getLogger("flowlat.families")
     level = log.level
     log.setLevel(logging.WARNING)
     try:
