@@ -1,5 +1,6 @@
 """What a config may hold: composed by Hydra, checked against these types and what nodes name."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, with_config
@@ -105,5 +106,6 @@ class SampleConfig(TypedDict):
 
 
 def sampler_name(node: dict[str, Any]) -> str:
-    """What a sampler is called: its class, as one types it."""
-    return node["_target_"].rpartition(".")[2].lower()
+    """What a sampler is called: its class, as one types it, LatentHMC as latent_hmc."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", node["_target_"].rpartition(".")[2])
+    return words.lower()

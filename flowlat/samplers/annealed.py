@@ -14,8 +14,8 @@ from flowlat.flows.flow import Flow
 from flowlat.lattice import Lattice, batch_fastest
 from flowlat.samplers.accept import metropolis_test, select
 from flowlat.samplers.base import Block, IndependentSampler, Kind
-from flowlat.samplers.deep_wells import site_signs
 from flowlat.samplers.density import Density, FlowDensity
+from flowlat.samplers.dynamics.deep_wells import site_signs
 from flowlat.samplers.dynamics.integrators import IntegratorName
 from flowlat.samplers.dynamics.trajectory import Trajectory
 from flowlat.samplers.dynamics.tuning import adapted, first_step_size
@@ -65,7 +65,8 @@ class Annealed(IndependentSampler):
 
     q0 is a trained flow, or without one the Gaussian around the mean field, both modes of it; in
     phi^4 whose sites have two deep wells, between which no trajectory crosses, the sites by
-    themselves, and the signs are drawn anew after each move: :mod:`flowlat.samplers.deep_wells`.
+    themselves, and the signs are drawn anew after each move, see
+    :mod:`flowlat.samplers.dynamics.deep_wells`.
     The step sizes come from a pilot population in ``start``, which follows ``target_acceptance``
     along the path and is thrown away: in the ensemble they are fixed numbers, and weights exact.
 

@@ -12,7 +12,7 @@ from flowlat.actions import Action
 from flowlat.lattice import Lattice, batch_fastest
 from flowlat.samplers.accept import metropolis_test, select
 from flowlat.samplers.base import MarkovChain
-from flowlat.samplers.deep_wells import site_signs
+from flowlat.samplers.dynamics.deep_wells import site_signs
 from flowlat.samplers.dynamics.integrators import IntegratorName
 from flowlat.samplers.dynamics.trajectory import Trajectory
 from flowlat.samplers.dynamics.tuning import (
@@ -61,7 +61,7 @@ class HMC(MarkovChain):
     independent configuration is kept. For an even action a fair coin flips the sign of a whole
     configuration after each trajectory; in phi^4 whose sites have two deep wells, between which no
     trajectory crosses, the signs of single sites are drawn anew, too:
-    :mod:`flowlat.samplers.deep_wells`.
+    :mod:`flowlat.samplers.dynamics.deep_wells`.
 
     Args:
         replicas: independent chains.

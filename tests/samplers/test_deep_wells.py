@@ -10,7 +10,7 @@ from flowlat.analysis.exact import transfer_matrix
 from flowlat.analysis.importance import ess, log_z
 from flowlat.lattice import Lattice
 from flowlat.samplers import HMC, Annealed
-from flowlat.samplers.deep_wells import DEEP, SiteSigns, site_signs
+from flowlat.samplers.dynamics.deep_wells import DEEP, SiteSigns, site_signs
 from flowlat.samplers.single_sites import SingleSites
 from tests.samplers.chains import assert_means, sample, seeded
 from tests.support.tilted import Tilted
