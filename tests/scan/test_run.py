@@ -201,7 +201,7 @@ def test_a_damaged_point_is_named(chains, tmp_path):
 
 def test_a_flow_says_once_which_it_is(caplog):
     caplog.set_level(logging.INFO)
-    log = logging.getLogger("flowlat.sampling.family")
+    log = logging.getLogger("flowlat.families.point")
     with run_module.quiet():
         log.info("hidden")
     log.info("said")
