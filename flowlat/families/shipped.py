@@ -1,5 +1,6 @@
 """Which of the trained families in the package a theory belongs to."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,13 @@ def checkpoints() -> list[Path]:
     return sorted(Path(__file__).parent.glob("*.ckpt"))
 
 
+@cache  # a scan asks for each of its points
+def _known() -> list[tuple[Path, str, Domain]]:
+    """The action and the domain of each."""
+    read = [(path, read_checkpoint(path)["flowlat"]["config"]) for path in checkpoints()]
+    return [(path, c["action"]["_target_"], instantiate(c, "family")) for path, c in read]
+
+
 def shipped_family(config: dict[str, Any]) -> Path:
     """The checkpoint of the family whose domain has the theory of a config, or else is nearest.
 
@@ -21,13 +29,10 @@ def shipped_family(config: dict[str, Any]) -> Path:
         ConfigError: there is none of this action, or in this dimension.
     """
     shape, action = config["lattice"]["shape"], config["action"]
-    known = [(path, read_checkpoint(path)["flowlat"]["config"]) for path in checkpoints()]
-    same = [(path, c) for path, c in known if c["action"]["_target_"] == action["_target_"]]
-    domains: list[tuple[Path, Domain]] = [(path, instantiate(c, "family")) for path, c in same]
     near = {
         path: domain.distance(Point(action["m2"], action["lam"], tuple(shape)))
-        for path, domain in domains
-        if domain.d == len(shape)
+        for path, target, domain in _known()
+        if target == action["_target_"] and domain.d == len(shape)
     }
     if not near:
         raise ConfigError(

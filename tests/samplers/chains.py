@@ -32,8 +32,11 @@ def assert_means(values, exact, sigmas=5.0):
     assert ((means.mean(0) - exact).abs() < sigmas * error).all()
 
 
-def assert_reproducible(sampler):
-    """A block is a function of the state and of the generator, and leaves the state alone."""
+def reproducible_step(sampler):
+    """The start, its next state, and two blocks: functions of state and generator alone.
+
+    The start is left as it was.
+    """
     state = sampler.start(seeded(1))
     before = [value.clone() for value in state]
     torch.manual_seed(1)
@@ -41,9 +44,15 @@ def assert_reproducible(sampler):
     torch.manual_seed(2)
     second, two = sampler.step(state, seeded(2))
     assert torch.equal(one.phi, two.phi)
-    assert torch.equal(one.accepted, two.accepted)
     assert all(map(torch.equal, first, second))
     assert all(map(torch.equal, state, before))
+    return state, first, one, two
+
+
+def assert_reproducible(sampler):
+    """A block of a chain is a function of the state and of the generator, and of no other."""
+    state, _, one, two = reproducible_step(sampler)
+    assert torch.equal(one.accepted, two.accepted)
     assert not torch.equal(sampler.step(state, seeded(3))[1].phi, one.phi)
 
 
