@@ -4,10 +4,11 @@
     python -m benchmarks.quality --rows tutorial E1  some of them
     python -m benchmarks.quality --race              the published recipe to ESS 0.4, ours to 0.9
 
-A row trains with the project's default recipe and what it says itself, on one thread, then draws
-100,000 proposals from the best checkpoint. A row that starts from the weights of another one, a
-smaller lattice, needs that row in ``--keep`` or before it. Its file in results/quality/ holds the
-whole config; ``--keep FOLDER`` keeps the checkpoint.
+A row trains with the defaults and what it says itself, on one thread, then draws 100,000 proposals
+from the best checkpoint. A row that starts from the weights of another one, a smaller lattice,
+needs that row in ``--keep`` or before it. Then two trainings run until their ESS is 0.9 and 0.99,
+from the identity and from the family in the package. Its file in results/quality/ holds the whole
+config; ``--keep FOLDER`` keeps the checkpoint.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from typing import Any
 import torch
 
 from benchmarks.quality.measure import measure
-from benchmarks.quality.race import race
+from benchmarks.quality.race import GOALS, MEASURED, race, time_to_ess
 from benchmarks.report import FOLDER, fill
 from flowlat.config.checkpoint import read_checkpoint
 from flowlat.utils.formatting import measured
@@ -31,71 +32,90 @@ RESULTS = FOLDER / "results" / "quality"
 
 @dataclass(frozen=True)
 class Row:
-    """A point: what it says beyond ``python train.py``, where it starts, what others reached."""
+    """A point: what it says beyond ``python train.py``, what others reached, where it starts.
+
+    ``start`` is another row, or "family".
+    """
 
     overrides: str
-    published: str
+    published: str = ""
     start: str | None = None
+    samples: int = 100_000
 
 
-def square(side: int, lam: float, more: str = "") -> str:
-    return f"lattice.shape=[{side},{side}] action.lam={lam} {more}".strip()
+def square(side: int, lam: float) -> str:
+    return f"lattice.shape=[{side},{side}] action.lam={lam}"
 
 
-ORDERED = "action.lam=5.113 recipe=ordered"
-#: where a step takes seconds
-LARGE = "trainer.max_epochs=2 evaluation.n_samples=512 evaluation.batch_size=64"
+#: where 8,192 configurations take minutes
+LARGE = "evaluation.n_samples=2048 evaluation.batch_size=128"
 ROWS = {
     "tutorial": Row("", "ESS 0.40 after 2,500 steps"),
-    "E1": Row(square(6, 6.975, "trainer.max_epochs=5"), "acceptance 0.79 after 500 steps"),
+    "E1": Row(square(6, 6.975), "acceptance 0.79 after 500 steps"),
     "E2": Row(square(8, 6.008), "acceptance 0.5 to 0.7"),
     "E3": Row(square(10, 5.550), "acceptance 0.5 to 0.7"),
     "E4": Row(square(12, 5.276), "acceptance 0.5 to 0.7"),
     "E5": Row(square(14, 5.113), "acceptance 0.5 to 0.7"),
-    "xi_20": Row(square(20, 4.807), ""),
-    "xi_32": Row(square(32, 4.572, "optimizer.lr=5e-3"), "ESS 0.904, on a GPU", "xi_20"),
-    "xi_64": Row(square(64, 4.398, f"optimizer.lr=3e-3 {LARGE}"), "", "xi_32"),
-    "3d_L8": Row("lattice=3d action.lam=8", ""),
-    "3d_L4_ordered": Row(f"lattice=3d lattice.shape=[4,4,4] {ORDERED}", ""),
-    "3d_L8_ordered": Row(f"lattice=3d {ORDERED} optimizer.lr=5e-3", "", "3d_L4_ordered"),
-    "4d_L4_ordered": Row(f"lattice=4d {ORDERED}", "acceptance 0.5 after 50,000 steps"),
+    "xi_20": Row(square(20, 4.807)),
+    "xi_32": Row(square(32, 4.572), "ESS 0.904, on a GPU", "family"),
+    "xi_64": Row(f"{square(64, 4.398)} {LARGE}", "", "xi_32", 10_000),
+    "3d_L8": Row("lattice=3d action.lam=8"),
+    "3d_L4_ordered": Row("lattice=3d lattice.shape=[4,4,4] action.lam=5.113"),
+    "3d_L8_ordered": Row("lattice=3d action.lam=5.113"),
+    "4d_L4_ordered": Row("lattice=4d action.lam=5.113", "acceptance 0.5 after 50,000 steps"),
     "4d_L8_ordered": Row(
-        f"lattice=4d lattice.shape=[8,8,8,8] {ORDERED} optimizer.lr=3e-3 {LARGE}",
-        "",
-        "4d_L4_ordered",
+        f"lattice=4d lattice.shape=[8,8,8,8] action.lam=5.113 {LARGE}", "", "4d_L4_ordered", 10_000
     ),
 }
 
 
-def measured_row(row: Row, start: Path | None, samples: int, folder: Path) -> dict[str, Any]:
+def measured_row(row: Row, start: str | None, samples: int, folder: Path) -> dict[str, Any]:
     """Train a row and draw from it; what is written to its file."""
-    initial = [f"init_from={start}"] if start else []
-    result = measure([*row.overrides.split(), *initial], samples, folder)
+    overrides = row.overrides.split()
+    result = measure([*overrides, *([f"init_from={start}"] if start else [])], samples, folder)
     result["config"]["init_from"] = row.start  # not a path of this machine
+    # a row that starts from a smaller lattice is one whose identity is far away
+    starts = {} if row.start not in (None, "family") else {"family": ["init_from=family"]}
+    starts |= {} if row.start else {"identity": []}
     return {
         "overrides": row.overrides,
         "start": row.start,
         "published": row.published,
         **result,
+        "to_ess": {
+            name: time_to_ess([*overrides, *more], GOALS, MEASURED) for name, more in starts.items()
+        },
     }
+
+
+def cost(found: dict[str, Any] | None) -> str:
+    """Steps and CPU seconds to every goal, a dash where it was not reached."""
+    if found is None:
+        return ""
+    goals = found["reached"].values()
+    return ", ".join(f"{g['steps']} ({g['cpu_seconds']:.1f} s)" if g else "-" for g in goals)
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """The rows in Markdown."""
+    goals = " and ".join(map(str, GOALS))
     lines = [
         "| point | command, beyond `python train.py` | published | steps | CPU s | ESS "
-        "| acceptance | log Z | <\\|M\\|> | chi2 | tau_int of \\|M\\|, chi2 | <sign M> |",
-        "| --- | --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
+        "| acceptance | log Z | <\\|M\\|> | chi2 | tau_int of \\|M\\|, chi2 | <sign M> "
+        f"| steps to ESS {goals} | from the family |",
+        f"| --- | --- | --- {'| --: ' * 11}|",
     ]
     for name, r in rows.items():
         start = f", from the weights of {r['start']}" if r["start"] else ""
+        to_ess = r["to_ess"]
         command = f"`{r['overrides']}`" if r["overrides"] else ""
         m, chi2 = r["abs_magnetization"], r["chi2"]
         lines.append(
             f"| {name} | {command}{start} | {r['published']} | {r['steps']} "
             f"| {r['cpu_seconds']:.0f} | {r['ess']:.4f} | {r['acceptance']:.4f} "
             f"| {measured(r['log_z'])} | {measured(m)} | {measured(chi2)} "
-            f"| {m['tau_int']:.2f}, {chi2['tau_int']:.2f} | {r['sign_balance']:+.3f} |"
+            f"| {m['tau_int']:.2f}, {chi2['tau_int']:.2f} | {r['sign_balance']:+.3f} "
+            f"| {cost(to_ess.get('identity'))} | {cost(to_ess.get('family'))} |"
         )
     return "\n".join(lines)
 
@@ -120,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW")
-    parser.add_argument("--samples", type=int, default=100_000, help="proposals (%(default)s)")
+    parser.add_argument("--samples", type=int, help="proposals; default: those of the row")
     parser.add_argument("--keep", type=Path, help="the folder of the checkpoints, ROW.ckpt")
     parser.add_argument("--race", action="store_true", help="only time to an ESS, in one process")
     args = parser.parse_args(arguments)
@@ -133,8 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept.mkdir(parents=True, exist_ok=True)
         for name in args.rows:
             row, folder = ROWS[name], Path(scratch) / name
-            start = kept / f"{row.start}.ckpt" if row.start else None
-            result = measured_row(row, start, args.samples, folder)
+            start = str(kept / f"{row.start}.ckpt") if row.start in ROWS else row.start
+            result = measured_row(row, start, args.samples or row.samples, folder)
             keep(folder / "fit" / "checkpoints" / "best_ess.ckpt", kept / f"{name}.ckpt")
             (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
             print(table({name: result}), flush=True)
