@@ -65,10 +65,12 @@ def build_family(cfg: DictConfig | dict[str, Any], seed: int | None = None) -> F
     >>> flow = family.at(m2=-4.0, lam=5.3, lattice=Lattice([12, 12]))
 
     Raises:
-        ConfigError: an option that cannot be used, or an architecture that makes no family.
+        ConfigError: an option that cannot be used, or an architecture that makes no family; a
+            lattice of another dimension.
     """
     config = plain(cfg)
     domain: Domain = instantiate(config, "family")
+    domain.require_dimension(config["lattice"]["shape"])
     return Family(domain, partial(_build_on, config, seed))
 
 

@@ -43,11 +43,6 @@ class Grid(NamedTuple):
         """All of them, in the order in which they are drawn."""
         return [point for line in self.lines() for point in line]
 
-    def corners(self) -> list[Point]:
-        """The ends of its ranges, on every lattice."""
-        ends = [sorted({values[0], values[-1]}) for values in (self.m2, self.lam)]
-        return [Point(m2, lam, s) for s in self.shapes for m2 in ends[0] for lam in ends[1]]
-
 
 def grid_of(config: Mapping[str, Any]) -> Grid:
     """The grid of a composed config: ``action.m2`` and ``action.lam`` each a number or a range.

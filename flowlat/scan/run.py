@@ -56,11 +56,11 @@ def scan(config: dict[str, Any], folder: Path, record: Record | None = None) -> 
     if config["resume"]:
         require_same(folder, config)
     device = pick_devices(config["device"], config["devices"])[0]
-    corners = grid.corners()
-    build_setup(configs[corners[0]], device)
+    first, *others = configs.values()
+    build_setup(first, device)
     with quiet():
-        for point in corners[1:]:  # where a domain ends, it does so before anything is drawn
-            build_setup(configs[point], device)
+        for own in others:  # where a domain ends, it does so before anything is drawn
+            build_setup(own, device)
     (record or record_without_hydra(folder)).begin()
     write_json(folder / "index.json", index_of(config, grid))
     rows: list[dict[str, str]] = []

@@ -135,3 +135,8 @@ def test_an_architecture_with_weights_on_the_sites_is_refused():
 
     with pytest.raises(ConfigError, match=r"family: sites depends on the lattice, \[4, 4\] on one"):
         Family(known, OnSites)
+
+
+def test_a_lattice_of_another_dimension():
+    with pytest.raises(ConfigError, match=r"lattice.shape=\[4, 4, 4\]: the family is one of d=2"):
+        build_family(compose(["family=phi4_2d", "lattice.shape=[4,4,4]"]))

@@ -30,7 +30,7 @@ def test_commands_compose(line):
     words = [volumes_as_list(word) for word in shlex.split(line) if not word.startswith("hydra.")]
     sampler = [] if any("sampler=" in word for word in words) else ["sampler=metropolis"]
     whole = config(*sampler, *words)
-    for point in grid_of(whole).corners():
+    for point in grid_of(whole).points():
         checked(config_of(whole, point))
 
 
@@ -57,11 +57,16 @@ def test_help_shows_the_defaults():
     ("words", "line"),
     [
         (["action.lam=8:4.6:0.2"], "error: action.lam=8:4.6:0.2: runs downwards; write 4.6:8:0.2"),
+        # both ends are in a family, what lies between in none
+        (
+            ["lattice.shape=[12,12]", "action.lam=2:8:2"],
+            "error: action.lam=4.0 with action.m2=-4.0, lattice.shape=[12, 12]: outside of the",
+        ),
         (["action.lam=5:6:1", "-m"], "error: -m: a scan is a sweep itself; write action."),
     ],
 )
 def test_errors_are_one_line(words, line, tmp_path):
-    command = [sys.executable, "-m", "flowlat.scan", "sampler=hmc", *words]
+    command = [sys.executable, "-m", "flowlat.scan", *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert line in done.stderr

@@ -53,7 +53,6 @@ def test_lines_run_along_a_coupling_on_each_lattice():
     grid = grid_of(config("lattice.shape=[[4,4],[6,6]]", "action.lam=5:6:0.5"))
     assert (grid.along, grid.is_map) == ("lam", False)
     assert grid.lines() == [[Point(-4.0, lam, s) for lam in (5, 5.5, 6)] for s in ((4, 4), (6, 6))]
-    assert grid.corners() == [Point(-4.0, lam, s) for s in ((4, 4), (6, 6)) for lam in (5, 6)]
 
 
 def test_two_ranges_are_a_map():
