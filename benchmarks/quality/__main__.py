@@ -64,7 +64,7 @@ ROWS = {
     "3d_L8_ordered": Row("lattice=3d action.lam=5.113"),
     "4d_L4_ordered": Row("lattice=4d action.lam=5.113", "acceptance 0.5 after 50,000 steps"),
     "4d_L8_ordered": Row(
-        f"lattice=4d lattice.shape=[8,8,8,8] action.lam=5.113 {LARGE}", "", "4d_L4_ordered", 10_000
+        f"lattice=4d lattice.shape=[8,8,8,8] action.lam=5.113 {LARGE}", "", "family", 10_000
     ),
 }
 
