@@ -90,10 +90,13 @@ def measured_row(row: Row, start: str | None, samples: int, folder: Path) -> dic
 
 def cost(found: dict[str, Any] | None) -> str:
     """Steps and CPU seconds to every goal, a dash where it was not reached."""
-    if found is None:
-        return ""
-    goals = found["reached"].values()
-    return ", ".join(f"{g['steps']} ({g['cpu_seconds']:.1f} s)" if g else "-" for g in goals)
+
+    def one(goal: dict[str, Any] | None) -> str:
+        if goal is None:
+            return "-"
+        return f"{goal['steps']} ({goal['cpu_seconds']:.1f} s)" if goal["steps"] else "0"
+
+    return ", ".join(map(one, found["reached"].values())) if found else ""
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
