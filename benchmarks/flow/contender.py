@@ -67,7 +67,7 @@ def contender(
     missing, _ = flow.load_state_dict(weights, strict=False)
     assert not missing or not weights, missing
     if name == TORCH:
-        solver._solve = lambda x, sign: solver._solve_plainly(x, solver._tables(), sign)
+        solver._solve = lambda x, sign: solver._solve_plainly(x, solver._tables(sign), sign)
         # the score by the inverse, as any bijection has it
         solver.with_score = lambda x, score: super(type(solver), solver).with_score(x, score)
     optimizer = torch.optim.Adam(flow.parameters(), lr=1e-4, fused=True)

@@ -23,7 +23,8 @@ def errors_of(contenders: Mapping[str, Contender]) -> dict[str, float]:
             contenders[name].solver.evaluation_steps = steps
         return contenders[FUSED].log_weights(noise)
 
-    fine, steps = in_steps(FINE), contenders[FUSED].solver.n_steps
+    steps = contenders[FUSED].solver._method()[1]
+    fine = in_steps(FINE)
     errors = {}
     if BEFORE in contenders:
         limit = errors[BEFORE] = math.hypot(*shift(contenders[BEFORE].log_weights(noise), fine))

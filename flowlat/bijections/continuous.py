@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from flowlat.bijections.base import Bijection
 from flowlat.kernels import Tables, solve, solve_plainly, solves
-from flowlat.kernels.continuous.runge_kutta import CLASSICAL, COOPER_VERNER, RungeKutta
+from flowlat.kernels.continuous.runge_kutta import CLASSICAL, RungeKutta
+from flowlat.kernels.continuous.verner import VERNER
 from flowlat.kernels.first_use import N_COMPARED, Comparison, sound
 from flowlat.kernels.library import WITHOUT
 from flowlat.lattice import Fourier, Lattice, shell_of, shells
@@ -40,12 +41,12 @@ class Continuous(Bijection):
     volume.
 
     In training the ODE is solved by the classical Runge-Kutta method in ``n_steps`` steps, with
-    errors of y and log_det of order n_steps^-4. In evaluation mode it is solved by the method of
-    Cooper and Verner in ``evaluation_steps`` steps, as many unless it is set, with errors of order
-    evaluation_steps^-8: log_det is that of the map up to them, and so is the inverse its inverse.
-    On trained flows of four steps it takes 44 velocities to errors for which the classical method
-    needs more than a hundred. ``n_steps`` may be raised while the flow is trained, and goes with
-    the weights into a state dict.
+    errors of y and log_det of order n_steps^-4. In evaluation mode it is solved by Verner's method
+    in ``evaluation_steps`` steps, half as many and at least two unless it is set, with errors of
+    order evaluation_steps^-9: log_det is that of the map up to them, and so is the inverse its
+    inverse. On trained flows of four steps its 30 velocities err as little as 48 of the classical
+    method. ``n_steps`` may be raised while the flow is trained, and goes with the weights into a
+    state dict.
     """
 
     _start: Tensor
@@ -97,7 +98,7 @@ class Continuous(Bijection):
 
     def with_score(self, x: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One solution of the field and the score together, where the fused solver runs."""
-        tables = self._tables()
+        tables = self._tables(1)
         if not self._is_fused(x, tables):
             return super().with_score(x, score)
         y, log_det, score = solve(x, tables, *self._method(), 1, self.odd, score)
@@ -107,12 +108,12 @@ class Continuous(Bijection):
         """How it is solved, and in how many steps."""
         if self.training:
             return CLASSICAL, self.n_steps
-        return COOPER_VERNER, self.evaluation_steps or self.n_steps
+        return VERNER, self.evaluation_steps or max(2, (self.n_steps + 1) // 2)
 
-    def _tables(self) -> Tables:
-        """At the nodes of every step."""
+    def _tables(self, sign: int) -> Tables:
+        """At the nodes of every step, of a solution forwards or, for a sign of -1, backwards."""
         method, n_steps = self._method()
-        t = method.times(n_steps, self.linear.device)
+        t = method.times(n_steps, sign, self.linear.device)
         times = chebyshev(2 * t - 1, TIMES).to(self.linear.dtype)
         parameters = (self.linear, self.first, self.second, self.coefficients)
         linear, first, second, coefficients = (torch.tensordot(times, p, 1) for p in parameters)
@@ -123,7 +124,7 @@ class Continuous(Bijection):
         return Tables(linear, first, second, coefficients, trace, weights)
 
     def _solve(self, phi: Tensor, sign: int) -> tuple[Tensor, Tensor]:
-        tables = self._tables()
+        tables = self._tables(sign)
         if self._is_fused(phi, tables):
             y, log_det = solve(phi, tables, *self._method(), sign, self.odd)
             return y, log_det

@@ -15,9 +15,9 @@ from flowlat.flows.flow import Flow
 
 #: samples that a flow is calibrated and checked on, and the most that its rounding takes
 PILOT, MOST_PILOT = 256, 4096
-#: steps of an ODE that a calibration tries; of eighth order, the error of one number of them is
+#: steps of an ODE that a calibration tries; of ninth order, the error of one number of them is
 #: at most a fifth of that of the one before
-LADDER = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
+LADDER = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
 #: samples for which a flow is calibrated at least: a run that is made longer keeps its steps
 PLANNED = 100_000
 #: variance of w / <w> that is taken at least: a flow without any would have no error to compare

@@ -27,7 +27,7 @@ def field(flow, n=3):
 
 
 def times(flow):
-    return velocities(flow._tables(), flow.odd, flow._shell)
+    return velocities(flow._tables(1), flow.odd, flow._shell)
 
 
 def velocity(flow, phi, now):

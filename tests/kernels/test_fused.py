@@ -25,7 +25,7 @@ def moved(shape, odd=True, dtype=torch.float64, n_steps=1, channels=2):
 
 
 def plainly(flow):
-    return lambda x, sign: flow._solve_plainly(x, flow._tables(), sign)
+    return lambda x, sign: flow._solve_plainly(x, flow._tables(sign), sign)
 
 
 def results(flow, solve, x, sign):
