@@ -54,6 +54,7 @@ def test_the_score_of_a_flow(symmetrized, recompute):
         flow: Flow = PushforwardFlow(Normal(lattice), moved(bijection, 0.05)).double().eval()
         if symmetrized:
             flow = SymmetrizedFlow(flow)
+        set_steps(flow, 4)  # or the score of the inverse differs by as much as the inverse
         noise = flow.noise(5, torch.Generator().manual_seed(2))
         phi, log_q, score = flow.with_score(noise)
         torch.testing.assert_close((phi, log_q), flow(noise))
