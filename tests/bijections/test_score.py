@@ -7,6 +7,7 @@ import torch
 
 from flowlat.archs import combconv, continuous
 from flowlat.bijections import Bijection, Continuous
+from flowlat.flows.calibration import set_steps
 from flowlat.flows.flow import Flow, PushforwardFlow, SymmetrizedFlow
 from flowlat.lattice import Lattice
 from flowlat.priors import Normal
