@@ -42,7 +42,7 @@ ROWS = [
     *cubes("phi4_3d", 3, {4: 0.85, 6: 0.85, 7: 0.85, 8: 0.85, 10: None, 12: None}, **SYMMETRIC),
     *cubes("phi4_4d", 4, {4: 0.85, 6: 0.85, 8: None}, **SYMMETRIC),
     Row("phi4_4d", (4, 4, 4, 8), ess=0.85, **SYMMETRIC),  # type: ignore[arg-type]
-    *cubes("phi4_1d", 1, {4: 0.95, 16: 0.95, 37: 0.95, 64: 0.95}, m2=(-4.0, 4.0)),
+    *cubes("phi4_1d", 1, {4: 0.95, 16: 0.95, 41: 0.95, 64: 0.95}, m2=(-4.0, 4.0)),
     *cubes("phi4_2d_ordered", 2, {8: 0.85, 12: 0.85, 16: 0.85, 20: 0.85}, **ORDERED),
     *cubes("phi4_3d_ordered", 3, {6: 0.85, 7: 0.85, 8: 0.85}, **ORDERED),
     *cubes("phi4_4d_ordered", 4, {4: 0.85, 6: 0.85}, **ORDERED),
