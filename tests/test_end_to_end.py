@@ -258,6 +258,7 @@ SAMPLERS = {
     "hybrid": ("sampler.hmc.replicas=4", "sampler.hmc.thermalization=20"),
     "latent_hmc": ("sampler.replicas=4", "sampler.thermalization=20"),
     "hmc": ("sampler.replicas=4", "sampler.thermalization=20"),
+    "mclmc": ("sampler.replicas=4", "sampler.thermalization=20"),
     "annealed": ("sampler.population=50", "sampler.n_steps=10"),
 }
 
@@ -282,6 +283,7 @@ def comparable(folder: Path):
         ("latent_hmc", True),
         ("hmc", True),
         ("hmc", False),
+        ("mclmc", False),
         ("annealed", True),
         ("annealed", False),
     ],

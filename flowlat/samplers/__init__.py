@@ -6,6 +6,7 @@ from flowlat.samplers.cluster import Cluster
 from flowlat.samplers.hmc import HMC
 from flowlat.samplers.hybrid import Hybrid
 from flowlat.samplers.latent_hmc import LatentHMC
+from flowlat.samplers.mclmc import MCLMC
 from flowlat.samplers.metropolis import (
     Metropolis,
     chain_index,
@@ -15,6 +16,7 @@ from flowlat.samplers.metropolis import (
 
 __all__ = [
     "HMC",
+    "MCLMC",
     "Annealed",
     "Block",
     "Cluster",

@@ -12,14 +12,15 @@ from flowlat.flows.flow import Flow
 from flowlat.samplers.accept import metropolis_test, select
 from flowlat.samplers.base import MarkovChain
 from flowlat.samplers.density import FlowDensity
-from flowlat.samplers.hmc import HMC, HMCState
+from flowlat.samplers.dynamics.chain import TrajectoryState
+from flowlat.samplers.hmc import HMC
 from flowlat.utils.limits import Count, Positive, Rows
 
 
 class HybridState(NamedTuple):
-    """The fields of ``HMCState``; then proposals of the flow in every replica, and flow_accepted,
-    the sum of their mean acceptance probabilities; of the calibration, steps of the flow's ODEs,
-    offset of its log weights and systematic error that their log Z would have."""
+    """The fields of ``TrajectoryState``; then proposals of the flow in every replica, and
+    flow_accepted, the sum of their mean acceptance probabilities; of the calibration, steps of the
+    flow's ODEs, offset of its log weights and systematic error that their log Z would have."""
 
     phi: Tensor
     action: Tensor
@@ -121,6 +122,6 @@ class Hybrid(MarkovChain):
         return state._replace(**after, flow_accepted=accepted_sum), replaced
 
 
-def of_hmc(state: HybridState) -> HMCState:
+def of_hmc(state: HybridState) -> TrajectoryState:
     """The part of a state that HMC goes on from."""
-    return HMCState(*state[: len(HMCState._fields)])
+    return TrajectoryState(*state[: len(TrajectoryState._fields)])

@@ -288,7 +288,7 @@ def test_bad_input_to_sampling(typed):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("sampler", ["hmc", "cluster", "annealed"])
+@pytest.mark.parametrize("sampler", ["hmc", "mclmc", "cluster", "annealed"])
 def test_some_samplers_need_no_flow(sampler):
     theory = ["lattice=4d", "action.lam=5.113"]
     config = compose([f"sampler={sampler}", *theory], "sample")
