@@ -47,3 +47,9 @@ def environment() -> dict[str, Any]:
             for dtype in (torch.float32, torch.float64)
         },
     }
+
+
+def made(folder: Path) -> Path:
+    """The folder, which is there now."""
+    folder.mkdir(parents=True)
+    return folder

@@ -23,8 +23,7 @@ import numpy as np
 
 from benchmarks.apart import apart
 from benchmarks.quality.measure import warnings_in
-from benchmarks.report import FOLDER, environment, fill
-from benchmarks.samplers import made
+from benchmarks.report import FOLDER, environment, fill, made
 from flowlat.config.checkpoint import read_checkpoint
 from flowlat.config.compose import compose, validate
 from flowlat.config.schemas import TrainConfig

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 import torch
 
-from benchmarks import samplers, startup, step, transcription
+from benchmarks import startup, step, transcription
 from benchmarks.flow import __main__ as flow
 from benchmarks.flow.checkout import package
 from flowlat.actions import Phi4
@@ -114,16 +114,6 @@ def test_the_transcription_is_the_same_flow():
     log_prior = torch.distributions.Normal(0.0, 1.0).log_prob(z).flatten(1).sum(1)
     torch.testing.assert_close(log_prior - log_det, log_q)
     torch.testing.assert_close(transcription.action(phi), Phi4(-4.0, 5.113)(phi))
-
-
-def test_the_samplers_benchmark_runs(tmp_path):
-    samplers.main(
-        ["--cases", "d2_L8", "--samples", "8192", "--epochs", "1", "--output", str(tmp_path / "x")]
-    )
-    rows = json.loads((tmp_path / "x").read_text())["rows"]
-    assert [row["sampler"] for row in rows] == ["flow", "hmc", "annealed"]
-    assert all(row["effective_per_second"] > 0 for row in rows)
-    assert rows[0]["training_seconds"] > 0
 
 
 def test_the_startup_benchmark_runs(tmp_path):

@@ -5,8 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import environment
-from benchmarks.samplers import made
+from benchmarks.report import environment, made
 from flowlat.config.compose import compose, validate
 from flowlat.config.schemas import SampleConfig
 from flowlat.sampling.draw import draw

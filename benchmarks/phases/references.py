@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.phases.integration import integrated
-from benchmarks.samplers import made
+from benchmarks.report import made
 from flowlat.actions import Free, Phi4
 from flowlat.analysis.exact import known
 from flowlat.config.build import build_action, instantiate

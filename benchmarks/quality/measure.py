@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import environment
-from benchmarks.samplers import made
+from benchmarks.report import environment, made
 from flowlat.config.checkpoint import read_checkpoint
 from flowlat.config.compose import compose, validate
 from flowlat.config.schemas import SampleConfig, TrainConfig

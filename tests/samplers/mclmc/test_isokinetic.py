@@ -129,7 +129,7 @@ def test_detailed_balance(name, decoherence):
     lattice, n = Lattice([4, 4]), 4096
     state = HMC(lattice, ACTION, n, thermalization=60).start(seeded(1))
     dynamics = Isokinetic(lattice, name, decoherence)
-    end = dynamics.propose(state.phi, ACTION, 0.25, 4, seeded(2))
+    end = dynamics.propose(state.phi, ACTION, 0.2, 4, seeded(2))
     change = end.action - state.action + end.kinetic
     assert change.std() > 0.1  # there is something to balance
     ratio = (-change).exp()

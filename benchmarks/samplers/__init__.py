@@ -1,0 +1,1 @@
+"""Effective samples a CPU second of every sampler, at the same points, in turn, in one process."""
