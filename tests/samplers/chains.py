@@ -56,6 +56,27 @@ def assert_reproducible(sampler):
     assert not torch.equal(sampler.step(state, seeded(3))[1].phi, one.phi)
 
 
+def assert_goes_on_from_a_file(sampler):
+    """Bit for bit, however the tensors of the state lie in memory."""
+    state, block = sampler.step(sampler.start(seeded(1)), seeded(2))
+    tensors = {k: torch.from_numpy(v.numpy().copy(order="C")) for k, v in state._asdict().items()}
+    read = type(sampler.initial_state())(**tensors)
+    assert state.phi.stride() != read.phi.stride()
+    expected, found = sampler.step(state, seeded(3))[1], sampler.step(read, seeded(3))[1]
+    assert torch.equal(found.phi, expected.phi)
+    assert torch.equal(found.action, expected.action)
+    assert block.phi.is_contiguous()
+
+
+def assert_rejects_what_blows_up(sampler):
+    """Trajectories of far too long steps."""
+    step_size = torch.tensor(1e3, dtype=torch.float64)
+    state = sampler.start(seeded(1))._replace(step_size=step_size)
+    after, block = sampler.step(state, seeded(2))
+    assert not block.accepted.any()
+    assert torch.equal(after.phi.abs(), state.phi.abs())
+
+
 def prior_only():
     """Couplings that are the identity: unit Gaussians, far from any interacting theory."""
     flow = build_flow(compose(overrides(1, "arch=combconv_k1", "prior=normal"))).double()

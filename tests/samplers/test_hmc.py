@@ -9,7 +9,14 @@ import torch
 from flowlat.actions import Free, Phi4
 from flowlat.lattice import Lattice
 from flowlat.samplers import HMC, hmc
-from tests.samplers.chains import assert_means, assert_reproducible, sample, seeded
+from tests.samplers.chains import (
+    assert_goes_on_from_a_file,
+    assert_means,
+    assert_rejects_what_blows_up,
+    assert_reproducible,
+    sample,
+    seeded,
+)
 from tests.support.helpers import SHAPES
 from tests.support.tilted import Tilted
 from tests.support.transfer_matrix import chain
@@ -156,26 +163,13 @@ def test_a_block_is_a_function_of_state_and_generator():
 
 @pytest.mark.parametrize("mass2", [None, 0.5])
 def test_a_state_from_a_file_goes_on_bit_for_bit(mass2):
-    """However its tensors lie in memory."""
-    lattice, action = Lattice([4, 3, 2]), Phi4(-4.0, 5.113)
-    sampler = HMC(lattice, action, 8, fourier_acceleration=mass2, thermalization=20)
-    state, block = sampler.step(sampler.start(seeded(1)), seeded(2))
-    tensors = {k: torch.from_numpy(v.numpy().copy(order="C")) for k, v in state._asdict().items()}
-    read = type(sampler.initial_state())(**tensors)
-    assert state.phi.stride() != read.phi.stride()
-    expected, found = sampler.step(state, seeded(3))[1], sampler.step(read, seeded(3))[1]
-    assert torch.equal(found.phi, expected.phi)
-    assert torch.equal(found.action, expected.action)
-    assert block.phi.is_contiguous()
+    options = {"fourier_acceleration": mass2, "thermalization": 20}
+    assert_goes_on_from_a_file(HMC(Lattice([4, 3, 2]), Phi4(-4.0, 5.113), 8, **options))
 
 
 def test_a_trajectory_that_blows_up_is_rejected():
     sampler = HMC(Lattice([4, 4]), Phi4(-4.0, 5.113), 8, thermalization=20, block=3)
-    step_size = torch.tensor(1e3, dtype=torch.float64)
-    state = sampler.start(seeded(1))._replace(step_size=step_size)
-    after, block = sampler.step(state, seeded(2))
-    assert not block.accepted.any()
-    assert torch.equal(after.phi.abs(), state.phi.abs())
+    assert_rejects_what_blows_up(sampler)
 
 
 def test_a_force_that_is_none_is_named():
