@@ -38,7 +38,8 @@ POINTS = {
     "4d_L8": Point((8, 8, 8, 8), 13.0),
     "4d_L8_ordered": Point((8, 8, 8, 8), 5.113),
 }
-#: seconds that the training of a family took, one thread, both legs where there were two
+#: seconds that the training of a family took by its summary, both legs where there were two: one
+#: thread of a machine with other work, hence at most
 TRAINING = {
     "phi4_2d": 2918.0,
     "phi4_3d": 548.0,

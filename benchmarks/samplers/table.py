@@ -17,8 +17,8 @@ FEWEST = 3
 
 
 def markdown(rows: Rows) -> str:
-    """The three tables, one after another."""
-    return "\n\n".join([rates(rows), trainings(rows), exponents(rows)])
+    """The three tables, one after another, as far as there are rows for them."""
+    return "\n\n".join(filter(None, [rates(rows), trainings(rows), exponents(rows)]))
 
 
 def rates(rows: Rows) -> str:
@@ -107,7 +107,7 @@ def exponents(rows: Rows) -> str:
         ]
         found = " | ".join(with_error(*fit) for fit in fits)
         lines.append(f"| {name} | {min(xi):.1f} to {max(xi):.1f} | {found} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def exponent(

@@ -72,6 +72,14 @@ def test_what_is_measured():
     )
 
 
+def test_what_takes_no_part_says_why():
+    left_out = {"point": "p", "lam": 8.0, "sampler": "x", "line": True, "reason": "no flow"}
+    header, _, line = table.rates([left_out]).splitlines()
+    assert header.replace("\\|", "").count("|") == line.count("|")
+    assert "| no flow |" in line
+    assert table.exponents([left_out]) == ""
+
+
 def test_an_exponent_is_found():
     """tau = 3 xi^1.5, errors of 5 per cent: within them; and scaled where there is no power."""
     xi = [4.0, 8.0, 16.0, 32.0]
