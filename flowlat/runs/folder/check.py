@@ -6,6 +6,7 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from flowlat.runs.cli import exit_with
 from flowlat.runs.folder.lock import hold, release
@@ -41,7 +42,12 @@ def is_typed(config: DictConfig, key: str) -> bool:
 
 def take(config: DictConfig, key: str) -> None:
     """Make the folder that the config names and hold it, or a numbered one beside a default."""
-    name, number = str(OmegaConf.select(config, key)), 1
+    try:
+        name, number = str(OmegaConf.select(config, key)), 1
+    except OmegaConfBaseException as error:  # now: Hydra itself takes a hundred lines for it
+        written: Any = OmegaConf.to_container(config.hydra, resolve=False)
+        text = written[key.split(".")[1]]["dir"]
+        exit_with(2, f"error: {key}={text}: {str(error).splitlines()[0]}")
     while True:
         folder = name if number == 1 else f"{name}_{number}"
         require_writable(key, folder)

@@ -63,3 +63,15 @@ def test_a_folder_that_cannot_be_written(tmp_path, capsys):
             start(composed(key, folder, typed=True))
         assert stop.value.code == 2
         assert capsys.readouterr().err == f"error: hydra.{key}.dir={folder}: Not a directory\n"
+
+
+@pytest.mark.parametrize("key", ["run", "sweep"])
+def test_a_folder_named_by_what_is_not_there_is_one_line(key, capsys):
+    check = RunFolderCheck()
+    start = check.on_run_start if key == "run" else check.on_multirun_start
+    with pytest.raises(SystemExit) as stop:
+        start(composed(key, Path("out/${b}"), typed=True))
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == (
+        f"error: hydra.{key}.dir=out/${{b}}: Interpolation key 'b' not found\n"
+    )
