@@ -12,7 +12,9 @@ from typing import Any
 from flowlat.utils.errors import Interrupted
 
 #: Ctrl-C; what a scheduler sends before it kills, SIGUSR2 where submitit asked it to
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+#: those that there are: Windows has the first two
+SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 
 
 class Signals:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from flowlat.config.override_errors import COMPOSITION_ERRORS, in_one_line
 from flowlat.runs.cli import REFUSED, exit_with
 from flowlat.runs.folder.lock import release_all
+from flowlat.runs.parser import late_help
 from flowlat.runs.slurm import wait_for_slurm
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.formatting import number, shorten, table
@@ -64,7 +65,8 @@ def with_sweep_summary(main: Callable[[], None]) -> Callable[[], None]:
         SweepSummary.config, wanted = None, RAISE in os.environ
         os.environ[RAISE], HydraConfig.instance().cfg = "1", None
         try:
-            main()
+            with late_help():
+                main()
         except SystemExit as stop:
             if SweepSummary.config and isinstance(stop.code, int) and stop.code > 128:  # a signal
                 summarise(SweepSummary.config)

@@ -107,8 +107,8 @@ def pick_devices(name: str, n: int) -> list[torch.device]:
         if n > 1 and name != "cpu":
             devices = [torch.device(name, i) for i in range(n)]
         for device in devices:
-            torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+            torch.empty(0, dtype=torch.float64, device=device)  # which Apple's GPU has not
+    except (RuntimeError, AssertionError, TypeError) as error:
         line = str(error).splitlines()[0]
         raise ConfigError(f"device={name} devices={n}: {line}") from error
     return devices

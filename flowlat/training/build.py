@@ -34,6 +34,7 @@ from flowlat.training.callbacks import (
 )
 from flowlat.training.data import PriorDataModule
 from flowlat.training.module import LitFlow
+from flowlat.training.trainer import accelerator_of
 from flowlat.utils.errors import CheckpointError, ConfigError, EnsembleError
 
 #: of one flow or of a family
@@ -125,6 +126,7 @@ def build_trainer(
     return instantiate(
         config,
         "trainer",
+        accelerator=accelerator_of(config["trainer"]),
         default_root_dir=str(folder),
         callbacks=[SolverSteps(), evaluation, *decline, Progress(), *best, last],
         logger=list(instantiate_all(config, "logger").values()),

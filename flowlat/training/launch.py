@@ -19,7 +19,7 @@ from flowlat.runs.ranks.processes import spawn_ranks
 from flowlat.runs.ranks.rendezvous import meet
 from flowlat.training.fit import fit, resume_hint
 from flowlat.training.phase import resolve_phase
-from flowlat.training.trainer import check_trainer
+from flowlat.training.trainer import accelerator_of, check_trainer
 from flowlat.utils.errors import ConfigError, RankError
 
 
@@ -45,7 +45,8 @@ def train(config: dict[str, Any], folder: Path, record: Record | None = None) ->
     # now, and not when the first checkpoint is read again: what could not be would all be in vain
     check_flow_config(config, "")
     with quiet():
-        trainer = instantiate(config, "trainer", logger=False)
+        accelerator = accelerator_of(config["trainer"])
+        trainer = instantiate(config, "trainer", logger=False, accelerator=accelerator)
     n, nodes, launcher = trainer.num_devices, trainer.num_nodes, external_launcher()
     if launcher and launcher.world_size() != n * nodes:
         raise ConfigError(

@@ -23,6 +23,15 @@ OPTIONAL_COUNTS = ("accumulate_grad_batches", "log_every_n_steps")
 PRECISIONS = (32, 64, "32", "64", "32-true", "64-true")
 
 
+def accelerator_of(options: dict[str, Any]) -> Any:
+    """The accelerator that the trainer is given: "auto" is a CUDA device if there is one, else the
+    CPU, and never Apple's GPU, which has no float64."""
+    accelerator = options.get("accelerator", "auto")
+    if accelerator != "auto":
+        return accelerator
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def check_trainer(options: dict[str, Any]) -> None:
     """Raise ConfigError on an option of the trainer that it would take, but should not.
 
@@ -41,8 +50,13 @@ def check_trainer(options: dict[str, Any]) -> None:
     if (precision := options.get("precision", 32)) not in PRECISIONS:
         raise ConfigError(f"trainer.precision={precision}: flows are trained in 32 or 64 bits")
     accelerator, strategy = options.get("accelerator"), str(options.get("strategy"))
-    available = torch.cuda.is_available() or torch.backends.mps.is_available()
-    if accelerator in ("gpu", "cuda") and not available:
+    cuda, apple = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if accelerator == "mps" or (accelerator == "gpu" and apple and not cuda):
+        raise ConfigError(
+            f"trainer.accelerator={accelerator}: Apple's GPU has no float64, in which log weights "
+            "are kept; trainer=cpu"
+        )
+    if accelerator in ("gpu", "cuda") and not cuda:
         raise ConfigError(
             f"trainer.accelerator={accelerator}: PyTorch finds no GPU; trainer=cpu needs none, nor "
             "does trainer=ddp_cpu, for several processes"

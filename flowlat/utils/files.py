@@ -60,8 +60,14 @@ def sha256(path: str | Path) -> str:
 
 
 def to_disk(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    """Bring a file, or the names in a folder, to the disk.
+
+    Windows, which opens no folder, does the latter by itself, and the former with leave to write.
+    """
+    windows = os.name == "nt"
+    if windows and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

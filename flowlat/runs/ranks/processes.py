@@ -107,7 +107,8 @@ def _run_rank(
     """Leaves what the task returned, or why it did not, in a file: a pipe may be full before the
     parent reads it."""
     end_with_parent()
-    os.setsid()  # Ctrl-C reaches the parent, which passes it on: once
+    if hasattr(os, "setsid"):  # not on Windows
+        os.setsid()  # Ctrl-C reaches the parent, which passes it on: once
     n = len(answers)
     group = {"WORLD_SIZE": n, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     group |= {"RANK": number, "LOCAL_RANK": number}
