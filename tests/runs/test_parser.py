@@ -41,10 +41,6 @@ def test_its_parser_is_made_and_the_check_is_there_again(expanding):
     with late_help():
         parsed = get_args_parser().parse_args(["seed=1,2", "--shell-completion"])
     assert (parsed.overrides, parsed.shell_completion) == (["seed=1,2"], True)
-        True,
-        ["seed=1,2"],
-        True,
-    )
     assert getattr(ArgumentParser, CHECK) is before
 
 
