@@ -118,7 +118,7 @@ def test_summary_of_the_training(trained):
         *("ess", "acceptance", "log_z", "log_z_err", "n_samples", "epochs", "steps", "seconds"),
         *("best_ess", "best_acceptance", "checkpoint"),
         *("pareto_k", "sign_balance", "inverse", "phase", "rollbacks", "warnings"),
-        *("log_z_short", "log_z_short_err"),
+        *("log_z_short", "log_z_short_err", "provenance"),
     }
     assert (summary["epochs"], summary["steps"], summary["n_samples"]) == (6, 600, 1024)
     for name in ("ess", "acceptance"):

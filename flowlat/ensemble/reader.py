@@ -46,7 +46,8 @@ def open_ensemble(path: str | Path) -> "Ensemble":
     """The ensemble of a file or of a run folder; close it, or use it in a ``with`` statement.
 
     >>> with open_ensemble("samples/DATE/TIME") as ensemble:
-    ...     phi = ensemble.configurations()  # (n, *shape)
+    ...     phi = ensemble.configurations()  # (n, *shape), of all chains
+    ...     chains = ensemble.configurations_by_replica()  # (steps, *shape) of each
 
     Raises:
         EnsembleError: no such file, truncated, damaged, or not an ensemble of flowlat.
@@ -202,11 +203,30 @@ class Ensemble(AbstractContextManager["Ensemble"]):
         return [series[r :: self.replicas] for r in range(min(self.replicas, self.n))]
 
     def configurations(self) -> np.ndarray:
-        """The configurations of the chain, step by step; of a weighted ensemble, the rows."""
+        """All configurations, ``(n, *shape)``: a sample, and no time series.
+
+        Of ``replicas`` chains the rows are step 0 of all of them, step 1 of all of them, and so on:
+        row i belongs to chain i mod ``replicas``, and its neighbours are of other chains. What
+        depends on the order, such as an autocorrelation, is that of
+        :meth:`configurations_by_replica`. Those of a weighted ensemble have no order.
+        """
         if not self.config["save_configs"]:
             raise EnsembleError(f"{self.path}: has no configurations (save_configs=false)")
         fields = self.read(fields_column(self.kind))
         return fields[self.chain_index()] if self.kind == "proposals" else fields
+
+    def configurations_by_replica(self) -> list[np.ndarray]:
+        """The configurations of each chain in the order of its steps, ``(steps, *shape)`` of each.
+
+        Axis 0 is the time of the Markov chain. The last step may not be that of every replica: the
+        arrays may differ by one in length.
+
+        Raises:
+            EnsembleError: a weighted ensemble, which is no chain.
+        """
+        self.chain_index()
+        fields = self.configurations()
+        return [fields[r :: self.replicas] for r in range(min(self.replicas, self.n))]
 
     def dataset(self) -> TensorDataset:
         """A torch Dataset of ``(phi,)``; of ``(phi, log_weight)`` for a weighted ensemble."""

@@ -74,6 +74,11 @@ class Buffer:
         tensor.buffer = buffer  # type: ignore[attr-defined]
         return tensor
 
+    @classmethod
+    def release(cls) -> None:
+        """Give the pool back to the system, at the end of a run: another may never need it."""
+        cls.pool.clear()
+
     def __del__(self) -> None:
         size = self.data.numel()
         if size not in self.pool and len(self.pool) >= self.most_sizes:

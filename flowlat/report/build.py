@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from flowlat.report.compare.columns import label, lettered
 from flowlat.report.compare.comparison import comparison
 from flowlat.report.ensemble.chain import chain
 from flowlat.report.ensemble.correlator import correlator
@@ -10,10 +11,12 @@ from flowlat.report.ensemble.history import history
 from flowlat.report.ensemble.overview import observables, origin, overview
 from flowlat.report.ensemble.weights import weights
 from flowlat.report.page.blocks import Page, Section
+from flowlat.report.page.header import Run, header
 from flowlat.report.scan.sections import scan_sections
 from flowlat.report.sweep.study import study
 from flowlat.report.training.learning_curves import training
 from flowlat.runs.folders import Sampled, Scanned, Trained, read_run
+from flowlat.runs.jobs import read_jobs
 from flowlat.utils.errors import ConfigError
 
 
@@ -32,15 +35,23 @@ def build(paths: Sequence[Path]) -> Page:
     if len(studies) > 1:
         raise ConfigError(f"RUN={studies[1]}: one multirun a report")
     sections = [section for folder in studies for section in study(folder)]
+    columns: dict[str, Sequence[Run]] = {
+        str(folder): [job.run for job in read_jobs(folder) if job.run] for folder in studies
+    }
+    columns |= {str(run.path): [run] for run in (*trained, *scanned)}
+    letters = lettered(sampled)
+    columns |= {label(*pair) if len(sampled) > 1 else "": [pair[1]] for pair in letters.items()}
     if trained:
         sections += training(trained)
     if scanned:
         sections += scan_sections(scanned)
     if sampled:
         sections += ensemble(sampled[0]) if len(sampled) == 1 else comparison(sampled)
+    if len(columns) == 1:  # its name is the title
+        columns = {"": next(iter(columns.values()))}
     subtitle = sampled[0].ensemble.convention if sampled else "All values in lattice units."
     title = " and ".join(path.name or path.resolve().name for path in paths)
-    return Page(f"flowlat: {title}", subtitle, sections)
+    return Page(f"flowlat: {title}", subtitle, [Section("Runs", [header(columns)]), *sections])
 
 
 def ensemble(run: Sampled) -> list[Section]:

@@ -53,12 +53,14 @@ class Scanned(NamedTuple):
     """A run of flowlat.scan, finished (then it has curves and a summary) or not.
 
     rows: of scan.csv, text; those of curves.csv are ``curves``. along: the coupling of its lines.
+    config: as it was composed, its ranges text.
     """
 
     path: Path
     rows: list[dict[str, str]]
     curves: list[dict[str, str]]
     along: str
+    config: dict[str, Any]
     summary: dict[str, Any] | None
 
 
@@ -115,7 +117,9 @@ def read_scan(path: Path) -> Scanned:
     for row in (*rows, *fine):
         if not (row.get("shape") and row.get("m2") and row.get("lam")):
             raise ConfigError(f"{path}: scan.csv or curves.csv: not that of a scan")
-    return Scanned(path, rows, fine, index["along"], read_data(path / "summary.json"))
+    config = index.get("config")
+    config = config if isinstance(config, dict) else {}
+    return Scanned(path, rows, fine, index["along"], config, read_data(path / "summary.json"))
 
 
 def epochs(path: Path) -> list[dict[str, str]]:

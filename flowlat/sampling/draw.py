@@ -13,6 +13,7 @@ from flowlat.ensemble.state import state_to
 from flowlat.ensemble.summary import summarize
 from flowlat.ensemble.writer import EnsembleWriter
 from flowlat.kernels.arithmetic import arithmetic
+from flowlat.kernels.library import Buffer
 from flowlat.report.page.plots import plot_ensemble
 from flowlat.runs.folder.record import Record, record_without_hydra, require_free
 from flowlat.samplers.base import IndependentSampler, State
@@ -85,6 +86,8 @@ def draw(
             raise
         # of the sampler, or of what it drew
         raise ConfigError(f"sampler={name} ckpt_path={config['ckpt_path']}: {error}") from error
+    finally:
+        Buffer.release()
     writer.finish()
     with open_ensemble(writer.path) as ensemble:
         barrier = 0.0 if sampler.crosses else setup.action.barrier

@@ -26,6 +26,7 @@ from flowlat.scan.table import line_of, row_of, rows_of, write_csv
 from flowlat.scan.transitions import transitions
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.files import write_json
+from flowlat.utils.provenance import provenance
 
 FORMAT = "flowlat scan 1"
 #: what may differ when a scan goes on: what a sampling may, whose checkpoint goes by its content,
@@ -75,7 +76,7 @@ def scan(config: dict[str, Any], folder: Path, record: Record | None = None) -> 
             warnings += [{"folder": where, "text": w["text"]} for w in summary["warnings"]]
             write_csv(folder / "scan.csv", rows)
             print(line_of(rows[-1], len(rows), len(configs)), flush=True)
-    summary = {**evaluate(folder, grid), "warnings": warnings}
+    summary = {**evaluate(folder, grid), "warnings": warnings, "provenance": provenance()}
     write_json(folder / "summary.json", summary)
     plot_scan([read_scan(folder)], folder / "scan.png")
     return summary

@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 
 from flowlat.analysis.trust import warnings
 from flowlat.kernels.arithmetic import arithmetic, differing
+from flowlat.kernels.library import Buffer
 from flowlat.report.page.plots import plot_training
 from flowlat.runs.folder.record import Record, clear, record_without_hydra
 from flowlat.runs.launcher import rank
@@ -86,6 +87,7 @@ def fit(config: dict[str, Any], folder: Path, record: Record | None = None) -> d
                 "seconds": round(module.seconds, 3),
                 **{f"best_{callback.name}": callback.score for callback in best},
                 "checkpoint": str(checkpoint),
+                "provenance": provenance(),
             }
             barrier = getattr(module.action, "barrier", 0.0)  # of a family there are many actions
             seen = [c.seen for c in cast(Any, trainer).callbacks if isinstance(c, Decline)]
@@ -114,6 +116,7 @@ def fit(config: dict[str, Any], folder: Path, record: Record | None = None) -> d
             raise WriteError(f"hydra.run.dir={folder}: {error.strerror}; {hint}") from error
         finally:
             finish_wandb()
+            Buffer.release()
     return summary
 
 

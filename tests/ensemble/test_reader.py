@@ -152,6 +152,17 @@ def test_chains_of_proposals_repeat_what_stood_before(drawn):
         np.testing.assert_array_equal(ensemble.configurations(), ensemble.proposals[index])
 
 
+@pytest.mark.parametrize("kind", ["chain", "proposals"])
+def test_configurations_by_replica_are_in_the_order_of_the_steps(kind, drawn):
+    with open_ensemble(drawn[kind]) as ensemble:
+        chains, phi2 = ensemble.configurations_by_replica(), ensemble.chains("phi2")
+        everything, replicas = ensemble.configurations(), ensemble.replicas
+    assert [len(chain) for chain in chains] == [34, 33, 33]
+    for r, (chain, series) in enumerate(zip(chains, phi2, strict=True)):
+        np.testing.assert_allclose((chain.astype(float) ** 2).mean((1, 2)), series, rtol=1e-12)
+        np.testing.assert_array_equal(chain, everything[r::replicas])
+
+
 def test_a_weighted_ensemble_is_no_chain(drawn):
     with open_ensemble(drawn["weighted"]) as ensemble:
         assert ensemble.longest_rejection_run() is None

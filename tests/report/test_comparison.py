@@ -7,6 +7,7 @@ import pytest
 from flowlat.report import build, write
 from flowlat.report.compare.columns import Column, Comparison, columns_of, flat, with_errors
 from flowlat.report.compare.comparison import comparison
+from flowlat.report.compare.cost import cost, of_chain, of_weights
 from flowlat.report.page.blocks import Table
 from flowlat.runs.folders import read_run
 from flowlat.sampling import draw as module
@@ -76,11 +77,34 @@ def test_the_reference_is_hmc_wherever_it_stands(drawn, tmp_path):
     tables = [b for s in sections for b in s.blocks if isinstance(b, Table)]
     heads = [cell for cell in tables[1].head if cell != "pull"]
     assert heads == ["observable", "exact", "A walk", "A reweighted", "B walk", "C walk"]
-    assert [row[0] for row in tables[0].rows] == ["A", "B", "C"]
+    assert [row[0] for row in tables[0].rows] == ["A walk", "B walk", "C walk"]
     assert {row[0] for row in tables[2].rows} == {f"two_point({t})" for t in range(3)}
     identity = next(row for row in tables[1].rows if row[0] == "schwinger_dyson")
     assert identity[1] == "1"
     assert "log_z" in [row[0] for row in tables[1].rows]
+
+
+def test_effective_samples_of_chain_and_weights():
+    entry = {"value": 1.0, "error": 0.1, "tau_int": 2.5}
+    summary = {"kind": "proposals", "ess": 0.4, "observables": {"chi2": entry}}
+    assert of_chain(summary, 1000) == pytest.approx(200)
+    assert of_weights(summary, 1000) == pytest.approx(400)
+    assert math.isnan(of_chain(summary | {"kind": "weighted"}, 1000))
+    assert math.isnan(of_chain(summary | {"observables": {}}, 1000))
+    assert math.isnan(of_weights({"kind": "chain"}, 1000))
+
+
+def test_the_cost_has_what_a_run_draws_in_a_second(drawn):
+    runs = {"A": drawn("flow", "proposals"), "B": drawn("annealed", "weighted"), "C": drawn("hmc")}
+    for run in runs.values():
+        run.summary["seconds"] = 10.0
+    flow, annealed, hmc = cost(runs).rows
+    assert flow[1:3] == annealed[1:3] == hmc[1:3] == ["300", "10.0"]
+    chain, ess = runs["C"].summary["observables"]["chi2"]["tau_int"], runs["B"].summary["ess"]
+    assert float(hmc[5]) == pytest.approx(300 / (2 * chain) / 10, rel=0.01)
+    assert float(annealed[7]) == pytest.approx(300 * ess / 10, rel=0.01)
+    assert hmc[6:] == annealed[4:6] == ["-", "-"]
+    assert "-" not in flow
 
 
 def test_a_chain_of_proposals_is_two_columns(drawn):

@@ -162,7 +162,7 @@ def test_a_map(tmp_path):
 def test_two_scans_side_by_side(annealed, chains):
     """Mean square of the pulls of 7 observables at 3 points, which are correlated, below 4."""
     page = build([annealed[0], chains[0]])
-    text = next(block.text for block in page.sections[1].blocks if hasattr(block, "text"))
+    text = next(block.text for block in page.sections[2].blocks if hasattr(block, "text"))
     assert "B - A over its error at 3 points" in text
     assert float(text.rpartition(" ")[2].rstrip(".")) < 4
     shown = as_text(page.sections)

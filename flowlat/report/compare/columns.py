@@ -71,6 +71,11 @@ class Comparison:
         return Table(head, rows, "Lattice units.", frozenset(marked))
 
 
+def lettered(runs: Sequence[Sampled]) -> dict[str, Sampled]:
+    """Runs by a letter, in their order."""
+    return {chr(ord("A") + number): run for number, run in enumerate(runs)}
+
+
 def label(letter: str, run: Sampled) -> str:
     """A letter and the sampler: A hmc."""
     return f"{letter} {run.summary.get('sampler') or run.ensemble.kind}"

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from flowlat.config.compare import differences
 from flowlat.ensemble.reference import theory_of
-from flowlat.report.compare.columns import Column, Comparison, columns_of, flat, label
+from flowlat.report.compare.columns import Column, Comparison, columns_of, flat, label, lettered
+from flowlat.report.compare.cost import cost
 from flowlat.report.compare.pictures import histograms, pulls, ratios
 from flowlat.report.ensemble.overview import exact_values
 from flowlat.report.page.alarms import alarms
-from flowlat.report.page.blocks import Block, Section, Table, Text
+from flowlat.report.page.blocks import Block, Section, Text
 from flowlat.runs.folders import Sampled
 from flowlat.utils.errors import EnsembleError
 
@@ -26,17 +27,13 @@ def comparison(runs: Sequence[Sampled]) -> list[Section]:
                 f"runs {runs[0].path} and {run.path} cannot be compared: "
                 f"{key}={other} against {value}"
             )
-    lettered = {chr(ord("A") + i): run for i, run in enumerate(runs)}
+    letters = lettered(runs)
     exact = Column("exact", flat(exact_values(runs[0])))
-    columns = [column for pair in lettered.items() for column in columns_of(*pair)]
+    columns = [column for pair in letters.items() for column in columns_of(*pair)]
     # HMC needs no flow to be right: it is what the others are held against
-    first = next((key for key, run in lettered.items() if run.ensemble.kind == "chain"), "A")
+    first = next((key for key, run in letters.items() if run.ensemble.kind == "chain"), "A")
     reference = next(column for column in columns if column.label.startswith(first))
     compared = Comparison(exact, columns, reference)
-    legend = [
-        [letter, run.summary.get("sampler", ""), str(run.ensemble.n), str(run.path)]
-        for letter, run in lettered.items()
-    ]
     rule = (
         "A pull is the difference from the exact value, where there is one, else from "
         f"{reference.label} (or the first that has one), over the error of that difference. The "
@@ -49,10 +46,10 @@ def comparison(runs: Sequence[Sampled]) -> list[Section]:
     pictures = [pulls(found)] if found else []  # of short runs no value may have an error
     if any(name.startswith("two_point(") for name in compared.vectors):
         pictures.append(ratios(exact, columns, reference))
-    pictures += histograms({label(*pair): pair[1] for pair in lettered.items()})
-    warned = [text for pair in lettered.items() for text in alarms(pair[1].summary, label(*pair))]
+    pictures += histograms({label(*pair): pair[1] for pair in letters.items()})
+    warned = [text for pair in letters.items() for text in alarms(pair[1].summary, label(*pair))]
     return [
-        Section("Runs", [*warned, Table(["", "sampler", "configurations", "folder"], legend)]),
+        Section("Cost", [*warned, cost(letters)]),
         Section("Side by side", tables),
         Section("Pictures", pictures),
     ]
