@@ -1,25 +1,34 @@
 """Draw an ensemble: flowlat-sample [OPTION=VALUE ...], or python sample.py; see --help."""
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING
 
-from flowlat.runs.cli import one_line_errors, run_dir
-from flowlat.runs.sweep import with_sweep_summary
-from flowlat.utils.conf import conf_dir
+from flowlat.runs.signals import obeying
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
-@with_sweep_summary
-@hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="sample")
-@one_line_errors
-def main(cfg: DictConfig) -> None:
+@obeying
+def main() -> None:
     # here, not above: see flowlat/train.py
+    from flowlat.runs.program import run
+
+    run(task, "sample")
+
+
+def task(cfg: "DictConfig") -> None:
+    """Draw an ensemble as the config says."""
+    from hydra.core.hydra_config import HydraConfig
+
     from flowlat.config.compose import refuse_theory, validate
     from flowlat.config.schemas import SampleConfig
+    from flowlat.runs.launcher import require_one_process
 
+    require_one_process()
     refuse_theory(HydraConfig.get().overrides.task)
     config = validate(cfg, SampleConfig)
 
+    from flowlat.runs.cli import run_dir
     from flowlat.runs.console import sample_report
     from flowlat.runs.folder.record import record_of
     from flowlat.sampling.draw import draw

@@ -1,17 +1,23 @@
 """Train a flow: flowlat-train [OPTION=VALUE ...], or python train.py; see --help."""
 
-import hydra
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING
 
-from flowlat.runs.cli import one_line_errors, run_dir
-from flowlat.runs.sweep import with_sweep_summary
-from flowlat.utils.conf import conf_dir
+from flowlat.runs.signals import obeying
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
-@with_sweep_summary
-@hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
-@one_line_errors
-def main(cfg: DictConfig) -> float | None:
+@obeying
+def main() -> None:
+    # here, not above: a signal finds its handler while Hydra is imported
+    from flowlat.runs.program import run
+
+    run(task, "train")
+
+
+def task(cfg: "DictConfig") -> float | None:
+    """Train as the config says; the ESS, for a search. Of ranks other than 0 nothing."""
     # here, not above: PyTorch takes a second and Lightning several, for which neither --help nor a
     # mistyped option has to wait
     from flowlat.config.compose import validate
@@ -19,6 +25,7 @@ def main(cfg: DictConfig) -> float | None:
 
     config = validate(cfg, TrainConfig)
 
+    from flowlat.runs.cli import run_dir
     from flowlat.runs.console import fit_report
     from flowlat.runs.folder.record import record_of
     from flowlat.training.launch import train

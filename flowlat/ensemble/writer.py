@@ -96,6 +96,11 @@ class EnsembleWriter:
         self._pending.append({name: values.cpu().numpy() for name, values in columns.items()})
         self.n_blocks += 1
         if now - self._written >= PART_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Have all blocks on the disk, to go on after them."""
+        if self._pending:
             part = self._next_part()
             with self.writing():
                 self.parts.mkdir(exist_ok=True)
@@ -105,7 +110,7 @@ class EnsembleWriter:
                     self._write(partial, self._pending, rows, rows, self._first_block())
             self._files.append(part)
             self._pending = []
-            self._written = time.monotonic()
+        self._written = time.monotonic()
 
     def finish(self) -> None:
         """Write all blocks into ensemble.h5, unless they are there; remove the parts."""

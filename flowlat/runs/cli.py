@@ -24,6 +24,7 @@ from flowlat.runs.folder.record import (
     stamp,
 )
 from flowlat.runs.launcher import rank
+from flowlat.runs.signals import Obeyed, ignore_signals, said
 from flowlat.utils.errors import USER_ERRORS, Interrupted
 from flowlat.utils.formatting import shorten
 
@@ -68,19 +69,27 @@ def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfi
         logging.raiseExceptions = False  # of a log file on a full disk
         before = stamp(folder)
         error: Exception
-        try:
-            if rank() == 0:
-                hold(folder, "hydra.run.dir")
-            return task(cfg)
-        except KeyboardInterrupt:
-            error = Interrupted("interrupted", signal.SIGINT)
-        except Exception as caught:
-            if not multirun and not isinstance(caught, USER_ERRORS):
-                raise
-            error = caught
-        finally:
-            if multirun:
-                release(folder)
+        # a job of a multirun may be a process of its own, which has not had them so far
+        with Obeyed() as signals:
+            try:
+                if rank() == 0:
+                    hold(folder, "hydra.run.dir")
+                return task(cfg)
+            except (Exception, KeyboardInterrupt) as caught:
+                if isinstance(caught, USER_ERRORS):
+                    error = caught
+                elif interrupted := signals.error(caught):
+                    error = interrupted
+                elif not multirun or not isinstance(caught, Exception):
+                    raise
+                else:
+                    error = caught
+            finally:
+                if multirun:
+                    release(folder)
+        if isinstance(error, Interrupted):
+            ignore_signals()
+            error = Interrupted(said(error, cfg.resume is True, how_to_go_on(cfg)), error.number)
         if multirun:
             record_failure(error, record_of(cfg), begun=stamp(folder) != before)
         elif rank() == 0:
@@ -92,6 +101,15 @@ def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfi
         return None  # a failed trial to a sweeper, which NaN is not to optuna's
 
     return wrapped
+
+
+def how_to_go_on(cfg: DictConfig) -> str:
+    """In words; empty while there is nothing to go on with."""
+    record = record_of(cfg)
+    if not results(record.folder):
+        return ""
+    options = "" if cfg.resume is True else f" with {record.option} resume=true"
+    return f"the same command{options} goes on"
 
 
 def record_failure(error: Exception, record: Record, begun: bool) -> None:

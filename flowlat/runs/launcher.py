@@ -22,6 +22,17 @@ def rank() -> int:
     return int(next(filter(None, map(os.environ.get, RANKS)), 0))
 
 
+def require_one_process() -> None:
+    """For a program that is one process, and starts its own where it needs several.
+
+    Raises:
+        ConfigError: srun or torchrun started it more than once.
+    """
+    for launcher, name in (("srun", "SLURM_STEP_NUM_TASKS"), ("torchrun", "WORLD_SIZE")):
+        if (n := int(os.environ.get(name) or 1)) > 1:
+            raise ConfigError(f"{launcher} started {n} processes: one is right, with devices={n}")
+
+
 def external_launcher() -> "ClusterEnvironment | None":
     """torchrun or SLURM, if it started this process as one of several.
 

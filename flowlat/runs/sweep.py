@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
@@ -17,7 +17,8 @@ from flowlat.config.override_errors import COMPOSITION_ERRORS, in_one_line
 from flowlat.runs.cli import REFUSED, exit_with
 from flowlat.runs.folder.lock import release_all
 from flowlat.runs.parser import late_help
-from flowlat.runs.slurm import wait_for_slurm
+from flowlat.runs.signals import ignore_signals, interrupted
+from flowlat.runs.slurm import jobs_go_on, wait_for_slurm, watch_the_queue
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.formatting import number, shorten, table
 
@@ -46,6 +47,8 @@ class SweepSummary(Callback):
         # not every sweeper leaves it, and the report knows a multirun by it
         OmegaConf.save(config, folder / "multirun.yaml")
         SweepSummary.config = config
+        if on_slurm(config):
+            watch_the_queue()
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         if not summarise(config):
@@ -65,40 +68,64 @@ def with_sweep_summary(main: Callable[[], None]) -> Callable[[], None]:
         SweepSummary.config, wanted = None, RAISE in os.environ
         os.environ[RAISE], HydraConfig.instance().cfg = "1", None
         try:
-            with late_help():
-                main()
+            try:
+                with late_help():
+                    main()
+            except Exception as error:
+                if wanted:
+                    raise
+                end_broken(error)
         except SystemExit as stop:
             if SweepSummary.config and isinstance(stop.code, int) and stop.code > 128:  # a signal
                 summarise(SweepSummary.config)
             raise
-        except Exception as error:
-            config = SweepSummary.config
-            if wanted:
+        except KeyboardInterrupt as stop:
+            if SweepSummary.config is None:
                 raise
-            composed = HydraConfig.initialized()
-            # a sweeper's own ValueError is none of composition
-            kinds = COMPOSITION_ERRORS if config is None else COMPOSITION_ERRORS[:2]
-            if not composed and isinstance(error, kinds):
-                exit_with(2, f"error: {in_one_line(error, sys.argv[1:])}")
-            if config is None:
-                raise
-            reason = str(error).strip() or type(error).__name__
-            if isinstance(error, CompactHydraException):  # which are written for the user
-                reason = in_one_line(error, sys.argv[1:])
-            else:
-                first = " ".join(reason.splitlines()[:2]).strip()
-                reason = f"{first} ({RAISE}=1 shows where)"
-            print(f"error: the sweep broke off: {reason}", file=sys.stderr)
-            if config.hydra.launcher._target_.endswith(".SlurmLauncher"):
-                wait_for_slurm(Path(config.hydra.sweep.dir))
-            summarise(config)
-            sys.exit(1)
+            end_interrupted(stop, SweepSummary.config)
         finally:
             release_all()
             if not wanted:
                 os.environ.pop(RAISE, None)
 
     return wrapped
+
+
+def end_broken(error: Exception) -> None:
+    """End a program with one line for what Hydra, or launcher or sweeper, raised; or raise that."""
+    config, composed = SweepSummary.config, HydraConfig.initialized()
+    # a sweeper's own ValueError is none of composition
+    kinds = COMPOSITION_ERRORS if config is None else COMPOSITION_ERRORS[:2]
+    if not composed and isinstance(error, kinds):
+        exit_with(2, f"error: {in_one_line(error, sys.argv[1:])}")
+    if config is None:
+        raise error
+    reason = str(error).strip() or type(error).__name__
+    if isinstance(error, CompactHydraException):  # which are written for the user
+        reason = in_one_line(error, sys.argv[1:])
+    else:
+        first = " ".join(reason.splitlines()[:2]).strip()
+        reason = f"{first} ({RAISE}=1 shows where)"
+    print(f"error: the sweep broke off: {reason}", file=sys.stderr)
+    if on_slurm(config):
+        wait_for_slurm(Path(config.hydra.sweep.dir))
+    summarise(config)
+    sys.exit(1)
+
+
+def end_interrupted(stop: KeyboardInterrupt, config: DictConfig) -> NoReturn:
+    """End a multirun that a signal met outside of its jobs: while it waits for those elsewhere."""
+    ignore_signals()
+    error = interrupted(stop)
+    jobs = jobs_go_on(Path(config.hydra.sweep.dir)) if on_slurm(config) else ""
+    print("; ".join(filter(None, [str(error), jobs])), file=sys.stderr)
+    summarise(config)
+    sys.exit(128 + error.number)
+
+
+def on_slurm(config: DictConfig) -> bool:
+    """Whether the jobs of a multirun are jobs of SLURM."""
+    return bool(config.hydra.launcher._target_.endswith(".SlurmLauncher"))
 
 
 def summarise(config: DictConfig) -> bool:

@@ -1,5 +1,6 @@
 """A sampling run, from a checked config to the files of its folder."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from flowlat.kernels.arithmetic import arithmetic
 from flowlat.kernels.library import Buffer
 from flowlat.report.page.plots import plot_ensemble
 from flowlat.runs.folder.record import Record, record_without_hydra, require_free
+from flowlat.runs.signals import Signals
 from flowlat.samplers.base import IndependentSampler, State
 from flowlat.sampling.measure import REQUIRED
 from flowlat.sampling.pool import Draws, draw_in_processes
 from flowlat.sampling.setup import Setup, build_setup, pick_devices
-from flowlat.utils.errors import USER_ERRORS, ConfigError, TooLargeError
+from flowlat.utils.errors import USER_ERRORS, ConfigError, Interrupted, TooLargeError
 from flowlat.utils.files import write_json
 from flowlat.utils.memory import out_of_memory
 from flowlat.utils.provenance import provenance
@@ -45,6 +47,7 @@ def draw(
         CheckpointError: a checkpoint that cannot be used.
         EnsembleError: what is in the folder is damaged, or cannot be written.
         TooLargeError: there is too little memory for a block.
+        Interrupted: a signal ended it between two blocks, which are on the disk.
     """
     require_free(folder, "ensemble", config["resume"])
     nodes = config["observables"]
@@ -120,6 +123,7 @@ def advance(
 
     Raises:
         ValueError: the sampler cannot go on, or what it drew cannot be used.
+        Interrupted: a signal came; the blocks so far are on the disk.
     """
     sampler, seed, device = setup.sampler, setup.config["seed"], devices[0]
     if writer.state is None:
@@ -134,9 +138,17 @@ def advance(
     # disable=None: no bar where the output is no terminal
     with tqdm(total=n_blocks * sampler.rows, unit="sample", disable=quiet or None) as bar:
         bar.update(writer.n_blocks * sampler.rows)
-        for state, columns in draws:
-            writer.append(columns, state)
-            bar.update(sampler.rows)
+        with Signals() as signals, closing(draws):
+            for state, columns in draws:
+                writer.append(columns, state)
+                bar.update(sampler.rows)
+                if signals.received and writer.n_blocks < n_blocks:
+                    writer.flush()
+                    raise Interrupted(
+                        f"ended by {signals.received.name} after block {writer.n_blocks} of "
+                        f"{n_blocks}",
+                        signals.received,
+                    )
     return state
 
 

@@ -1,8 +1,7 @@
 """Blocks of an independent sampler, drawn by several processes with a device each."""
 
-import signal
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -10,14 +9,14 @@ import torch
 from torch import Tensor
 
 from flowlat.ensemble.state import state_to
-from flowlat.runs.spawn import end_with_parent, spawning
+from flowlat.runs.spawn import end_with_parent, signals_held_back, spawning
 from flowlat.samplers.base import IndependentSampler, State
 from flowlat.sampling.setup import build_setup
 from flowlat.utils.errors import RankError
 from flowlat.utils.rng import Stream, generator
 
 #: of each block the state after it, and its columns
-Draws = Iterator[tuple[State, dict[str, Tensor]]]
+Draws = Generator[tuple[State, dict[str, Tensor]], None, None]
 
 
 def draw_in_processes(
@@ -46,7 +45,8 @@ def draw_in_processes(
             receiver, sender = context.Pipe(duplex=False)
             arguments = (config, state_to(state, "cpu"), device, numbers[i::n], sender)
             processes.append(context.Process(target=_draw, args=arguments, daemon=True))
-            processes[i].start()
+            with signals_held_back():  # for good: the parent hears of them too, and ends this one
+                processes[i].start()
             sender.close()  # so that the end of the process is the end of the pipe
             receivers.append(receiver)
         for i in range(len(numbers)):
@@ -73,7 +73,6 @@ def _draw(
     """In a process of its own: send (columns and what ``join`` needs, None) of each number, or
     (error, trace)."""
     end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it too, and ends this one
     torch.set_num_threads(config["threads"] or 1)
     try:
         setup, state = build_setup(config, device), state_to(state, device)

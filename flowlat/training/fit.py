@@ -1,7 +1,6 @@
 """A training run, from a checked config to the files of its folder."""
 
 import logging
-import signal
 from errno import EACCES, EDQUOT, EFBIG, EIO, ENOENT, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +16,6 @@ from flowlat.runs.folder.record import Record, clear, record_without_hydra
 from flowlat.runs.launcher import rank
 from flowlat.runs.metrics import read_metrics
 from flowlat.runs.signals import Signals
-from flowlat.runs.slurm import requeue
 from flowlat.training.build import (
     AnyEvaluation,
     build_data,
@@ -34,7 +32,6 @@ from flowlat.utils.errors import (
     USER_ERRORS,
     CheckpointError,
     DivergedError,
-    Interrupted,
     TooLargeError,
     WriteError,
 )
@@ -68,7 +65,7 @@ def fit(config: dict[str, Any], folder: Path, record: Record | None = None) -> d
     check_ensembles(config)
     evaluation = build_evaluation(config, folder)
     signals = Signals(quiet=rank() > 0)
-    with signals:  # to the end: SLURM ends the job that it is told to requeue
+    with signals:
         try:
             trainer = fit_with_rollbacks(config, record, evaluation, signals)
             if not trainer.is_global_zero:
@@ -100,13 +97,6 @@ def fit(config: dict[str, Any], folder: Path, record: Record | None = None) -> d
                     logger.log_summary(summary)
             finish_wandb(exit_code=0)
             plot_training(read_metrics(folder / "metrics.csv"), folder / "training.png")
-        except Interrupted as error:
-            hint = f"the same command with {record.option} resume=true goes on"
-            # what is requeued is the same command: it would begin anew once more
-            requeued = config["resume"] is True and error.number != signal.SIGINT
-            if rank() == 0 and requeued:
-                hint = requeue() or hint
-            raise Interrupted(f"{error}; {hint}", error.number) from error
         except OSError as error:
             if error.errno == ENOENT and not folder.is_dir():
                 raise WriteError(f"hydra.run.dir={folder}: removed while it was trained") from error

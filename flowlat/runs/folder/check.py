@@ -23,14 +23,24 @@ class RunFolderCheck(Callback):
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        if external_launcher() and not is_typed(config, "hydra.run.dir"):
-            exit_with(2, "error: hydra.run.dir: torchrun and srun need it, one for all processes")
+        if "trainer" in config:  # others refuse to be several themselves
+            require_one_folder(config)
         take(config, "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         if external_launcher():
             exit_with(2, "error: -m within torchrun or srun: trainer=ddp starts its own processes")
         take(config, "hydra.sweep.dir")
+
+
+def require_one_folder(config: DictConfig) -> None:
+    """End the program where processes of torchrun or srun would not agree on their folder."""
+    try:
+        several = external_launcher()
+    except ConfigError as error:
+        exit_with(2, f"error: {error}")
+    if several and not is_typed(config, "hydra.run.dir"):
+        exit_with(2, "error: hydra.run.dir: torchrun and srun need it, one for all processes")
 
 
 def is_typed(config: DictConfig, key: str) -> bool:

@@ -17,8 +17,8 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from flowlat.runs.launcher import external_launcher
-from flowlat.runs.signals import SIGNALS, set_handlers
-from flowlat.runs.spawn import end_with_parent, spawning
+from flowlat.runs.signals import SIGNALS, Obeyed, interrupted, set_handlers
+from flowlat.runs.spawn import end_with_parent, let_signals_in, signals_held_back, spawning
 from flowlat.utils.errors import USER_ERRORS, Interrupted, RankError
 from flowlat.utils.files import replacing
 
@@ -59,14 +59,16 @@ def spawn_ranks(
                 os.kill(process.pid, number)
 
     former = set_handlers(dict.fromkeys(SIGNALS, forward))
+    talker = logging.getLogger("torch.multiprocessing.spawn")  # of each process that it ends
+    level = talker.level
+    talker.setLevel(logging.ERROR)
     try:
         with TemporaryDirectory() as folder:
             answers = [Path(folder, str(number)) for number in range(n)]
             setting = (find_free_network_port(), answers, log, task, arguments)
-            context = torch.multiprocessing.spawn(_run_rank, setting, nprocs=n, join=False)
-            processes += context.processes
-            for early in tuple(received):  # before they could be told
-                forward(early, None)
+            with signals_held_back():
+                context = torch.multiprocessing.spawn(_run_rank, setting, nprocs=n, join=False)
+                processes += context.processes
             failure: ProcessExitedException | ProcessRaisedException | None = None
             try:
                 while not context.join(1.0, GRACE):
@@ -77,22 +79,22 @@ def spawn_ranks(
             except (ProcessExitedException, ProcessRaisedException) as error:
                 failure = error
             results = [pickle.loads(path.read_bytes()) for path in answers if path.exists()]
-            for result in results:
-                # of errors that ranks have in common that of rank 0 is raised, which knows most
-                if isinstance(result, BaseException):
-                    raise result from failure
+            errors = [result for result in results if isinstance(result, BaseException)]
+            # PyTorch ends the ranks by a signal of its own once one has failed, or died
+            named = [e for e in errors if received or not isinstance(e, Interrupted)]
+            if named:  # of errors that ranks have in common that of rank 0, which knows most
+                raise named[0] from failure
             if failure is None:
                 return results[0]
             if isinstance(failure, ProcessRaisedException):
                 raise failure
-            if received:
-                raise Interrupted("ended before the start", received[0]) from failure
             name, code = failure.signal_name, failure.exit_code
             cause = f"by {name}" if name else f"with code {code}"
             raise RankError(f"rank {failure.error_index} died, {cause}") from failure
     finally:
         for process in processes:
             process.kill()
+        talker.setLevel(level)
         set_handlers(former)
 
 
@@ -118,10 +120,14 @@ def _run_rank(
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // n))
     if log and number == 0:
         logging.config.dictConfig(log)
-    try:
-        answer = task(*arguments)
-    except (*USER_ERRORS, KeyboardInterrupt) as error:
-        answer = error
+    with Obeyed():
+        try:
+            let_signals_in()
+            answer = task(*arguments)
+        except USER_ERRORS as error:
+            answer = error
+        except KeyboardInterrupt as error:
+            answer = interrupted(error)
     with replacing(answers[number]) as partial:
         partial.write_bytes(pickle.dumps(answer))
     if isinstance(answer, BaseException):
