@@ -16,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 from tests.support.helpers import ROOT
+from tests.support.queue_scripts import Scripts
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +50,11 @@ def command(tmp_path, monkeypatch, capsys):
     GlobalHydra.instance().clear()
     HydraConfig.instance().cfg = None
     root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture
+def scontrol(tmp_path_factory, monkeypatch):
+    """The commands of a SLURM, as scripts."""
+    folder = tmp_path_factory.mktemp("bin")
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return Scripts(folder)

@@ -1,69 +1,231 @@
-"""A sweep on SLURM, played by scripts: from the submission to the table."""
+"""Jobs of a real SLURM, of one node: their time is up, they are cancelled, killed, waited for."""
 
 import os
+import re
 import signal
-import threading
-import time
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from flowlat.runs.metrics import read_metrics
-from tests.support import slurm
+from tests.support.cluster import Cluster, missing, wait_for
+from tests.support.helpers import ROOT
 from tests.support.trainings import TINY
 
-LAUNCHER = ("hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu")
-#: long enough to be met in the second epoch
-LONG = ("trainer.limit_train_batches=400", "checkpoint_minutes=100")
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(bool(missing()), reason=f"a cluster needs root and SLURM: {missing()}"),
+]
+
+#: long enough to be met in it, without a checkpoint that takes its time
+LONG = (*TINY, "trainer.limit_train_batches=100000", "checkpoint_minutes=0.02")
+SHORT = (*TINY, "trainer.max_epochs=1", "trainer.limit_train_batches=2", "evaluation.n_samples=64")
+#: a program that answers a signal as ours do, and needs none of their imports
+LISTENS = """
+import time
+from flowlat.runs.signals import Signals
+from flowlat.runs.slurm import requeue
+with Signals() as signals:
+    print("listening", flush=True)
+    while not signals.received:
+        time.sleep(0.05)
+    print(f"{signals.received.name}: {requeue()}", flush=True)
+"""
 
 
-@pytest.fixture
-def state(tmp_path, monkeypatch):
-    """The books of a SLURM that is there from now on."""
-    core = pytest.importorskip("submitit.core.core")
-    monkeypatch.setattr(core.Job, "_results_timeout_s", 0)  # for a slow file system
-    (tmp_path / "slurm").mkdir()
-    books = slurm.install(tmp_path / "slurm")
-    monkeypatch.setenv("PATH", f"{tmp_path / 'slurm' / 'bin'}:{os.environ['PATH']}")
-    return books
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp("slurm")) as found:
+        yield found
 
 
-def when_it_has_a_checkpoint(folder: Path, state: Path, job: str, number: signal.Signals) -> None:
-    """Send a signal to a job in the epoch after its first."""
-
-    def wait() -> None:
-        while not (folder / "checkpoints" / "last.ckpt").exists():
-            time.sleep(0.01)
-        slurm.send(state, job, number)
-
-    threading.Thread(target=wait, daemon=True).start()
+@pytest.fixture(scope="session", autouse=True)
+def limited(cluster, tmp_path_factory):
+    """A job of a minute, the least there is: it has begun before the other tests."""
+    folder = tmp_path_factory.mktemp("limited")
+    return cluster.submit(folder, listens(), "--time=1", "--requeue"), folder / "job.log"
 
 
-def test_a_job_that_is_killed_and_one_whose_time_is_up(state, command, tmp_path):
+def listens() -> str:
+    return f"exec {sys.executable} -c '{LISTENS}'"
+
+
+def command(script: str, *arguments: str) -> str:
+    return " ".join([sys.executable, str(ROOT / script), *map(repr, arguments)])
+
+
+def text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def wait_for_text(path: Path, words: str) -> None:
+    wait_for(lambda: words in text(path), f"{words} in {path.name}: {text(path)}")
+
+
+def last_line(path: Path) -> str:
+    """Of what the program itself said: there is no traceback before it."""
+    lines = [line for line in text(path).splitlines() if "slurmstepd" not in line]
+    assert "Traceback" not in text(path)
+    return lines[-1]
+
+
+# what a job says of its own end
+
+
+def test_a_job_whose_time_is_nearly_up_is_requeued(cluster, tmp_path):
+    """``--signal=B:USR1@...``, which reaches the batch script alone."""
+    job = cluster.submit(tmp_path, listens(), "--requeue")
+    wait_for_text(tmp_path / "job.log", "listening")
+    cluster.signal(job, "USR1", "--batch")
+    wait_for_text(tmp_path / "job.log", f"SIGUSR1: SLURM job {job} requeued")
+    cluster.start_again(job)
+    assert cluster.job(job)["Restarts"] == "1"
+    cluster.signal(job, "TERM", "--full")  # a preemption gives this notice
+    wait_for_text(tmp_path / "job.log", f"SIGTERM: SLURM job {job} requeued")
+    cluster.run("scancel", job)
+
+
+def test_a_job_that_is_cancelled_does_not_come_back(cluster, tmp_path):
+    job = cluster.submit(tmp_path, listens(), "--requeue")
+    wait_for_text(tmp_path / "job.log", "listening")
+    cluster.run("scancel", job)
+    cluster.wait(job, "CANCELLED")
+    said = f"SIGTERM: SLURM job {job} is cancelled, and not requeued"
+    assert last_line(tmp_path / "job.log") == said
+
+
+def test_a_job_that_slurm_requeues_itself(cluster, tmp_path):
+    job = cluster.submit(tmp_path, listens(), "--requeue")
+    wait_for_text(tmp_path / "job.log", "listening")
+    cluster.run("scontrol", "requeue", job)
+    wait_for_text(tmp_path / "job.log", f"SIGTERM: SLURM starts job {job} again by itself")
+    cluster.run("scancel", job)
+
+
+def test_a_job_that_may_not_be_requeued(cluster, tmp_path):
+    job = cluster.submit(tmp_path, listens(), "--no-requeue")
+    wait_for_text(tmp_path / "job.log", "listening")
+    cluster.signal(job, "USR1", "--batch")
+    wait_for_text(tmp_path / "job.log", "SIGUSR1: ")
+    assert last_line(tmp_path / "job.log") == (
+        f"SIGUSR1: SLURM job {job} not requeued: submit it with --requeue, a sweep with "
+        "'hydra.launcher.additional_parameters={requeue: true}'"
+    )
+
+
+# programs
+
+
+def test_a_training_goes_on_where_its_time_was_up(cluster, tmp_path):
+    """In one log, as --open-mode=append has it; at last it is cancelled."""
+    lines = "exec " + command("train.py", *LONG, "hydra.run.dir=run", "resume=true")
+    job, log = cluster.submit(tmp_path, lines, "--requeue"), tmp_path / "job.log"
+    wait_for((tmp_path / "run/checkpoints/last.ckpt").exists, "a checkpoint")
+    cluster.signal(job, "USR1", "--batch")
+    wait_for_text(log, f"; the same command goes on; SLURM job {job} requeued")
+    (step,) = re.findall(r"ended by SIGUSR1 after step (\d+) of", text(log))
+    last = tmp_path / "run/checkpoints/last.ckpt"
+    first = last.stat()
+    cluster.start_again(job)
+    wait_for(lambda: last.stat().st_mtime_ns != first.st_mtime_ns, "another checkpoint")
+    cluster.run("scancel", job)
+    cluster.wait(job, "CANCELLED")
+    assert last_line(log).endswith(f"SLURM job {job} is cancelled, and not requeued")
+    (end,) = re.findall(r"ended by SIGTERM after step (\d+) of", text(log))
+    assert int(end) > int(step)
+
+
+@pytest.mark.parametrize("script", ["train.py", "sample.py"])
+def test_a_signal_while_python_imports(script, cluster, tmp_path):
+    """As soon as the program has its first line, which comes before PyTorch."""
+    names = ("hydra.run.dir=run", "resume=true", "threads=1")
+    job = cluster.submit(tmp_path, f"exec {command(script, *names)}", "--requeue")
+    wait_for_text(tmp_path / "job.log", "Run folder: run")
+    cluster.signal(job, "USR1", "--batch")
+    wait_for_text(tmp_path / "job.log", "requeued")
+    assert last_line(tmp_path / "job.log") == f"ended by SIGUSR1; SLURM job {job} requeued"
+    cluster.run("scancel", job)
+
+
+def test_two_tasks_train_together_and_do_not_sample(cluster, tmp_path):
+    train = command("train.py", *SHORT, "trainer=ddp_cpu", "trainer.devices=2", "hydra.run.dir=a")
+    sample = command("sample.py", "sampler=hmc", "lattice.shape=[4,4]", "hydra.run.dir=b")
+    lines = f"srun --kill-on-bad-exit=1 {train}\nsrun {sample}; echo code $?"
+    job = cluster.submit(tmp_path, lines, "--ntasks-per-node=2", "--nodes=1")
+    cluster.wait(job, "COMPLETED", "FAILED", seconds=150)
+    said = text(tmp_path / "job.log")
+    assert said.count("Reached, on 64 fresh samples:") == 1, said
+    assert said.count("error: srun started 2 processes: one is right, with devices=2") == 1
+    assert "code 2" in said
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"a"}
+
+
+# sweeps, without accounting: sacct has no answer
+
+
+def sweep(folder: Path, cluster: Cluster, *names: str) -> subprocess.Popen[str]:
+    """The command of a sweep of two jobs, in a process of its own."""
+    launcher = ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1")
+    arguments = (*names, "seed=1,2", "hydra.sweep.dir=sweep", *launcher)
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), "-m", *arguments],
+        cwd=folder,
+        env=os.environ | cluster.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def array_of(folder: Path) -> str:
+    """The number of the array of a sweep, as soon as it is there."""
+    wait_for(lambda: any(folder.glob("sweep/.submitit/*_1/*_submitted.pkl")), "the jobs")
+    (job,) = folder.glob("sweep/.submitit/*_1")
+    return job.name.removesuffix("_1")
+
+
+def test_a_job_that_is_killed_and_one_whose_time_is_up(cluster, tmp_path):
     """The first is named at the end; the second is requeued, goes on and finishes."""
-    names = (*TINY, *LONG, "seed=1,2", "resume=true", "hydra.sweep.dir=sweep")
-    when_it_has_a_checkpoint(tmp_path / "sweep" / "0", state, "1000_0", signal.SIGKILL)
-    when_it_has_a_checkpoint(tmp_path / "sweep" / "1", state, "1000_1", signal.SIGUSR2)
-    done = command("train.py", "-m", *LAUNCHER, *names)
-    assert done.returncode == 1, done.stderr
-    assert "Sweep of 2 jobs, 1 finished:" in done.stdout
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert "Job 1000_0 " in line
-    assert line.endswith("produced any output (state: FAILED) (HYDRA_FULL_ERROR=1 shows where)")
-    assert done.stderr.endswith(
-        "1 of 2 jobs did not finish:\n  sweep/0: seed=1: crashed, or running: 1 epochs\n"
-    )
-    assert "Traceback" not in done.stderr
-    (log,) = (tmp_path / "sweep" / ".submitit" / "1000_1").glob("*.err")
-    assert "ended by SIGUSR2 after step" in log.read_text()
-    assert "SLURM job 1000_1 requeued" in log.read_text()
-    assert len(read_metrics(tmp_path / "sweep" / "1" / "metrics.csv")) == 2
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    steps = ("trainer.limit_train_batches=400", "checkpoint_minutes=0", "resume=true")
+    process = sweep(tmp_path, cluster, *TINY, *steps)
+    array = array_of(tmp_path)
+    logs = [tmp_path / f"sweep/.submitit/{array}_{n}/{array}_{n}_0_log.err" for n in "01"]
+    for n in "01":
+        wait_for(
+            (tmp_path / f"sweep/{n}/checkpoints/last.ckpt").exists, f"job {n}: {text(logs[0])}"
+        )
+        cluster.signal(f"{array}_{n}", {"0": "KILL", "1": "USR2"}[n])
+    wait_for_text(logs[1], f"SLURM job {array}_1 requeued")
+    assert "ended by SIGUSR2 after step" in text(logs[1])
+    cluster.start_again(f"{array}_1")
+    out, err = process.communicate(timeout=150)
+    assert process.returncode == 1, err
+    assert "Sweep of 2 jobs, 1 finished:" in out
+    assert f"Job {array}_0 " in err
+    assert "sweep/0: seed=1: crashed, or running: " in err
+    assert "sacct" not in out + err
+    assert "Traceback" not in err
 
 
-def test_a_queue_that_refuses_is_quoted(state, command, tmp_path):
-    (tmp_path / "slurm" / "bin" / "sbatch").write_text(
-        "#!/bin/sh\necho no such partition >&2; exit 1"
-    )
-    done = command("train.py", "-m", *LAUNCHER, *TINY, "seed=1,2", "hydra.sweep.dir=sweep")
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: the sweep broke off: no such partition")
+def test_ctrl_c_while_a_sweep_waits(cluster, tmp_path):
+    """Its jobs go on, here: they are held, and have not begun."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    process = sweep(tmp_path, cluster, *TINY, "hydra.launcher.additional_parameters={hold: true}")
+    array = array_of(tmp_path)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    said = f"interrupted; 2 jobs of SLURM go on; scancel {array} ends them"
+    assert err.splitlines() == [said]
+    cluster.run("scancel", array)
+
+
+def test_a_job_at_its_limit_is_requeued(cluster, limited):
+    """SIGTERM, and ten seconds."""
+    job, log = limited
+    wait_for(lambda: "SIGTERM" in text(log), "the limit", 120)
+    wait_for_text(log, f"SIGTERM: SLURM job {job} requeued")
+    assert "DUE TO TIME LIMIT" in text(log)
+    assert cluster.job(job)["Restarts"] == "1"

@@ -20,7 +20,7 @@ import pytest
 from flowlat.ensemble import open_ensemble, writer
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
-from flowlat.utils.errors import ConfigError, EnsembleError
+from flowlat.utils.errors import ConfigError, EnsembleError, Interrupted
 from tests.support.fakes import Walk, walk_config
 
 KINDS = ("chain", "proposals", "weighted")
@@ -370,3 +370,22 @@ def test_a_one_sided_ensemble_is_pointed_out(run, monkeypatch):
     assert "one_sided" not in (run("a") / "summary.json").read_text()
     monkeypatch.setattr(Walk, "_noise", lambda *args: noise(*args) + 3)
     assert "<sign M> = 1.00" in (run("b") / "summary.json").read_text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_signal_ends_it_after_a_block(kind, run, monkeypatch):
+    """What is drawn is on the disk, whenever the last part was written."""
+    monkeypatch.setattr(writer, "PART_SECONDS", 1000.0)
+    step = Walk.step
+
+    def interrupted(self, state, generator):
+        if state.n_blocks == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return step(self, state, generator)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Walk, "step", interrupted)
+        with pytest.raises(Interrupted, match=r"^ended by SIGTERM after block 3 of 9$") as caught:
+            run("cut", sampler={"kind": kind})
+    assert caught.value.number == signal.SIGTERM
+    assert_same(run("cut", sampler={"kind": kind}, resume=True), run("a", sampler={"kind": kind}))

@@ -19,7 +19,7 @@ from flowlat.lattice import Lattice
 from flowlat.observables import Configurations, Observable
 from flowlat.samplers import Annealed, Metropolis
 from flowlat.sampling.draw import draw
-from flowlat.utils.errors import ConfigError, RankError
+from flowlat.utils.errors import ConfigError, Interrupted, RankError
 from tests.sampling.test_draw import PowerCut, assert_same, cut_after
 from tests.support.fakes import Wrong, save_flow  # noqa: F401  (named in a config)
 from tests.support.helpers import moved_flow
@@ -89,6 +89,15 @@ class Broken(Observable):
         raise KeyError("of the user's own")
 
 
+class Loud(Observable):
+    """While LOUD is set, SIGTERM for every process, as a scheduler sends it."""
+
+    def measure(self, configurations: Configurations) -> torch.Tensor:
+        for pid in (os.getpid(), os.getppid()) if "LOUD" in os.environ else ():
+            os.kill(pid, signal.SIGTERM)
+        return torch.zeros(len(configurations.phi))
+
+
 def options(folder: Path, observable: str) -> dict[str, Any]:
     path = save_flow(folder / "flow.ckpt", "lattice.shape=[4,4]", "arch=combconv_k1")
     target = f"+observables.own._target_=tests.sampling.test_pool.{observable}"
@@ -108,3 +117,18 @@ def test_an_error_of_a_process_is_raised_here(tmp_path):
     assert "in measure" in str(caught.value.__cause__)
     with pytest.raises(ConfigError, match=r"sampler=metropolis .*observables.own: measures"):
         draw(options(tmp_path, "Wrong"), tmp_path)
+
+
+def test_a_signal_to_all_processes_ends_it_between_two_blocks(tmp_path, monkeypatch):
+    path = save_flow(tmp_path / "flow.ckpt", "lattice.shape=[4,4]", "arch=combconv_k1")
+    names = [f"ckpt_path={path}", "n_samples=500", f"+observables.own._target_={__name__}.Loud"]
+    for folder in ("whole", "cut"):
+        (tmp_path / folder).mkdir()
+    draw(config_of(*names), tmp_path / "whole")
+    monkeypatch.setenv("LOUD", "1")
+    with pytest.raises(Interrupted, match=r"^ended by SIGTERM after block \d of 10$") as caught:
+        draw(config_of(*names, "devices=2"), tmp_path / "cut")
+    assert caught.value.number == signal.SIGTERM
+    monkeypatch.delenv("LOUD")
+    draw(config_of(*names, "resume=true"), tmp_path / "cut")
+    assert_same(tmp_path / "cut", tmp_path / "whole")

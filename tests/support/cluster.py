@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
@@ -28,8 +28,7 @@ SlurmctldPort={ctld}
 SlurmdPort={slurmd}
 SlurmUser=root
 AuthType=auth/munge
-# a job that is requeued waits until its credential has expired, two minutes as a rule
-AuthInfo=socket={folder}/munge.socket,cred_expire=3
+AuthInfo=socket={folder}/munge.socket
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -74,7 +73,9 @@ class Cluster:
     def __init__(self, folder: Path, more: str = "", kill_wait: int = 10):
         self.folder, self.more, self.kill_wait = folder, more, kill_wait
         self.environ = {"SLURM_CONF": str(folder / "slurm.conf")}
+        self._mark = f"SLURM_CONF={folder}/slurm.conf".encode()
         self._stack = ExitStack()
+        self._daemons: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Cluster":
         with self._stack:
@@ -84,6 +85,26 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _end_jobs(self) -> None:
+        """Those that are left would outlive the daemons."""
+        self.run("scancel", "--user=root", check=False)
+        self.run("scancel", "--signal=KILL", "--full", "--user=root", check=False)
+        with suppress(TimeoutError):
+            wait_for(lambda: not self._processes(), "jobs", self.kill_wait + 10)
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _processes(self) -> list[int]:
+        """What runs below the daemons: of which the environment names this cluster."""
+        daemons, found = {process.pid for process in self._daemons}, []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            pid = int(path.parent.name)
+            with suppress(OSError):
+                if self._mark in path.read_bytes() and pid not in daemons | {os.getpid()}:
+                    found.append(pid)
+        return found
 
     def run(self, *command: str, check: bool = True, **variables: str) -> str:
         """What a command of the cluster prints."""
@@ -99,6 +120,20 @@ class Cluster:
         script.write_text(f"#!/bin/bash\n{lines}\n")
         log = ("--output=job.log", "--open-mode=append", f"--chdir={folder}")
         return self.run("sbatch", "--parsable", *log, *options, str(script)).strip()
+
+    def signal(self, number: str, name: str, *options: str) -> None:
+        """What SLURM sends at the time that ``--signal=NAME@SECONDS`` names."""
+        self.run("scancel", f"--signal={name}", *options, number)
+
+    def start_again(self, number: str) -> None:
+        """Let a job that was requeued start now, and not in two minutes."""
+
+        def running() -> bool:
+            # refused while what was before it has not ended
+            self.run("scontrol", "update", f"JobId={number}", "StartTime=now", check=False)
+            return self.job(number)["JobState"] in ("RUNNING", "COMPLETED", "FAILED")
+
+        wait_for(running, f"job {number} again")
 
     def job(self, number: str) -> dict[str, str]:
         """What scontrol says of a job: "JobState", "Restarts", ..."""
@@ -135,6 +170,7 @@ class Cluster:
         wait_for(files["socket"].exists, "munged")
         self._daemon("slurmctld", "-D", "-c", "-f", self.environ["SLURM_CONF"])
         self._daemon("slurmd", "-D", "-N", host, "-f", self.environ["SLURM_CONF"])
+        self._stack.callback(self._end_jobs)
         wait_for(lambda: "idle" in self.run("sinfo", "-h", "-o", "%T", check=False), "slurmd")
 
     def _daemon(self, name: str, *options: str) -> None:
@@ -148,6 +184,7 @@ class Cluster:
             env=os.environ | self.environ,
             start_new_session=True,
         )
+        self._daemons.append(process)
         self._stack.callback(_end, process)
 
 

@@ -111,3 +111,13 @@ def test_ranks_end_with_a_parent_that_is_killed(tmp_path):
     parent.wait()
     with pytest.raises(ProcessLookupError):
         look_for(number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_ranks_import(number, capfd):
+    """Neither a traceback of theirs nor a word of PyTorch's."""
+    threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+    with pytest.raises(Interrupted) as caught:
+        spawn_ranks(2, time.sleep, 60)
+    assert caught.value.number == number
+    assert capfd.readouterr() == ("", "")
