@@ -47,7 +47,7 @@ def requeue() -> str:
         if words.get("Requeue") == "0":
             return (
                 f"SLURM job {job} not requeued: submit it with --requeue, a sweep with "
-                "'hydra.launcher.additional_parameters={requeue: true}'"
+                "+hydra.launcher.additional_parameters.requeue=true"
             )
         _ask("scontrol", "requeue", job)
     except (OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:

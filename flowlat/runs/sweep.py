@@ -91,7 +91,7 @@ def with_sweep_summary(main: Callable[[], None]) -> Callable[[], None]:
     return wrapped
 
 
-def end_broken(error: Exception) -> None:
+def end_broken(error: Exception) -> NoReturn:
     """End a program with one line for what Hydra, or launcher or sweeper, raised; or raise that."""
     config, composed = SweepSummary.config, HydraConfig.initialized()
     # a sweeper's own ValueError is none of composition

@@ -43,7 +43,7 @@ def test_no_job(scontrol, job, monkeypatch):
         (
             "JobState=RUNNING Reason=None Requeue=0 Restarts=0",
             "SLURM job 10_2 not requeued: submit it with --requeue, a sweep with "
-            "'hydra.launcher.additional_parameters={requeue: true}'",
+            "+hydra.launcher.additional_parameters.requeue=true",
         ),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flowlat.runs.folder.lock import at_work
 from tests.support.cluster import Cluster, missing, wait_for
 from tests.support.helpers import ROOT
 from tests.support.trainings import TINY
@@ -18,6 +19,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=f"a cluster needs root and SLURM: {missing()}"),
 ]
 
+LAUNCHER = "hydra/launcher=submitit_slurm"
 #: long enough to be met in it, without a checkpoint that takes its time
 LONG = (*TINY, "trainer.limit_train_batches=100000", "checkpoint_minutes=0.02")
 SHORT = (*TINY, "trainer.max_epochs=1", "trainer.limit_train_batches=2", "evaluation.n_samples=64")
@@ -80,8 +82,8 @@ def test_a_job_whose_time_is_nearly_up_is_requeued(cluster, tmp_path):
     cluster.signal(job, "USR1", "--batch")
     wait_for_text(tmp_path / "job.log", f"SIGUSR1: SLURM job {job} requeued")
     cluster.start_again(job)
-    assert cluster.job(job)["Restarts"] == "1"
-    cluster.signal(job, "TERM", "--full")  # a preemption gives this notice
+    wait_for(lambda: text(tmp_path / "job.log").count("listening") == 2, "the second start")
+    cluster.signal(job, "TERM", "--batch")  # as a preemption gives notice
     wait_for_text(tmp_path / "job.log", f"SIGTERM: SLURM job {job} requeued")
     cluster.run("scancel", job)
 
@@ -110,7 +112,7 @@ def test_a_job_that_may_not_be_requeued(cluster, tmp_path):
     wait_for_text(tmp_path / "job.log", "SIGUSR1: ")
     assert last_line(tmp_path / "job.log") == (
         f"SIGUSR1: SLURM job {job} not requeued: submit it with --requeue, a sweep with "
-        "'hydra.launcher.additional_parameters={requeue: true}'"
+        "+hydra.launcher.additional_parameters.requeue=true"
     )
 
 
@@ -164,18 +166,30 @@ def test_two_tasks_train_together_and_do_not_sample(cluster, tmp_path):
 # sweeps, without accounting: sacct has no answer
 
 
-def sweep(folder: Path, cluster: Cluster, *names: str) -> subprocess.Popen[str]:
-    """The command of a sweep of two jobs, in a process of its own."""
-    launcher = ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1")
-    arguments = (*names, "seed=1,2", "hydra.sweep.dir=sweep", *launcher)
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), "-m", *arguments],
-        cwd=folder,
-        env=os.environ | cluster.environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture
+def sweep(cluster, tmp_path):
+    """``sweep(*names)``: the command of a sweep of two jobs, in a process of its own."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    processes = []
+
+    def start(*names: str) -> subprocess.Popen[str]:
+        arguments = (*TINY, *names, "seed=1,2", "hydra.sweep.dir=sweep")
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, str(ROOT / "train.py"), "-m", *arguments, LAUNCHER],
+                cwd=tmp_path,
+                env=os.environ | cluster.environ,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return processes[0]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def array_of(folder: Path) -> str:
@@ -185,18 +199,16 @@ def array_of(folder: Path) -> str:
     return job.name.removesuffix("_1")
 
 
-def test_a_job_that_is_killed_and_one_whose_time_is_up(cluster, tmp_path):
+def test_a_job_that_is_killed_and_one_whose_time_is_up(sweep, cluster, tmp_path):
     """The first is named at the end; the second is requeued, goes on and finishes."""
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    steps = ("trainer.limit_train_batches=400", "checkpoint_minutes=0", "resume=true")
-    process = sweep(tmp_path, cluster, *TINY, *steps)
+    process = sweep("trainer.limit_train_batches=400", "resume=true")
     array = array_of(tmp_path)
     logs = [tmp_path / f"sweep/.submitit/{array}_{n}/{array}_{n}_0_log.err" for n in "01"]
     for n in "01":
-        wait_for(
-            (tmp_path / f"sweep/{n}/checkpoints/last.ckpt").exists, f"job {n}: {text(logs[0])}"
-        )
-        cluster.signal(f"{array}_{n}", {"0": "KILL", "1": "USR2"}[n])
+        wait_for((tmp_path / f"sweep/{n}/checkpoints/last.ckpt").exists, f"job {n}")
+        if n == "0":
+            os.kill(int(at_work(tmp_path / "sweep/0").split()[1]), signal.SIGKILL)
+    cluster.signal(f"{array}_1", "USR2")
     wait_for_text(logs[1], f"SLURM job {array}_1 requeued")
     assert "ended by SIGUSR2 after step" in text(logs[1])
     cluster.start_again(f"{array}_1")
@@ -209,16 +221,16 @@ def test_a_job_that_is_killed_and_one_whose_time_is_up(cluster, tmp_path):
     assert "Traceback" not in err
 
 
-def test_ctrl_c_while_a_sweep_waits(cluster, tmp_path):
-    """Its jobs go on, here: they are held, and have not begun."""
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    process = sweep(tmp_path, cluster, *TINY, "hydra.launcher.additional_parameters={hold: true}")
+def test_ctrl_c_while_a_sweep_waits(sweep, cluster, tmp_path):
+    """Its jobs, which are held and have not begun, are still there."""
+    process = sweep("+hydra.launcher.additional_parameters.hold=true")
     array = array_of(tmp_path)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     said = f"interrupted; 2 jobs of SLURM go on; scancel {array} ends them"
-    assert err.splitlines() == [said]
+    assert err.splitlines()[-1] == said
+    assert "Traceback" not in err
     cluster.run("scancel", array)
 
 
@@ -228,4 +240,4 @@ def test_a_job_at_its_limit_is_requeued(cluster, limited):
     wait_for(lambda: "SIGTERM" in text(log), "the limit", 120)
     wait_for_text(log, f"SIGTERM: SLURM job {job} requeued")
     assert "DUE TO TIME LIMIT" in text(log)
-    assert cluster.job(job)["Restarts"] == "1"
+    assert int(cluster.job(job)["Restarts"]) >= 1

@@ -96,13 +96,18 @@ class Cluster:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _processes(self) -> list[int]:
-        """What runs below the daemons: of which the environment names this cluster."""
+    def _processes(self, start: bytes = b"") -> list[int]:
+        """What runs below the daemons, of which the environment names this cluster.
+
+        Args:
+            start: of their command lines.
+        """
         daemons, found = {process.pid for process in self._daemons}, []
         for path in Path("/proc").glob("[0-9]*/environ"):
             pid = int(path.parent.name)
             with suppress(OSError):
-                if self._mark in path.read_bytes() and pid not in daemons | {os.getpid()}:
+                ours = self._mark in path.read_bytes() and pid not in daemons | {os.getpid()}
+                if ours and path.with_name("cmdline").read_bytes().startswith(start):
                     found.append(pid)
         return found
 
@@ -127,13 +132,12 @@ class Cluster:
 
     def start_again(self, number: str) -> None:
         """Let a job that was requeued start now, and not in two minutes."""
-
-        def running() -> bool:
-            # refused while what was before it has not ended
-            self.run("scontrol", "update", f"JobId={number}", "StartTime=now", check=False)
-            return self.job(number)["JobState"] in ("RUNNING", "COMPLETED", "FAILED")
-
-        wait_for(running, f"job {number} again")
+        self.wait(number, "PENDING")
+        # slurmd starts none of which something is left, and says nothing of it
+        left = f"slurmstepd: [{self.job(number)['JobId']}.".encode()
+        wait_for(lambda: not self._processes(left), f"the end of job {number}")
+        self.run("scontrol", "update", f"JobId={number}", "StartTime=now")
+        wait_for(lambda: self.job(number)["JobState"] != "PENDING", f"job {number} again")
 
     def job(self, number: str) -> dict[str, str]:
         """What scontrol says of a job: "JobState", "Restarts", ..."""
