@@ -75,7 +75,6 @@ class Cluster:
         self.environ = {"SLURM_CONF": str(folder / "slurm.conf")}
         self._mark = f"SLURM_CONF={folder}/slurm.conf".encode()
         self._stack = ExitStack()
-        self._daemons: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Cluster":
         with self._stack:
@@ -97,17 +96,20 @@ class Cluster:
                 os.kill(pid, signal.SIGKILL)
 
     def _processes(self, start: bytes = b"") -> list[int]:
-        """What runs below the daemons, of which the environment names this cluster.
+        """What jobs are made of: their environment names this cluster.
 
         Args:
             start: of their command lines.
         """
-        daemons, found = {process.pid for process in self._daemons}, []
+        found = []
         for path in Path("/proc").glob("[0-9]*/environ"):
             pid = int(path.parent.name)
             with suppress(OSError):
-                ours = self._mark in path.read_bytes() and pid not in daemons | {os.getpid()}
-                if ours and path.with_name("cmdline").read_bytes().startswith(start):
+                environ, line = (
+                    path.with_name(name).read_bytes() for name in ("environ", "cmdline")
+                )
+                of_a_job = b"SLURM_JOB_ID=" in environ or line.startswith(b"slurmstepd")
+                if self._mark in environ and of_a_job and line.startswith(start):
                     found.append(pid)
         return found
 
@@ -133,9 +135,11 @@ class Cluster:
     def start_again(self, number: str) -> None:
         """Let a job that was requeued start now, and not in two minutes."""
         self.wait(number, "PENDING")
-        # slurmd starts none of which something is left, and says nothing of it
+        # slurmd starts none of which something is left, nor one whose credential is of the second
+        # in which that of the last start was revoked
         left = f"slurmstepd: [{self.job(number)['JobId']}.".encode()
         wait_for(lambda: not self._processes(left), f"the end of job {number}")
+        time.sleep(2)
         self.run("scontrol", "update", f"JobId={number}", "StartTime=now")
         wait_for(lambda: self.job(number)["JobState"] != "PENDING", f"job {number} again")
 
@@ -188,7 +192,6 @@ class Cluster:
             env=os.environ | self.environ,
             start_new_session=True,
         )
-        self._daemons.append(process)
         self._stack.callback(_end, process)
 
 
