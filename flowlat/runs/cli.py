@@ -38,12 +38,16 @@ REFUSED = ".refused"
 
 
 def exit_code(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
-    """Of ``python -m``: 2, with one line, on an error that the user can mend, 130 on Ctrl-C."""
+    """Of ``python -m``: 2, with one line, on an error that the user can mend; 130 on Ctrl-C, as the
+    shell has it, and so for other signals that a sampling within answers."""
 
     @wraps(main)
     def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
         try:
             return main(*args, **kwargs)
+        except Interrupted as error:
+            print(error, file=sys.stderr)
+            return 128 + error.number
         except (*USER_ERRORS, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2

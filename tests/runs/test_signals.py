@@ -7,7 +7,9 @@ import time
 
 import pytest
 
+from flowlat.runs.cli import exit_code
 from flowlat.runs.signals import SIGNALS, Signals, obeying
+from flowlat.utils.errors import Interrupted
 from tests.support.helpers import ROOT
 
 
@@ -47,6 +49,17 @@ def test_a_program_ends_with_a_line(main, code, line, capsys):
         main()
     assert stop.value.code == code
     assert capsys.readouterr().err == line
+
+
+def test_of_a_command_without_hydra(capsys):
+    """As ``python -m flowlat.validate``, which draws."""
+
+    @exit_code
+    def main() -> int:
+        raise Interrupted("ended by SIGTERM after block 3 of 9", signal.SIGTERM)
+
+    assert main() == 143
+    assert capsys.readouterr().err == "ended by SIGTERM after block 3 of 9\n"
 
 
 def test_other_errors_pass():
