@@ -60,6 +60,7 @@ def figures_of(summary: Mapping[str, Any]) -> Figures:
     value, error = identity.get("value"), identity.get("error")
     f["identity_pull"] = abs(value - 1) / error if value and error else math.nan
     f["drift"], f["drifting"] = drift.get("pull") or math.nan, drift.get("observable")
+    f["unthermalised"] = drift.get("proposals") == 0 and f.get("replicas", 1) > 1
     if burn_in := drift.get("burn_in"):
         f["burn_in_option"], f["slowest"] = burn_in["option"], burn_in["observable"]
         f["burn_in"], f["tau_int"] = burn_in["steps"], burn_in["tau_int"]
@@ -185,6 +186,12 @@ RULES = (
         lambda f: f["drift"] > DRIFTING,
         "the first tenth of the chains and their second half differ by {drift:.1f} errors in "
         "{drifting}: the chains had not thermalised, or are too short",
+    ),
+    Rule(
+        "not_thermalised",
+        lambda f: f["unthermalised"],
+        "{n_samples} proposals of ESS {ess:.2g} are too few to thermalise {replicas} chains, which "
+        "start where the flow happened to be: take fewer sampler.replicas or more n_samples",
     ),
     Rule(
         "short_burn_in",

@@ -16,13 +16,15 @@ rows count; the rest make up the last block.
 Row i belongs to replica i mod ``replicas``. What the rows are, their ``kind``:
 
     proposals   of an independence chain; a rejected one repeats the configuration before it in its
-                replica, so step i of the chains is row ``chain_index[i]``; the proposals with their
-                weights serve for reweighting as well
+                replica, so step i of the chains is row ``chain_index[i]``; those before
+                ``start_row`` thermalised them, and do not count along the chains; the proposals
+                with their weights, all of them, serve for reweighting as well
     chain       the states of Markov chains; ``accepted`` says whether the step moved
     weighted    no chain: they count as their weights say, and those of one ``population``
                 (consecutive rows) depend on each other
 
 Attributes: ``format``, ``kind``, ``n_samples``, ``replicas``, ``population`` (1 unless weighted),
+``start_row`` (a multiple of the replicas; 0 of earlier files, and if nothing is thermalised here),
 ``config`` of the run (JSON; with lattice, action and the flow, if any), ``convention`` of the
 action, ``provenance`` (JSON), ``seed``, ``checkpoint_sha256`` (if any), ``seconds`` it took to
 draw, ``arithmetic`` (JSON: device, kernel, threads), ``first_block`` (0, but in a part). The

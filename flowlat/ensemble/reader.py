@@ -106,6 +106,10 @@ class Ensemble(AbstractContextManager["Ensemble"]):
         too_many = self.n > self.n_rows or self.replicas > max(self.n_rows, COUNT)
         if min(sizes) < 1 or too_many or self.n % self.population:
             raise ValueError(f"n_samples, rows, replicas and population are {sizes}")
+        #: from which on the chains count
+        self.start_row = int(self.attribute("start_row", 0))
+        if not 0 <= self.start_row < self.n or self.start_row % self.replicas:
+            raise ValueError(f"start_row={self.start_row}: out of range")
 
     def __len__(self) -> int:
         return self.n
@@ -168,18 +172,18 @@ class Ensemble(AbstractContextManager["Ensemble"]):
         return {name: self.read(f"measured/{name}") for name in self.config["observables"]}
 
     def chain_index(self) -> np.ndarray:
-        """The row at which the chains stand after each step, ``(n,)`` int64."""
+        """The row at which the chains stand after each step, int64 ``(n - start_row,)``."""
         return self._index
 
     @cached_property
     def _index(self) -> np.ndarray:
         if self.kind == "weighted":
             raise EnsembleError(f"{self.path}: a weighted ensemble is no chain")
-        here = np.arange(self.n)
+        here = np.arange(self.start_row, self.n)
         if self.format == FORMAT_0_1:
             index = chain_index(self._flags(), self.replicas)[: self.n].numpy()
             return index if self.kind == "proposals" else here
-        index = self.read("chain_index")
+        index = self.read("chain_index", self.start_row)
         if (index < 0).any() or (index > here).any():
             raise EnsembleError(f"{self.path}: chain_index: out of range")
         return index
@@ -190,9 +194,10 @@ class Ensemble(AbstractContextManager["Ensemble"]):
         return None if weighted else longest_rejection_run(self._flags(), self.replicas)
 
     def _flags(self) -> Tensor:
-        """``accepted``, made up to whole steps of all replicas by some that move."""
-        missing = -self.n % self.replicas
-        return torch.from_numpy(np.pad(self.read("accepted"), (0, missing), constant_values=True))
+        """``accepted`` along the chains, made up to whole steps of all replicas by some that
+        move."""
+        missing, flags = -self.n % self.replicas, self.read("accepted", self.start_row)
+        return torch.from_numpy(np.pad(flags, (0, missing), constant_values=True))
 
     def chains(self, name: str) -> list[np.ndarray]:
         """The series of ``measured[name]`` along the chain, one array a replica.
@@ -200,7 +205,7 @@ class Ensemble(AbstractContextManager["Ensemble"]):
         The last step may not be that of every replica: the arrays may differ by one in length.
         """
         series = self.read(f"measured/{name}")[self.chain_index()]
-        return [series[r :: self.replicas] for r in range(min(self.replicas, self.n))]
+        return [series[r :: self.replicas] for r in range(min(self.replicas, len(series)))]
 
     def configurations(self) -> np.ndarray:
         """All configurations, ``(n, *shape)``: a sample, and no time series.

@@ -88,6 +88,8 @@ def thermalisation(ensemble: Ensemble) -> dict[str, Any]:
     Left out where it cannot be told: see :func:`flowlat.analysis.thermalisation.drift`. Where the
     sampler thermalises for a number of steps, ``burn_in`` has ``option`` and ``steps``, and of the
     slowest of the same quantities ``observable``, ``tau_int`` and what it is at least, in steps.
+    ``proposals``, if any, are those that thermalised the chains before these count: 0 where the run
+    was over before there were enough of them.
     """
     index, replicas = ensemble.chain_index(), ensemble.replicas
     magnetization = ensemble.read("measured/magnetization")
@@ -95,13 +97,15 @@ def thermalisation(ensemble: Ensemble) -> dict[str, Any]:
     if "phi2" in ensemble.config["observables"]:
         series["phi^2"] = ensemble.read("measured/phi2")
     chains = {
-        name: [values[index][r::replicas] for r in range(min(replicas, len(ensemble)))]
+        name: [values[index][r::replicas] for r in range(min(replicas, len(index)))]
         for name, values in series.items()
     }
     pulls = {name: abs(drift(replicated)) for name, replicated in chains.items()}
     known = {name: pull for name, pull in pulls.items() if math.isfinite(pull)}
     name = max(known, key=known.__getitem__, default="")
     found: dict[str, Any] = {"observable": name, "pull": known[name]} if known else {}
+    if ensemble.kind == "proposals":
+        found["proposals"] = ensemble.start_row
     if slowest := burn_in(ensemble, chains):
         found["burn_in"] = slowest
     return found
@@ -126,10 +130,12 @@ def burn_in(ensemble: Ensemble, chains: dict[str, list[np.ndarray]]) -> dict[str
 
 
 def acceptance(ensemble: Ensemble) -> float | None:
-    """The fraction of steps taken; the first proposal of a replica starts it and is no decision."""
+    """The fraction of steps taken; the first proposal of a replica, if it starts it, is no
+    decision."""
     if ensemble.accepted is None:
         return None
-    decisions = ensemble.accepted[ensemble.replicas if ensemble.kind == "proposals" else 0 :]
+    starting = ensemble.replicas if ensemble.kind == "proposals" else 0
+    decisions = ensemble.accepted[ensemble.start_row or starting :]
     return float(decisions.mean()) if len(decisions) else math.nan
 
 

@@ -31,7 +31,6 @@ from flowlat.ensemble.layout import FORMAT, FORMAT_0_1
 from flowlat.ensemble.reader import open_ensemble
 from flowlat.ensemble.state import state_from_arrays, state_to
 from flowlat.kernels.arithmetic import differing
-from flowlat.samplers import chain_index
 from flowlat.samplers.base import Sampler, State
 from flowlat.utils.errors import ConfigError, EnsembleError
 from flowlat.utils.files import replacing
@@ -175,8 +174,12 @@ class EnsembleWriter:
             arrays = {f"state/{name}": tensor.numpy() for name, tensor in state.items()}
             if "accepted" in columns:
                 accepted = torch.from_numpy(columns["accepted"][:])
-                accepted |= sampler.kind == "chain"  # which stands at every row
-                arrays["chain_index"] = chain_index(accepted, sampler.replicas).numpy()
+                # what the state says of rows is of those of all blocks, not of a part's
+                whole = n_rows == self.n_blocks * sampler.rows
+                at = self.state if whole else sampler.initial_state()
+                start_row, index = sampler.chains(at, accepted, n_samples)
+                set_attribute(file, "start_row", start_row)
+                arrays["chain_index"] = index.numpy()
             for name, values in arrays.items():
                 values = np.atleast_1d(values)
                 create_dataset(file, name, values.shape, values.dtype)[:] = values

@@ -26,8 +26,9 @@ NUMBERS = 2**22
 def write_named(ensemble: Ensemble, path: Path) -> None:
     """Write it, in blocks."""
     weighted = ensemble.kind == "weighted"
-    replicas = min(ensemble.replicas, len(ensemble))
-    steps = -(-len(ensemble) // replicas)
+    rows = len(ensemble) - ensemble.start_row
+    replicas = min(ensemble.replicas, rows)
+    steps = -(-rows // replicas)
     lead = {"sample": len(ensemble)} if weighted else {"replica": replicas, "step": steps}
     with creating(path) as file:
         for name in ("convention", "kind"):
@@ -82,11 +83,12 @@ def _write(
 def blocks(ensemble: Ensemble, column: str, rows: int) -> Iterator[tuple[int, np.ndarray]]:
     """The rows of a column, along the chain where there is one, from each so many on."""
     index = None if ensemble.kind == "weighted" else ensemble.chain_index()
-    for start in range(0, len(ensemble), rows):
-        stop = min(start + rows, len(ensemble))
+    end = len(ensemble) - ensemble.start_row
+    for start in range(0, end, rows):
+        stop = min(start + rows, end)
         if index is None:
             yield start, ensemble.read(column, start, stop)
         else:
             here = index[start:stop]
             first = int(here.min())  # of a proposal that is held, some rows before
-            yield start, ensemble.read(column, first, stop)[here - first]
+            yield start, ensemble.read(column, first, int(here.max()) + 1)[here - first]

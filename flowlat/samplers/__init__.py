@@ -5,14 +5,14 @@ from flowlat.samplers.base import Block, IndependentSampler, Sampler, State
 from flowlat.samplers.cluster import Cluster
 from flowlat.samplers.hmc import HMC
 from flowlat.samplers.hybrid import Hybrid
-from flowlat.samplers.latent_hmc import LatentHMC
-from flowlat.samplers.mclmc import MCLMC
-from flowlat.samplers.metropolis import (
-    Metropolis,
+from flowlat.samplers.independence.chain import (
     chain_index,
     independence_chain,
     longest_rejection_run,
 )
+from flowlat.samplers.latent_hmc import LatentHMC
+from flowlat.samplers.mclmc import MCLMC
+from flowlat.samplers.metropolis import Metropolis
 
 __all__ = [
     "HMC",

@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from flowlat.samplers.independence.chain import chain_index
+
 #: what a sampler goes on from: a NamedTuple of tensors of its own, whose ``_asdict()`` can be
 #: written to a file, and ``type(sampler.initial_state())(**tensors)`` made from it again
 State: TypeAlias = Any
@@ -55,6 +57,17 @@ class Sampler(ABC):
     def initial_state(self) -> State:
         """A state before anything is computed: its names, shapes and types, its counts at their
         least."""
+
+    def chains(self, state: State, accepted: Tensor, n: int) -> tuple[int, Tensor]:
+        """The row from which on chains count, of n that do, and where they stand after each step.
+
+        Args:
+            state: after the last of the rows.
+            accepted: of all rows, whole blocks of them; those from n on do not count.
+        """
+        if self.kind == "proposals":
+            return 0, chain_index(accepted, self.replicas)
+        return 0, torch.arange(len(accepted))
 
     def info(self, state: State) -> dict[str, float]:
         """What a summary says of the sampler beyond its config, such as a tuned step size."""

@@ -9,6 +9,8 @@ from flowlat.actions import Action
 from flowlat.flows.calibration import PILOT, PLANNED, calibrate, set_steps
 from flowlat.flows.flow import Flow
 from flowlat.samplers.base import Block, IndependentSampler, Kind
+from flowlat.samplers.independence.chain import chain_index, decide, uniform
+from flowlat.samplers.independence.starts import Starts, gather, no_starts
 from flowlat.utils.limits import Count, Positive, Rows
 
 
@@ -16,7 +18,7 @@ class MetropolisState(NamedTuple):
     """log_weight ``(replicas,)`` of where the chains stand; ``started``: whether they do.
 
     Of the calibration, steps of the flow's ODEs, the offset of the log weights and the systematic
-    error of log Z.
+    error of log Z. Then the fields of ``Starts``.
     """
 
     log_weight: Tensor
@@ -24,12 +26,20 @@ class MetropolisState(NamedTuple):
     steps: Tensor
     offset: Tensor
     systematic: Tensor
+    row: Tensor
+    start_log_weight: Tensor
+    log_sums: Tensor
+    gathered: Tensor
+    first: Tensor
 
 
 class Metropolis(IndependentSampler):
     """Proposals phi' ~ q of a flow, accepted with probability min(1, w'/w), log w = -S - log q.
 
     Albergo et al., arXiv:1904.12072, eq. (5). Proposal i belongs to replica i mod ``replicas``.
+    The first proposals thermalise the chains: when they are worth enough effective samples, each
+    replica starts anew from one that is chosen by its weight, see
+    :func:`flowlat.samplers.independence.starts.gather`.
 
     Args:
         batch_size: proposals drawn at once, the rows of a block.
@@ -77,7 +87,8 @@ class Metropolis(IndependentSampler):
     def initial_state(self) -> MetropolisState:
         none = torch.full((self.replicas,), -torch.inf, dtype=torch.float64)
         zero = torch.tensor(0.0, dtype=torch.float64)
-        return MetropolisState(none, torch.tensor(False), torch.tensor(0), zero, zero)
+        begin = none, torch.tensor(False), torch.tensor(0), zero, zero
+        return MetropolisState(*begin, *no_starts(self.replicas))
 
     def info(self, state: MetropolisState) -> dict[str, float]:
         """The steps of the flow's ODEs, if it has any."""
@@ -89,79 +100,35 @@ class Metropolis(IndependentSampler):
         phi, log_q = self.flow.sample(self.rows, generator)
         action = self.action(phi.double())
         log_weight = -action - log_q.double() - state.offset.item()
-        return Block(phi, action, log_weight), uniform(self.rows, generator)
+        # a number for each accept test, and two for each start
+        return Block(phi, action, log_weight), uniform(self.rows + 2 * self.replicas, generator)
 
     def join(
         self, state: MetropolisState, log_weight: Tensor, auxiliary: Tensor
     ) -> tuple[MetropolisState, Tensor]:
+        u, numbers = auxiliary[: self.rows], auxiliary[self.rows :].reshape(2, -1)
         current = state.log_weight if state.started else None
-        accepted, current = decide(log_weight, current, self.replicas, auxiliary)
-        return state._replace(log_weight=current, started=torch.tensor(True)), accepted
+        if state.first:
+            accepted, current = decide(log_weight, current, self.replicas, u)
+            return state._replace(log_weight=current), accepted
+        starts = gather(starts_of(state), log_weight, numbers)
+        n = int(starts.gathered - state.gathered)
+        accepted, current = decide(log_weight[:n], current, self.replicas, u[:n])
+        if starts.first:
+            after = decide(log_weight[n:], starts.start_log_weight, self.replicas, u[n:])
+            accepted, current = torch.cat([accepted, after[0]]), after[1]
+        new = {"log_weight": current, "started": torch.tensor(True), **starts._asdict()}
+        return state._replace(**new), accepted
+
+    def chains(self, state: MetropolisState, accepted: Tensor, n: int) -> tuple[int, Tensor]:
+        first = int(state.first)
+        if not 0 < first < n:  # those that were not thermalised are all there is
+            return 0, chain_index(accepted, self.replicas)
+        before = chain_index(accepted[:first], self.replicas)
+        after = chain_index(accepted[first:], self.replicas, state.row - first) + first
+        return first, torch.cat([before, after])
 
 
-def independence_chain(
-    log_w: Tensor, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
-    """One chain over all proposals; the first one starts it.
-
-    A rejected proposal repeats the previous configuration: step i of the chain is proposal
-    ``index[i]``.
-
-    Args:
-        log_w: log weights ``(n,)`` of the proposals, in their order.
-        generator: of the uniform numbers.
-
-    Returns:
-        (index ``(n,)`` int64, accepted ``(n,)`` bool).
-
-    Raises:
-        ValueError: no proposals, or a log weight that is NaN or +inf.
-    """
-    if log_w.numel() == 0:
-        raise ValueError("log_w is empty: a chain needs at least one proposal")
-    accepted, _ = decide(log_w, None, 1, uniform(len(log_w), generator))
-    return chain_index(accepted), accepted
-
-
-def uniform(n: int, generator: torch.Generator | None) -> Tensor:
-    """Numbers in [0, 1) in float64, ``(n,)``, where the generator is."""
-    device = "cpu" if generator is None else generator.device
-    return torch.rand(n, generator=generator, dtype=torch.float64, device=device)
-
-
-def decide(
-    log_w: Tensor, current: Tensor | None, replicas: int, u: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Accept or reject proposals ``(n,)``, dealt out to the replicas in turn, in float64.
-
-    ``current``: log weights ``(replicas,)`` of where the chains stand; None: the first proposal of
-    each starts it. ``u``: a uniform number for each. Returns accepted ``(n,)`` and the new
-    ``current``, on the CPU.
-    """
-    log_w = log_w.double().cpu()
-    if torch.isnan(log_w).any() or (log_w == torch.inf).any():
-        raise ValueError("log_w holds NaN or +inf: these proposals cannot be weighed")
-    log_u = u.log().tolist()
-    weights = log_w.tolist()
-    accepted = [True] * len(weights)
-    first, at = (replicas, weights[:replicas]) if current is None else (0, current.tolist())
-    # a plain loop over Python floats: sequential by nature, a fraction of a second a million
-    for i in range(first, len(weights)):
-        if weights[i] - at[i % replicas] >= log_u[i]:
-            at[i % replicas] = weights[i]
-        else:
-            accepted[i] = False
-    return torch.tensor(accepted), torch.tensor(at, dtype=torch.float64)
-
-
-def chain_index(accepted: Tensor, replicas: int = 1) -> Tensor:
-    """The proposal at which its chain stands after each step, ``(n,)``, from the accept flags."""
-    accepted = accepted.reshape(-1, replicas)
-    steps = torch.arange(accepted.numel()).reshape(-1, replicas)
-    return torch.where(accepted, steps, steps[:1]).cummax(0).values.flatten()
-
-
-def longest_rejection_run(accepted: Tensor, replicas: int = 1) -> int:
-    """The most proposals rejected in a row, in any of the chains."""
-    steps = torch.arange(accepted.numel())
-    return int((steps - chain_index(accepted, replicas)).max()) // replicas
+def starts_of(state: MetropolisState) -> Starts:
+    """The part of a state that says where the chains start."""
+    return Starts(*state[-len(Starts._fields) :])

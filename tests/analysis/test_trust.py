@@ -50,6 +50,11 @@ BROKEN = [
     ("long_rejection_run", {"longest_rejection_run": 51, "replicas": 50}, "in chains of 200 steps"),
     (
         "not_thermalised",
+        {"thermalisation": {"proposals": 0}, "replicas": 50},
+        "too few to thermalise 50 chains",
+    ),
+    (
+        "not_thermalised",
         {"thermalisation": {"observable": "|M|", "pull": 4.1}},
         "4.1 errors in |M|",
     ),
@@ -85,6 +90,8 @@ BORDERLINE = [
     {"ess_left": 0.2, "best_ess": 0.09},
     {"thermalisation": {"observable": "S", "pull": math.nan}},
     {"thermalisation": burn_in(400, 20.9, 20.0)},
+    {"thermalisation": {"proposals": 0}, "replicas": 1},
+    {"thermalisation": {"proposals": 250}, "replicas": 50},
     {"log_z_short": 0.09, "log_z_short_err": 0.01},
     {"log_z_short": 0.3, "log_z_short_err": 0.1},
     {"log_z_short": 0.0, "log_z_short_err": 0.01, "sign_balance": 0.9},  # it has both all the same

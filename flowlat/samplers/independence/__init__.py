@@ -1,0 +1,1 @@
+"""Independence chains: the accept test, and where they start."""
