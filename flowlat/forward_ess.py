@@ -1,6 +1,7 @@
 """python -m flowlat.forward_ess CKPT ENSEMBLE: does a flow cover what an ensemble covers?"""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import torch
 
 from flowlat.analysis.importance import ess, forward_ess, forward_log_z, log_z
+from flowlat.analysis.pareto import HEAVY, pareto_k
+from flowlat.analysis.trust import warnings
 from flowlat.config.build import build_action
 from flowlat.config.checkpoint import flow_of, read_checkpoint
 from flowlat.ensemble.reference import read_reference, require_theory
@@ -48,13 +51,19 @@ def judge(checkpoint: Path, ensemble: Path, seed: int = 0) -> str:
         if not torch.isfinite(values).all():
             raise CheckpointError(f"CKPT={checkpoint}: log weights of NaN or infinity on {whose}")
     forward = [f(reference_log_w, reference.replicas)[:2] for f in (forward_ess, forward_log_z)]
+    own = {"ess": ess(log_w), "pareto_k": pareto_k(log_w.numpy())}
+    value, spread = log_z(log_w)
+    own_log_z = value, math.nan if own["pareto_k"] > HEAVY else spread
+    figures = dict(zip(("forward_ess", "forward_ess_err"), forward[0], strict=True))
+    figures |= dict(zip(("forward_log_z", "forward_log_z_err"), forward[1], strict=True))
     rows = [
         ("", "samples of the flow", "ensemble (forward)"),
         ("configurations", str(n), str(n)),
-        ("ESS", f"{ess(log_w):.4g}", fraction(*forward[0])),
-        ("log Z", with_error(*log_z(log_w)), with_error(*forward[1])),
+        ("ESS", f"{own['ess']:.4g}", fraction(*forward[0])),
+        ("log Z", with_error(*own_log_z), with_error(*forward[1])),
     ]
-    return table(rows)
+    lines = [f"\nWARNING: {w['text']}" for w in warnings({**own, **figures})]
+    return "".join([table(rows), *lines])
 
 
 @exit_code

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from flowlat.analysis.gamma_method import Estimate, gamma_method
 from flowlat.analysis.jackknife import jackknife, leave_one_out, ratio
+from flowlat.analysis.pareto import HEAVY, pareto_k
 
 #: effective samples below which there is one
 ONE = 1.5
@@ -106,8 +107,8 @@ def forward_ess(log_w: Tensor, replicas: int) -> Estimate:
     1/Z = <1/w>_p. A flow that leaves out a mode of p has an ESS near 1 on its own samples; here the
     mode is among the configurations, with w beyond all bounds. Nicoli et al., arXiv:2302.14082.
 
-    The error is that of the linear part, by the Gamma method; where few configurations dominate
-    <w>_p, the value is too high and its error too small.
+    The error is that of the linear part, by the Gamma method. Where few configurations dominate
+    <w>_p, the value is too high, and there is no error: Pareto k of w or 1/w above 0.7.
 
     Args:
         log_w: of chains of p, ``(n,)``; row i belongs to replica i mod ``replicas``.
@@ -121,7 +122,8 @@ def forward_ess(log_w: Tensor, replicas: int) -> Estimate:
     if not value:  # a configuration out of the flow's reach
         return Estimate(0.0, math.nan, math.nan)
     relative = (log_w - mean).exp() + (-log_w - mean_inverse).exp()
-    return along_chains(value * (3 - relative), replicas, "forward ESS")
+    estimate = along_chains(value * (3 - relative), replicas, "forward ESS")
+    return unless_heavy(estimate, log_w, -log_w)
 
 
 def forward_log_z(log_w: Tensor, replicas: int) -> Estimate:
@@ -132,7 +134,13 @@ def forward_log_z(log_w: Tensor, replicas: int) -> Estimate:
     inverse = -checked(log_w)
     value = -log_mean(inverse)
     estimate = along_chains(1 - (inverse + value).exp(), replicas, "forward log Z")
-    return estimate._replace(value=value.item())
+    return unless_heavy(estimate._replace(value=value.item()), inverse)
+
+
+def unless_heavy(estimate: Estimate, *log_w: Tensor) -> Estimate:
+    """An estimate; without an error where weights that it averages have too heavy a tail."""
+    heavy = any(pareto_k(one.numpy()) > HEAVY for one in log_w)
+    return estimate._replace(error=math.nan) if heavy else estimate
 
 
 def forward_quality(log_w: Tensor, replicas: int) -> dict[str, float]:

@@ -4,12 +4,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from flowlat.analysis.gamma_method import FEWEST
+from flowlat.analysis.gamma_method import FEWEST, LONG, LONG_REPLICA
+from flowlat.analysis.pareto import HEAVY
 
 #: an ESS below this is that of a flow that has not learnt the theory
 LOW_ESS = 0.1
-#: k of the weights beyond which their averages do not settle (Vehtari et al., arXiv:1507.02646)
-HEAVY_TAIL = 0.7
 #: an error from fewer populations than this is itself uncertain by 1/4 and more
 FEWEST_POPULATIONS = 10
 #: |<sign M>| beyond which an ensemble of an even action is called one-sided
@@ -49,14 +48,19 @@ def figures_of(summary: Mapping[str, Any]) -> Figures:
     f = Figures({name: value for name, value in summary.items() if value is not None})
     n, stuck = max(f["n_samples"], 1), f["longest_rejection_run"]
     f["effective"] = n * f["ess"]
-    f["steps"] = n / f.get("replicas", 1)
+    drift = f.get("thermalisation", {})
+    f["chained"] = n - (drift.get("proposals") or 0)
+    f["steps"] = f["chained"] / f.get("replicas", 1)
+    f["slowest_tau"], f["slowest_name"] = slowest(f.get("observables", {}))
+    heavy = f.get("pareto_k_above", {})
+    f["heavy"], f["heaviest"] = ", ".join(heavy), max(heavy.values(), default=math.nan)
     f["stuck"] = stuck > max(FEWEST, min(STUCK * n, STUCK_REPLICA * f["steps"]))
     f["lopsided"] = abs(f["sign_balance"]) > max(LOPSIDED, SUSPICIOUS / math.sqrt(n))
     if isinstance(log_z := f["log_z"], dict):  # of sample.py
         f["off"], f["log_z_error"] = map(real, (log_z.get("systematic"), log_z["error"]))
     if (inverse := f.get("inverse")) is not None:  # not finite is not a number in a file
         f["apart"] = real(inverse["log_q_error"])
-    identity, drift = f.get("schwinger_dyson", {}), f.get("thermalisation", {})
+    identity = f.get("schwinger_dyson", {})
     value, error = identity.get("value"), identity.get("error")
     f["identity_pull"] = abs(value - 1) / error if value and error else math.nan
     f["drift"], f["drifting"] = drift.get("pull") or math.nan, drift.get("observable")
@@ -79,6 +83,22 @@ def rounded_up(value: float) -> int:
     """To two digits."""
     unit = 10 ** max(0, math.floor(math.log10(value)) - 1)
     return math.ceil(value / unit) * unit
+
+
+def slowest(observables: Mapping[str, Any]) -> tuple[float, str]:
+    """The largest tau_int of all observables, of vectors each element, and whose it is."""
+    times = [
+        (time, name)
+        for name, entry in observables.items()
+        for e in (entry if isinstance(entry, list) else [entry])
+        if not math.isnan(time := real(e.get("tau_int")))
+    ]
+    return max(times, default=(math.nan, ""))
+
+
+def missing(f: Figures, name: str) -> bool:
+    """Whether there is such a figure, and no error."""
+    return not math.isnan(f[name]) and math.isnan(f[f"{name}_err"])
 
 
 def bare(entry: Any) -> bool:
@@ -104,9 +124,24 @@ RULES = (
     ),
     Rule(
         "heavy_tail",
-        lambda f: f["pareto_k"] > HEAVY_TAIL,
+        lambda f: f["pareto_k"] > HEAVY,
         "Pareto k = {pareto_k:.2f} of the weights is above 0.7: a few of them carry ESS and log Z, "
-        "and no error of chain or weights can be trusted; train longer, or sampler=annealed",
+        "and no error of chain or weights can be trusted, that of log Z, which cannot exceed 1, "
+        "least of all; train longer, or sampler=annealed",
+    ),
+    Rule(
+        "heavy_tail",
+        lambda f: f["heavy"] != "" and not f["pareto_k"] > HEAVY,
+        "the weights have no variance, and with {heavy} a Pareto k of up to {heaviest:.2f}, above "
+        "0.7: the largest values are too rare among the proposals, and errors of the chain are too "
+        "small; train longer, or sampler=annealed",
+    ),
+    Rule(
+        "forward_heavy_tail",
+        lambda f: missing(f, "forward_ess") or missing(f, "forward_log_z"),
+        "no error of forward ESS or log Z: the ensemble is too short or stuck, or a few of its "
+        "configurations, which the flow hardly reaches, carry the average; the forward ESS may be "
+        "far too high",
     ),
     Rule(
         "systematic",
@@ -182,6 +217,13 @@ RULES = (
         "the chains are not settled",
     ),
     Rule(
+        "short_chain",
+        lambda f: min(f["chained"] / LONG, f["steps"] / LONG_REPLICA) < f["slowest_tau"],
+        "{chained:.0f} steps, in chains of {steps:.0f}, are few for tau_int = {slowest_tau:.3g}, "
+        f"of {{slowest_name}}: errors may be too small; {LONG} tau_int in all, {LONG_REPLICA} in a "
+        "chain are the least",
+    ),
+    Rule(
         "not_thermalised",
         lambda f: f["drift"] > DRIFTING,
         "the first tenth of the chains and their second half differ by {drift:.1f} errors in "
@@ -209,7 +251,7 @@ RULES = (
     Rule(
         "no_error",
         lambda f: f["bare"] != "",
-        "no error could be given for {bare}: too few or stuck",
+        "no error could be given for {bare}: too few or stuck, or weights of too heavy a tail",
     ),
 )
 

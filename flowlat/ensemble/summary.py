@@ -10,11 +10,12 @@ from torch import Tensor
 from flowlat.analysis.estimates import chain_estimate, weighted_estimate
 from flowlat.analysis.gamma_method import Estimate
 from flowlat.analysis.importance import ess, ess_of_populations, log_z_estimate, normalised
-from flowlat.analysis.pareto import pareto_k
+from flowlat.analysis.pareto import HEAVY, pareto_k
 from flowlat.analysis.thermalisation import drift, tau_int_range
 from flowlat.analysis.trust import warnings
 from flowlat.ensemble.layout import FORMAT_0_1
 from flowlat.ensemble.reader import Ensemble
+from flowlat.ensemble.tails import heavy_observables
 from flowlat.observables import Observable
 
 
@@ -28,6 +29,8 @@ def summarize(
         even: whether the action is, for a warning of a one-sided ensemble.
         barrier: between two wells of a site, for a warning, where the sampler does not cross it.
 
+    Weights whose Pareto k is above 0.7 give log Z and reweighted averages no error; below that,
+    ``pareto_k_above`` names the observables whose weighted measurements are above, with that k.
     ``warnings`` is what cannot be trusted: :mod:`flowlat.analysis.trust`.
     """
     log_weight, population = ensemble.log_weight, ensemble.population
@@ -42,6 +45,10 @@ def summarize(
     if log_weight is not None:
         log_z, volume = log_z_estimate(log_weight, population), math.prod(ensemble.shape)
         summary |= weights(ensemble, torch.from_numpy(log_weight))
+        if summary["pareto_k"] > HEAVY:
+            log_z = log_z._replace(error=math.nan, bias=math.nan)
+        if heavy := heavy_observables(ensemble, summary["pareto_k"]):
+            summary["pareto_k_above"] = heavy
         summary["log_z"] = log_z._asdict()
         state = {} if ensemble.format == FORMAT_0_1 else ensemble.state()
         if "systematic" in state:
@@ -59,6 +66,7 @@ def summarize(
         if log_weight is not None:
             values = ensemble.read(f"measured/{name}")
             estimate = weighted_estimate(observable, values, log_weight, population, name)
+            estimate = without_error(estimate, summary["pareto_k"] > HEAVY or name in heavy)
             key = "observables" if ensemble.kind == "weighted" else "reweighted"
             averages.setdefault(key, {})[name] = plain(estimate)
     identity = averages["observables"]["schwinger_dyson"]
@@ -145,6 +153,15 @@ def sign_balance(ensemble: Ensemble) -> float:
     if ensemble.kind == "weighted":
         return float(np.average(sign, weights=normalised(ensemble.read("log_weight"))[0]))
     return float(sign[ensemble.chain_index()].mean())
+
+
+def without_error(estimate: Estimate | list[Estimate], unknown: bool) -> Estimate | list[Estimate]:
+    """The value alone, where its error is unknown."""
+    if not unknown:
+        return estimate
+    if isinstance(estimate, list):
+        return [e._replace(error=math.nan) for e in estimate]
+    return estimate._replace(error=math.nan)
 
 
 def plain(estimate: Estimate | list[Estimate]) -> dict[str, float] | list[dict[str, float]]:

@@ -9,7 +9,9 @@ from typing import Any
 
 
 def with_error(value: float, error: float) -> str:
-    """A value with its error in the last two digits: 9.2902(23)."""
+    """A value with its error in the last two digits: 9.2902(23); 9.29(?) where that is NaN."""
+    if math.isfinite(value) and math.isnan(error):
+        return f"{value:.4g}(?)"
     if not (math.isfinite(value) and math.isfinite(error) and error > 0):
         return f"{value:.6g}"
     error = float(f"{error:.1e}")  # 0.0996 is 0.10, and has a digit less
@@ -24,7 +26,8 @@ def measured(estimate: Mapping[str, Any] | None) -> str:
     """An entry of summary.json with its error; nothing where it or its value is missing."""
     if not estimate or estimate["value"] is None:
         return ""
-    return with_error(estimate["value"], estimate["error"] or 0)
+    error = estimate["error"]
+    return with_error(estimate["value"], math.nan if error is None else error)
 
 
 def number(value: float | None, spec: str) -> str:

@@ -40,6 +40,19 @@ BROKEN = [
     ("low_ess", {"ess": 0.09}, "ESS 0.09 is below 0.1"),
     ("heavy_tail", {"pareto_k": 0.71}, "Pareto k = 0.71"),
     ("heavy_tail", {"pareto_k": math.inf}, "Pareto k = inf"),
+    (
+        "heavy_tail",
+        {"pareto_k": 0.6, "pareto_k_above": {"chi2": 0.81, "binder": 0.95}},
+        "with chi2, binder a Pareto k of up to 0.95",
+    ),
+    ("forward_heavy_tail", {"forward_ess": 0.3, "forward_ess_err": None}, "no error of forward"),
+    ("forward_heavy_tail", {"forward_log_z": 9.0, "forward_log_z_err": math.nan}, "no error"),
+    ("short_chain", {"observables": {"a": [{**ESTIMATE, "tau_int": 201.0}]}}, "201, of a"),
+    (
+        "short_chain",
+        {"observables": {"a": {**ESTIMATE, "tau_int": 11.0}}, "replicas": 100},
+        "10000 steps, in chains of 100,",
+    ),
     ("few_effective_samples", {"n_samples": 50, "ess": 0.9}, "from 45 effective samples"),
     ("few_populations", {"populations": 9}, "from 9 population(s)"),
     ("one_sided", {"sign_balance": -0.6}, "<sign M> = -0.60"),
@@ -81,6 +94,8 @@ BORDERLINE = [
     {"inverse": {"value_error": 1.0, "log_q_error": 0.04}},
     {"ess": 0.11},
     {"pareto_k": 0.69},
+    {"forward_ess": 0.3, "forward_ess_err": 0.02},
+    {"observables": {"a": {**ESTIMATE, "tau_int": 199.0}, "b": {**ESTIMATE, "tau_int": None}}},
     {"pareto_k": math.nan},
     {"sign_balance": 0.7, "n_samples": 20, "observables": {}, "ess": None},  # of a few signs
     {"longest_rejection_run": 50, "n_samples": 1000},  # of a short run

@@ -104,6 +104,7 @@ def fake(magnetization, **columns):
         read=lambda name: measured[name],
         chain_index=lambda: np.arange(len(magnetization)),
         replicas=1,
+        start_row=0,
         **{"log_weight": None, "accepted": None, **columns},
     )
 

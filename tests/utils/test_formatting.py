@@ -19,7 +19,7 @@ from flowlat.utils.formatting import in_brief, table, typed, with_error
         (1.0, 0.0996, "1.00(10)"),  # rounds up to another digit
         (1.0, 0.996, "1.0(1.0)"),
         (0.5, 0.0, "0.5"),
-        (0.5, math.nan, "0.5"),
+        (0.5, math.nan, "0.5(?)"),
         (math.nan, 0.1, "nan"),
     ],
 )
