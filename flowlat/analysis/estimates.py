@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from flowlat.analysis.curvature import beyond_linear
 from flowlat.analysis.gamma_method import Estimate, gamma_methods, replicas
 from flowlat.analysis.importance import is_one_sample, normalised
 from flowlat.analysis.jackknife import jackknife, leave_one_out, ratio
@@ -23,7 +24,9 @@ def chain_estimate(
 
     The value is f = derive(mean); the error is that of the linear part of f,
     sum_i (df/da_i) a_i, by the Gamma method (Wolff, hep-lat/0306017, sec. 3), the gradient by
-    autograd. An element that does not exist (NaN), or has no gradient, has a NaN error.
+    autograd, and what the curvature of f adds, bias included, see
+    :func:`flowlat.analysis.curvature.beyond_linear`. An element that does not exist (NaN), or has
+    no gradient, has a NaN error.
 
     Raises:
         ValueError: a chain holds NaN or infinity.
@@ -38,12 +41,21 @@ def chain_estimate(
     tangents = [(chain - means).reshape(len(chain), -1) @ slope[exists].T for chain in chains]
     linear = [value.ravel()[exists] + tangent for tangent in tangents]
     known = iter(gamma_methods(linear, name) if exists.any() else [])
-    found = zip(value.ravel().tolist(), exists, strict=True)
+    more = np.zeros(value.size)
+    if type(observable).derive is not Observable.derive:
+        centred = [(chain - means).reshape(len(chain), -1) for chain in chains]
+        more = beyond_linear(observable, means, value, centred)
+    found = zip(value.ravel().tolist(), exists, more.ravel().tolist(), strict=True)
     estimates = [
-        next(known)._replace(value=v) if there else Estimate(v, math.nan, math.nan)
-        for v, there in found
+        widened(next(known), v, extra) if there else Estimate(v, math.nan, math.nan)
+        for v, there, extra in found
     ]
     return shaped(estimates, value)
+
+
+def widened(linear: Estimate, value: float, variance: float) -> Estimate:
+    """With this value, and a variance that comes on top."""
+    return linear._replace(value=value, error=math.sqrt(linear.error**2 + variance))
 
 
 def chain_obs(
@@ -52,7 +64,7 @@ def chain_obs(
     """:func:`chain_estimate` as a pyerrors Obs, of a vector a list, for functions of several.
 
     Replicas are named as by :func:`flowlat.analysis.gamma_method.replicas`. An element that does
-    not exist is an Obs of NaN.
+    not exist is an Obs of NaN. Its error is that of the linear part alone.
     """
     from pyerrors import derived_observable  # and pandas with it
 

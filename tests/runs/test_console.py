@@ -96,5 +96,5 @@ def test_report_of_chains_and_of_weights(tmp_path):
 
 def test_a_pull_only_where_there_is_an_error():
     assert against({"value": 0.99, "error": 0.01}, 1) == "0.990(10), exactly 1: -1.0 sigma"
-    for error in (0.0, math.nan):
-        assert against({"value": 0.99, "error": error}, 1) == "0.99, exactly 1"
+    for error, text in ((0.0, "0.99"), (math.nan, "0.99(?)"), (None, "0.99(?)")):
+        assert against({"value": 0.99, "error": error}, 1) == f"{text}, exactly 1"

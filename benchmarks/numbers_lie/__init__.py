@@ -1,0 +1,1 @@
+"""The pictures of docs/physics/when_numbers_lie.md."""

@@ -1,0 +1,76 @@
+"""How often errors hold the exact value: of every observable, from chains of known tau_int."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from flowlat.actions import Free
+from flowlat.analysis import exact
+from flowlat.analysis.estimates import chain_estimate
+from flowlat.lattice import Lattice
+from flowlat.observables import Configurations, Observable
+
+#: a free theory in which no observable of the summary is next to trivial
+SHAPE, M2 = (8,), 0.5
+
+
+class Coverage(NamedTuple):
+    """Of ``n`` errors of an observable: the ``share`` that holds the exact value within one, the
+    ``bias`` of its values in standard deviations, and its mean error over that deviation; all
+    elements of a vector together. The first should be 0.683, the last 1."""
+
+    share: float
+    n: int
+    bias: float
+    error: float
+
+
+def free_chains(tau_int: float, n: int, chains: int, generator: torch.Generator) -> Tensor:
+    """Stationary chains of a free field ``(chains, n, *shape)``, all modes equally slow.
+
+    phi' = r phi + sqrt(1 - r^2) eta, eta of the free theory: phi^2 has the integrated
+    autocorrelation time tau_int = 1/2 (1 + r^2) / (1 - r^2), and phi about twice of it.
+    """
+    r2 = (2 * tau_int - 1) / (2 * tau_int + 1)
+    lattice = Lattice(SHAPE)
+    spread = Free(M2).propagator(lattice)
+    modes = torch.fft.fft(spread).real.clamp(min=0).sqrt()
+    eta = torch.randn((n, chains, *SHAPE), generator=generator, dtype=torch.float64)
+    phi = torch.fft.ifft(torch.fft.fft(eta) * modes).real
+    for step in range(1, n):
+        phi[step] = math.sqrt(r2) * phi[step - 1] + math.sqrt(1 - r2) * phi[step]
+    return phi.transpose(0, 1)
+
+
+def coverage(
+    observables: dict[str, Observable], tau_int: float, n: int, chains: int, seed: int
+) -> dict[str, Coverage]:
+    """Of chains of n measurements each, see :func:`free_chains`, by observable."""
+    action, lattice = Free(M2), Lattice(SHAPE)
+    known = exact.known(action, lattice)
+    phi = free_chains(tau_int, n, chains, torch.Generator().manual_seed(seed))
+    found = {}
+    for name, observable in observables.items():
+        pairs = []
+        for chain in phi:
+            series = observable.measure(Configurations(chain, action)).numpy()
+            estimates = chain_estimate(observable, [series], name)
+            pairs.append(estimates if isinstance(estimates, list) else [estimates])
+        values = torch.tensor([[e.value for e in one] for one in pairs], dtype=torch.float64)
+        errors = torch.tensor([[e.error for e in one] for one in pairs], dtype=torch.float64)
+        found[name] = covered(values, errors, torch.as_tensor(known[name]))
+    return found
+
+
+def covered(values: Tensor, errors: Tensor, truth: Tensor) -> Coverage:
+    """Of values ``(chains, elements)``."""
+    held = ((values - truth).abs() <= errors).double()
+    spread = values.std(0)
+    return Coverage(
+        held.mean().item(),
+        len(values),
+        ((values.mean(0) - truth) / spread).mean().item(),
+        (errors.mean(0) / spread).mean().item(),
+    )
