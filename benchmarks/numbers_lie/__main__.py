@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.numbers_lie.commands import run_missing
+from benchmarks.numbers_lie.derived import derived
 from benchmarks.numbers_lie.pictures import replicas, weights, wells
 
 
@@ -14,7 +15,8 @@ def main() -> None:
     options = parser.parse_args()
     run_missing(options.runs)
     pictures = {
-        "replicas": replicas(options.runs / "replicas"),
+        "derived": derived(),
+        "replicas": replicas(options.runs / "replicas", options.runs / "wide"),
         "weights": weights(options.runs / "weights"),
         "wells": wells(options.runs / "frozen", options.runs / "crossed"),
     }

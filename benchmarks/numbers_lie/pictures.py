@@ -2,53 +2,79 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from flowlat import load_flow
+from flowlat.actions import Phi4
 from flowlat.analysis import exact
 from flowlat.analysis.gamma_method import gamma_method
 from flowlat.analysis.pareto import pareto_k, pareto_k_of
 from flowlat.ensemble import open_ensemble
 from flowlat.report.page.plots import BLUE, GREEN, GREY, ORANGE, finish, subplots
-from flowlat.samplers import chain_index
+from flowlat.samplers import Metropolis, chain_index
 from flowlat.samplers.independence.chain import decide, uniform
 
-#: what is measured on the chain of 8 sites and known exactly
-KNOWN = {"phi2": "$\\phi^2$", "chi2": "$\\chi_2$", "action_density": "S / V"}
+#: the chain of 8 sites of the first picture
+M2, LAM = -1.0, 1.0
+#: whose pulls are counted
+RUNS = 60
+WAYS = (("start at a proposal", ORANGE), ("as sample.py starts", BLUE))
 
 
-def replicas(folder: Path) -> Figure:
-    """Replicas that start at a proposal, and those of sample.py, which do not."""
+def replicas(folder: Path, training: Path) -> Figure:
+    """Replicas that start at a proposal, and those of sample.py, which do not: one run along the
+    chains, and the pulls of phi^2 of many runs whose proposals are of the prior alone."""
     figure, (left, right) = subplots(9, 3.4, columns=2)
+    exactly = float(exact.transfer_matrix(M2, LAM, 8)["phi2"])
     with open_ensemble(folder) as ensemble:
-        known = exact.transfer_matrix(-1.0, 1.0, 8)
-        n, log_w = ensemble.replicas, torch.from_numpy(ensemble.read("log_weight"))
-        numbers = uniform(len(log_w), torch.Generator().manual_seed(0))
-        index = chain_index(decide(log_w, None, n, numbers)[0], n).numpy()
-        ways = {"start at a proposal": index, "as sample.py starts them": ensemble.chain_index()}
-        for way, color, offset in zip(ways, (ORANGE, BLUE), (-0.1, 0.1), strict=True):
-            phi2 = ensemble.read("measured/phi2")[ways[way]]
-            whole = phi2[: len(phi2) // n * n].reshape(-1, n).mean(1)
-            means = whole[: len(whole) // 8 * 8].reshape(-1, 8).mean(1)
-            left.plot(8 * np.arange(len(means)) + 4, means, color=color, label=way)
-            pulls = []
-            for name in KNOWN:
-                values = ensemble.read(f"measured/{name}")[ways[way]]
-                estimate = gamma_method([values[r::n] for r in range(n)], name)
-                pulls.append((estimate.value - known[name]) / estimate.error)
-            right.errorbar(
-                np.arange(len(KNOWN)) + offset, pulls, 1, color=color, marker="o", ls="none"
-            )
-    left.axhline(known["phi2"], color="black", lw=0.8, label="exact")
+        n, phi2 = ensemble.replicas, ensemble.read("measured/phi2")
+        log_w = torch.from_numpy(ensemble.read("log_weight"))
+        index = from_proposals(log_w, n, uniform(len(log_w), torch.Generator().manual_seed(0)))
+        for at, (label, color) in zip((index, ensemble.chain_index()), WAYS, strict=True):
+            means = phi2[at][: len(at) // (8 * n) * 8 * n].reshape(-1, 8 * n).mean(1)
+            left.plot(8 * np.arange(len(means)) + 4, means, color=color, label=label)
+    left.axhline(exactly, color="black", lw=0.8, label="exact")
     left.set(xlabel="step", ylabel="$\\phi^2$, mean of 64 replicas")
-    left.set_ylim(0.8 * known["phi2"], 2 * known["phi2"])
-    right.set_xticks(range(len(KNOWN)), KNOWN.values())
-    right.set(ylabel="(value - exact) / error")
-    right.axhline(0, color="black", lw=0.8)
+    left.set_ylim(0.8 * exactly, 2 * exactly)
+    pulls = np.array([pulls_of_a_run(training, seed, n, exactly) for seed in range(RUNS)])
+    for column, (label, color) in zip(pulls.T, WAYS, strict=True):
+        held = (abs(column) < 1).mean()
+        text = f"{label}: {held:.0%} hold it"
+        right.hist(column, bins=np.arange(-3, 6.5, 0.5), color=color, alpha=0.6, label=text)
+    right.axvline(0, color="black", lw=0.8)
+    right.set(xlabel="(value of $\\phi^2$ - exact) / error", ylabel=f"of {RUNS} runs")
+    right.set_ylim(0, 1.6 * right.get_ylim()[1])
     return finish(figure)
+
+
+def from_proposals(log_w: torch.Tensor, n: int, numbers: torch.Tensor) -> np.ndarray:
+    """Where chains stand that start at the first proposal of each."""
+    index: np.ndarray = chain_index(decide(log_w, None, n, numbers)[0], n).numpy()
+    return index
+
+
+@torch.no_grad()
+def pulls_of_a_run(training: Path, seed: int, n: int, exactly: float) -> list[float]:
+    """Of phi^2, from the same proposals: started at a proposal, and as sample.py does."""
+    flow, action, rows = load_flow(training).double(), Phi4(M2, LAM), 512 * n
+    prior: Any = flow.prior
+    generator = torch.Generator().manual_seed(seed)
+    phi, log_q = prior(torch.randn((rows, 8), generator=generator, dtype=torch.float64))
+    log_w = -action(phi) - log_q
+    numbers = uniform(rows + 2 * n, generator)
+    sampler = Metropolis(flow, rows, action, replicas=n)
+    state, accepted = sampler.join(sampler.initial_state(), log_w, numbers)
+    first, index = sampler.chains(state, accepted, rows)
+    phi2, pulls = (phi**2).mean(1).numpy(), []
+    for at in (from_proposals(log_w, n, numbers[:rows]), index[first:].numpy()):
+        estimate = gamma_method([phi2[at[r::n]] for r in range(n)], "phi2")
+        pulls.append((estimate.value - exactly) / estimate.error)
+    return pulls
 
 
 def weights(folder: Path) -> Figure:

@@ -25,10 +25,10 @@ def beyond_linear(
 
     f is evaluated at means +- s d, d a Gaussian displacement with the covariance C of the means, as
     they scatter over blocks of the chains. ((f(+) + f(-)) / 2 - f(0)) / s^2 is 1/2 d^T H d for a
-    small s: its mean is the bias tr(H C) / 2, its variance tr(H C H C) / 2. Both are of the order of
-    the linear variance over the effective samples, and matter where these are few, as in a Binder
-    cumulant. The displacements are the same in every call. Zero of fewer than eight blocks, and of
-    an element that does not exist.
+    small s: its mean is the bias tr(H C) / 2, its variance tr(H C H C) / 2. Both are of the order
+    of the linear variance over the effective samples, and matter where these are few, as in a
+    Binder cumulant. The displacements are the same in every call. Zero of fewer than eight blocks,
+    and of an element that does not exist.
 
     Args:
         centred: replicas of measurements less their mean, ``(steps, n)``.

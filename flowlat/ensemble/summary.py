@@ -15,7 +15,7 @@ from flowlat.analysis.thermalisation import drift, tau_int_range
 from flowlat.analysis.trust import warnings
 from flowlat.ensemble.layout import FORMAT_0_1
 from flowlat.ensemble.reader import Ensemble
-from flowlat.ensemble.tails import heavy_observables
+from flowlat.ensemble.tails import heavy_observables, without_error
 from flowlat.observables import Observable
 
 
@@ -153,15 +153,6 @@ def sign_balance(ensemble: Ensemble) -> float:
     if ensemble.kind == "weighted":
         return float(np.average(sign, weights=normalised(ensemble.read("log_weight"))[0]))
     return float(sign[ensemble.chain_index()].mean())
-
-
-def without_error(estimate: Estimate | list[Estimate], unknown: bool) -> Estimate | list[Estimate]:
-    """The value alone, where its error is unknown."""
-    if not unknown:
-        return estimate
-    if isinstance(estimate, list):
-        return [e._replace(error=math.nan) for e in estimate]
-    return estimate._replace(error=math.nan)
 
 
 def plain(estimate: Estimate | list[Estimate]) -> dict[str, float] | list[dict[str, float]]:

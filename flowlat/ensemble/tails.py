@@ -1,5 +1,8 @@
 """What the tail of the weights leaves of averages: which of them have no error."""
 
+import math
+
+from flowlat.analysis.gamma_method import Estimate
 from flowlat.analysis.pareto import HEAVY, NO_VARIANCE, pareto_k_of
 from flowlat.ensemble.reader import Ensemble
 
@@ -16,3 +19,12 @@ def heavy_observables(ensemble: Ensemble, k: float) -> dict[str, float]:
     names = ensemble.config["observables"]
     shapes = {n: pareto_k_of(ensemble.read(f"measured/{n}"), ensemble.log_weight) for n in names}
     return {name: shape for name, shape in shapes.items() if shape > HEAVY}
+
+
+def without_error(estimate: Estimate | list[Estimate], unknown: bool) -> Estimate | list[Estimate]:
+    """The value alone, where its error is unknown."""
+    if not unknown:
+        return estimate
+    if isinstance(estimate, list):
+        return [e._replace(error=math.nan) for e in estimate]
+    return estimate._replace(error=math.nan)

@@ -32,6 +32,7 @@ class Stream(IntEnum):
     COUPLINGS = 10
     POINT = 11
     BOOTSTRAP = 12
+    COVERAGE = 13
 
 
 def generator(

@@ -9,9 +9,19 @@ from torch import Tensor
 from flowlat.actions import Free
 from flowlat.analysis import exact
 from flowlat.analysis.estimates import chain_estimate
+from flowlat.config.compose import compose, validate
+from flowlat.config.schemas import SampleConfig
 from flowlat.lattice import Lattice
 from flowlat.observables import Configurations, Observable
+from flowlat.sampling.measure import build_observables
+from flowlat.utils.formatting import table
+from flowlat.utils.rng import Stream, generator
 
+#: tau_int of phi^2, measurements, and chains of each in a full and in a quick run
+RUNS = ((1, 1000, 100, 20), (10, 1000, 100, 40), (30, 1000, 100, 0), (10, 10_000, 40, 0))
+#: standard deviations of a share of 0.5, the least that is promised, below which one is too small:
+#: p = 6e-5. It should be 0.683; Binder cumulants of 1,000 measurements at tau_int = 10 have 0.6
+TOO_FEW, PROMISED = 4.0, 0.5
 #: a free theory in which no observable of the summary is next to trivial
 SHAPE, M2 = (8,), 0.5
 
@@ -25,6 +35,46 @@ class Coverage(NamedTuple):
     n: int
     bias: float
     error: float
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is below what is promised, beyond chance."""
+        return self.share < PROMISED - TOO_FEW * math.sqrt(PROMISED * (1 - PROMISED) / self.n)
+
+
+#: of observables by name, by "tau_int=..., n=..."
+Shares = dict[str, dict[str, Coverage]]
+
+
+def measured(quick: bool, seed: int) -> Shares:
+    """Of every observable of sample.py."""
+    config = validate(compose([], "sample"), SampleConfig)
+    observables = build_observables(config)
+    found = {}
+    for number, (tau_int, n, full, few) in enumerate(RUNS):
+        if chains := few if quick else full:
+            # no two share random numbers with each other or with another seed
+            own = generator(seed, Stream.COVERAGE, number)
+            label = f"tau_int={tau_int}, n={n}"
+            found[label] = coverage(observables, tau_int, n, chains, own)
+    return found
+
+
+def below(found: Shares) -> list[str]:
+    """Observables that hold less than is promised."""
+    return [name for part in found.values() for name, share in part.items() if share.failed]
+
+
+def written(found: Shares) -> str:
+    """A table of shares, an observable a row, and what is wrong with them."""
+    rows = [("errors that hold the exact value", *found)]
+    for name in next(iter(found.values())):
+        shares = (f"{part[name].share:.2f}" for part in found.values())
+        rows.append((name, *shares))
+    lines = ["", table(rows)]
+    if names := below(found):
+        lines.append(f"FAILED: below {PROMISED} beyond chance: {', '.join(dict.fromkeys(names))}")
+    return "\n".join(lines)
 
 
 def free_chains(tau_int: float, n: int, chains: int, generator: torch.Generator) -> Tensor:
@@ -45,12 +95,16 @@ def free_chains(tau_int: float, n: int, chains: int, generator: torch.Generator)
 
 
 def coverage(
-    observables: dict[str, Observable], tau_int: float, n: int, chains: int, seed: int
+    observables: dict[str, Observable],
+    tau_int: float,
+    n: int,
+    chains: int,
+    numbers: torch.Generator,
 ) -> dict[str, Coverage]:
     """Of chains of n measurements each, see :func:`free_chains`, by observable."""
     action, lattice = Free(M2), Lattice(SHAPE)
     known = exact.known(action, lattice)
-    phi = free_chains(tau_int, n, chains, torch.Generator().manual_seed(seed))
+    phi = free_chains(tau_int, n, chains, numbers)
     found = {}
     for name, observable in observables.items():
         pairs = []
@@ -68,6 +122,7 @@ def covered(values: Tensor, errors: Tensor, truth: Tensor) -> Coverage:
     """Of values ``(chains, elements)``."""
     held = ((values - truth).abs() <= errors).double()
     spread = values.std(0)
+    held = held[:, values.isfinite().any(0)]
     return Coverage(
         held.mean().item(),
         len(values),

@@ -183,7 +183,11 @@ def test_an_obs_of_pyerrors_is_the_observable_of_the_table(name, drawn):
     for obs, estimate in pairs:
         assert obs.names == replicas
         obs.gamma_method()
-        assert (obs.value, obs.dvalue) == pytest.approx(estimate[:2])
+        assert obs.value == pytest.approx(estimate.value)
+        if name == "binder":  # of which pyerrors knows the linear part
+            assert 0.5 * estimate.error < obs.dvalue < estimate.error
+        else:
+            assert obs.dvalue == pytest.approx(estimate.error)
 
 
 def test_obs_propagate_through_functions_of_several(drawn):

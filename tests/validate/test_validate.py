@@ -11,6 +11,7 @@ from scipy import stats
 from flowlat.actions import Phi4
 from flowlat.samplers import HMC
 from flowlat.validate import __main__ as module
+from flowlat.validate import coverage
 from flowlat.validate.__main__ import main
 from flowlat.validate.cases import cases
 from flowlat.validate.judge import (
@@ -93,6 +94,7 @@ def few(monkeypatch):
     chosen = [c._replace(quick=4000) for c in cases() if c.name == "chain lam=8, hmc"]
     assert len(chosen) == 1
     monkeypatch.setattr(module, "cases", lambda: chosen)
+    monkeypatch.setattr(coverage, "RUNS", ())
 
 
 def test_a_correct_action_passes(few, tmp_path, capsys):
