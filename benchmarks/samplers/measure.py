@@ -8,20 +8,17 @@ from typing import Any
 import torch
 
 from benchmarks.samplers.contenders import COUNTED, OBSERVABLES, Run, interleave
+from benchmarks.samplers.family import PILOT, Known, family_at
 from benchmarks.samplers.points import M2, TRAINING, Point
 from flowlat.actions import Phi4
 from flowlat.analysis.gamma_method import SHORTEST, Estimate, gamma_methods
-from flowlat.analysis.importance import ess
-from flowlat.config.checkpoint import read_checkpoint
-from flowlat.families import flow_at, shipped_family
-from flowlat.flows.flow import Flow
 from flowlat.lattice import Lattice
 from flowlat.samplers import HMC, MCLMC, Annealed, Cluster, Hybrid, LatentHMC, Metropolis, Sampler
 
 #: turns of each sampler, so that a noisy machine slows all of them
 TURNS = 10
-#: draws by which a family is judged before it takes part, and the ESS that it needs
-PILOT, LEAST_ESS = 128, 0.05
+#: ESS of a few draws that a flow needs to take part
+LEAST_ESS = 0.05
 #: steps that a chain needs, in tau_int, or its tau_int is a bound
 LONG = 10
 #: trajectories of thermalisation of MCLMC, which no kernel runs, and of what starts from a flow;
@@ -33,63 +30,55 @@ WITH_FLOW = ("metropolis", "latent_hmc", "hybrid")
 @torch.no_grad()
 def measure(name: str, point: Point, seconds: float, thermalization: int | None) -> list[Any]:
     """Its rows, after so many CPU seconds of each sampler."""
-    makers, flow, reason = contenders(point, thermalization)
+    known = family_at(point)
+    left_out = WITH_FLOW if known.ess < LEAST_ESS else ()
+    makers = contenders(point, known, thermalization)
+    for sampler in left_out:
+        del makers[sampler]
     runs = interleave(makers, seconds, min(TURNS, max(1, round(seconds))))
-    rows = [row(name, point, sampler, run, flow) for sampler, run in runs.items()]
-    return [*rows, *({**head(name, point, s, flow), "reason": reason} for s in WITH_FLOW if reason)]
+    rows = [row(head(name, point, sampler, known), point, run) for sampler, run in runs.items()]
+    reason = {"reason": f"the ESS of {PILOT} draws is {known.ess:.3f}"}
+    return [*rows, *(head(name, point, sampler, known) | reason for sampler in left_out)]
 
 
 def contenders(
-    point: Point, thermalization: int | None
-) -> tuple[dict[str, Callable[[], Sampler]], str, str | None]:
-    """What makes each sampler, the name of the family, and why it takes no part, if so."""
+    point: Point, known: Known, thermalization: int | None
+) -> dict[str, Callable[[], Sampler]]:
+    """What makes each sampler."""
     theory, replicas = (Lattice(point.shape), Phi4(M2, point.lam)), point.replicas
+    flow, action = known.flow, theory[1]
     options: dict[str, Any] = {"replicas": replicas}
     if thermalization is not None:
         options["thermalization"] = thermalization
     few = {**options, "thermalization": thermalization or OF_MCLMC}
     fewer = {**options, "thermalization": thermalization or OF_LATENT}
     hmc = partial(HMC, **options)
-    makers: dict[str, Callable[[], Sampler]] = {
+    return {
         "hmc": partial(hmc, *theory),
         "mclmc": partial(MCLMC, *theory, **few),
         "cluster": partial(Cluster, *theory, **options),
         "annealed": partial(Annealed, *theory, population=replicas),
-    }
-    flow, family, expected = family_flow(point)
-    if expected < LEAST_ESS:
-        return makers, family, f"the ESS of {PILOT} draws is {expected:.3f}"
-    action = theory[1]
-    makers |= {
         "metropolis": partial(Metropolis, flow, 4 * replicas, action, replicas),
         "latent_hmc": partial(LatentHMC, flow, action, **fewer),
         "hybrid": partial(Hybrid, flow, action, hmc),
     }
-    return makers, family, None
 
 
-def family_flow(point: Point) -> tuple[Flow, str, float]:
-    """The flow of the family in the package, inside of its domain or not, its name, its ESS."""
-    action = {"_target_": "flowlat.actions.Phi4", "m2": M2, "lam": point.lam}
-    config = {"lattice": {"shape": list(point.shape)}, "action": action}
-    path = shipped_family(config)
-    flow = flow_at(read_checkpoint(path), path, config, extrapolate=True).eval()
-    phi, log_q = flow.sample(PILOT, torch.Generator().manual_seed(1))
-    return flow, path.stem, ess(-Phi4(M2, point.lam)(phi.double()) - log_q.double())
-
-
-def head(name: str, point: Point, sampler: str, family: str) -> dict[str, Any]:
+def head(name: str, point: Point, sampler: str, known: Known) -> dict[str, Any]:
     """What a row is of."""
-    trained = {"family": family, "training_seconds": TRAINING[family]}
     of = {"point": name, "shape": point.shape, "lam": point.lam, "line": point.line}
-    return {**of, "sampler": sampler, **(trained if sampler in WITH_FLOW else {})}
+    found = {**of, "sampler": sampler}
+    if sampler in WITH_FLOW:
+        found |= {"family": known.family, "inside_domain": known.inside}
+        found["training_seconds"] = TRAINING[known.family]
+    return found
 
 
-def row(name: str, point: Point, sampler: str, run: Run, family: str) -> dict[str, Any]:
+def row(head: dict[str, Any], point: Point, run: Run) -> dict[str, Any]:
     """The figures of a run: tau_int in rows of a chain, rates a CPU second and an evaluation."""
     weights, evaluations = run.weights(), run.evaluations()
     found: dict[str, Any] = {
-        **head(name, point, sampler, family),
+        **head,
         "rows": run.rows,
         "seconds": run.seconds,
         "start_seconds": run.start,
@@ -99,7 +88,7 @@ def row(name: str, point: Point, sampler: str, run: Run, family: str) -> dict[st
     }
     if weights:
         found["log_z_cost"] = weights["log_z_error"] * math.sqrt(run.seconds)
-    if sampler == "annealed":
+    if head["sampler"] == "annealed":
         effective = run.rows * found["ess"]
     else:
         estimates = along(run)

@@ -72,7 +72,8 @@ def trainings(rows: Rows) -> str:
         own, other = N_TOTAL / r["per_second"], N_TOTAL / best["per_second"]
         gain = (other - own) / N_TOTAL
         even = f"{r['training_seconds'] / gain:.2g}" if gain > 0 else "never"
-        cells = [r["point"], r["sampler"], r["family"], f"{r['training_seconds']:.0f}"]
+        family = r["family"] if r["inside_domain"] else f"{r['family']}, beyond its domain"
+        cells = [r["point"], r["sampler"], family, f"{r['training_seconds']:.0f}"]
         cells += [f"{own:.3g}", f"{own + r['training_seconds']:.3g}"]
         lines.append(f"| {' | '.join(cells)} | {best['sampler']}, {other:.3g} | {even} |")
     return "\n".join(lines)

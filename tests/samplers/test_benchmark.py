@@ -93,12 +93,13 @@ def test_an_exponent_is_found():
 
 def test_a_break_even_is_where_the_times_are_equal():
     """100 s of training against 0.01 - 0.002 s gained a sample."""
-    point = {"point": "p", "sampler": "x"}
+    point = {"point": "p", "sampler": "x", "inside_domain": False}
     rows = [
         {**point, "per_second": 100.0},
         {**point, "per_second": 500.0, "training_seconds": 100.0, "family": "f"},
         {**point, "per_second": 50.0, "training_seconds": 100.0, "family": "f"},
     ]
     *_, better, worse = table.trainings(rows).splitlines()
+    assert "| f, beyond its domain |" in better
     assert better.endswith("| 1.2e+04 |")
     assert worse.endswith("| never |")
