@@ -19,8 +19,9 @@ from flowlat.samplers import HMC, MCLMC, Annealed, Cluster, Hybrid, LatentHMC, M
 TURNS = 10
 #: ESS of a few draws that a flow needs to take part
 LEAST_ESS = 0.05
-#: steps that a chain needs, in tau_int, or its tau_int is a bound
-LONG = 10
+#: steps that a chain needs, in tau_int, or its tau_int is a bound; and effective samples that
+#: weights need, or their ESS and their error of log Z are
+LONG, ENOUGH = 10, 50
 #: trajectories of thermalisation of MCLMC, which no kernel runs, and of what starts from a flow;
 #: that of the others is their own
 OF_MCLMC, OF_LATENT = 200, 20
@@ -90,6 +91,7 @@ def row(head: dict[str, Any], point: Point, run: Run) -> dict[str, Any]:
         found["log_z_cost"] = weights["log_z_error"] * math.sqrt(run.seconds)
     if head["sampler"] == "annealed":
         effective = run.rows * found["ess"]
+        found["bound"] = effective < ENOUGH
     else:
         estimates = along(run)
         taus = [estimate.tau_int for estimate in estimates]

@@ -35,20 +35,26 @@ def rates(rows: Rows) -> str:
             continue
         pairs = zip(r.get("tau_int", ()), r.get("tau_int_error", ()), strict=True)
         mark = ">= " if r.get("bound") else ""
-        taus = [mark + with_error(tau, error) for tau, error in pairs] or [
-            f"ESS {r['ess']:.2f}",
-            *[""] * 3,
-        ]
+        taus = [mark + with_error(tau, error) for tau, error in pairs]
+        taus = taus or [f"ESS {'<= ' if mark else ''}{r['ess']:.2f}", *[""] * 3]
         cells = [
             *taus,
             f"{1e3 * r['seconds'] / r['rows']:.3g}",
             bold(rows, r, "per_second", max, f"{r['per_second']:.3g}"),
             f"{r['per_evaluation']:.2g}",
-            bold(rows, r, "log_z_cost", min, f"{r['log_z_cost']:.2g}" if "log_z_cost" in r else ""),
+            bold(rows, r, "log_z_cost", min, log_z(r)),
             f"{r['start_seconds']:.1f}",
         ]
         lines.append(f"{start} {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def log_z(row: dict[str, Any]) -> str:
+    """What its error costs, at least where the weights are worth too little."""
+    if "log_z_cost" not in row:
+        return ""
+    mark = ">= " if row["bound"] and "tau_int" not in row else ""
+    return f"{mark}{row['log_z_cost']:.2g}"
 
 
 def bold(rows: Rows, row: dict[str, Any], key: str, best: Any, text: str) -> str:
