@@ -1,5 +1,6 @@
 """Samplers at work: what they draw, measured, and the CPU seconds that it took."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -74,13 +75,17 @@ class Run:
             values = values[:, chain_index(torch.cat(self.accepted), replicas)]
         return values.reshape(len(OBSERVABLES), -1, replicas).movedim(1, 0)
 
-    def weights(self) -> dict[str, float] | None:
-        """ESS, log Z and its error, of what is weighted."""
+    def weights(self) -> dict[str, float]:
+        """Of what is weighted the ESS, log Z, its error and error sqrt(CPU s); no error where the
+        weights are worth one sample."""
         if not self.log_weight:
-            return None
+            return {}
         log_w = torch.cat(self.log_weight)
         value, error = log_z(log_w)
-        return {"ess": ess(log_w), "log_z": value, "log_z_error": error}
+        found = {"ess": ess(log_w), "log_z": value}
+        if math.isfinite(error):
+            found |= {"log_z_error": error, "log_z_cost": error * math.sqrt(self.seconds)}
+        return found
 
     def evaluations(self) -> float:
         """Of a row: forces of S or gradients through the flow, draws and inverses of it."""

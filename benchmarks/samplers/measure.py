@@ -77,7 +77,7 @@ def head(name: str, point: Point, sampler: str, known: Known) -> dict[str, Any]:
 
 def row(head: dict[str, Any], point: Point, run: Run) -> dict[str, Any]:
     """The figures of a run: tau_int in rows of a chain, rates a CPU second and an evaluation."""
-    weights, evaluations = run.weights(), run.evaluations()
+    evaluations = run.evaluations()
     found: dict[str, Any] = {
         **head,
         "rows": run.rows,
@@ -85,10 +85,8 @@ def row(head: dict[str, Any], point: Point, run: Run) -> dict[str, Any]:
         "start_seconds": run.start,
         "evaluations": evaluations,
         "tuned": run.sampler.info(run.state),
-        **(weights or {}),
+        **run.weights(),
     }
-    if weights:
-        found["log_z_cost"] = weights["log_z_error"] * math.sqrt(run.seconds)
     if head["sampler"] == "annealed":
         effective = run.rows * found["ess"]
         found["bound"] = effective < ENOUGH
