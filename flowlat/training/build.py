@@ -31,6 +31,7 @@ from flowlat.training.callbacks import (
     Last,
     Progress,
     SolverSteps,
+    Steps,
 )
 from flowlat.training.data import PriorDataModule
 from flowlat.training.module import LitFlow
@@ -128,7 +129,7 @@ def build_trainer(
         "trainer",
         accelerator=accelerator_of(config["trainer"]),
         default_root_dir=str(folder),
-        callbacks=[SolverSteps(), evaluation, *decline, Progress(), *best, last],
+        callbacks=[SolverSteps(), evaluation, *decline, Progress(), Steps(), *best, last],
         logger=list(instantiate_all(config, "logger").values()),
         plugins=[AtomicCheckpointIO(), *environment()],
     )

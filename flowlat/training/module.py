@@ -68,6 +68,8 @@ class LitFlow(LightningModule):
         self._seconds_before = 0.0
         self._started = time.monotonic()
         self._step_ends: list[float] = []  # of this epoch
+        #: of the last step: loss, and the norm of the gradient before it was clipped
+        self.last_step: dict[str, float] = {}
         self.has_stepped = False  # since it was restored
 
     @property
@@ -105,6 +107,7 @@ class LitFlow(LightningModule):
                 f"loss={loss:g}{was}, gradient norm={length:g} in epoch "
                 f"{self.current_epoch}, step {self.global_step}: the training diverged"
             )
+        self.last_step = {"loss": loss, "gradient_norm": length}
         if by_value:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 

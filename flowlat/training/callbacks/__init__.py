@@ -4,6 +4,7 @@ from flowlat.training.callbacks.evaluation import Evaluation
 from flowlat.training.callbacks.family_evaluation import FamilyEvaluation
 from flowlat.training.callbacks.progress import Progress
 from flowlat.training.callbacks.solver import SolverSteps
+from flowlat.training.callbacks.steps import Steps
 
 __all__ = [
     "AtomicCheckpointIO",
@@ -14,4 +15,5 @@ __all__ = [
     "Last",
     "Progress",
     "SolverSteps",
+    "Steps",
 ]

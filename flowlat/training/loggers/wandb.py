@@ -11,6 +11,8 @@ from matplotlib import colormaps
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from flowlat.report.page.header import couplings, lattice, named, node
+from flowlat.runs.folders import read_config
 from flowlat.training.loggers.server import require_server
 
 #: what is drawn against the samples, and again, as "epochs/...", against the epoch
@@ -33,25 +35,35 @@ class Wandb(WandbLogger):
     alert. The jobs of a multirun are one group, the date and time of its folder, each with its
     overrides as tags.
 
+    Within an epoch, every ``trainer.log_every_n_steps`` steps, ``train/loss`` and
+    ``train/gradient_norm`` before it is clipped. Of a family its map, as a table and a picture.
+
     A run folder is one W&B run: a training that is resumed, or taken back after a divergence, goes
-    on with it. A row an epoch, at the step of the training, so that the steps of a run grow over
-    all its legs.
+    on with it. Rows are at the step of the training, so that the steps of a run grow over all its
+    legs. Unless ``name`` is given it says lattice, couplings, architecture and seed.
+
+    ``checkpoints``: the best flow of the training as an artifact, at its end.
 
     ``offline`` needs neither an account nor a network; ``wandb sync`` sends the run later.
     Further options go to ``wandb.init``.
     """
 
-    def __init__(self, save_dir: str, project: str, offline: bool, **options: Any):
+    def __init__(
+        self, save_dir: str, project: str, offline: bool, checkpoints: bool = False, **options: Any
+    ):
         if not offline:
             require_server()
         # wandb falls back to a temporary folder if its own is not there
         folder = Path(save_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        settings = {"project": project, "offline": offline, **sweep(folder)}
+        settings = {"project": project, "offline": offline, **sweep(folder), **title(folder)}
         if earlier := next(folder.glob("wandb/*run-*/run-*.wandb"), None):  # leg of this training
             settings["id"] = earlier.stem.removeprefix("run-")
         settings |= options
         super().__init__(save_dir=save_dir, experiment=open_run(), log_model=False, **settings)
+        # Lightning passes it on, unset: at every start W&B says that it has no effect any more
+        self._wandb_init.pop("anonymous", None)
+        self.checkpoints = checkpoints
         for name in CURVES:
             best = "max" if name in BEST else None
             self.experiment.define_metric(name, step_metric="samples", summary=best)
@@ -64,6 +76,12 @@ class Wandb(WandbLogger):
         row = {**metrics, **again, "trainer/global_step": step}
         # not W&B's own count of rows, which begins anew in an offline run that goes on
         self.experiment.log(row, step=step)
+
+    @rank_zero_only
+    def log_step(self, figures: dict[str, float], step: int) -> None:
+        """Figures of a step, as ``train/...``; not those that a divergence has taken back."""
+        if step > self.experiment.step:
+            self.experiment.log({f"train/{k}": value for k, value in figures.items()}, step=step)
 
     @rank_zero_only
     def log_evaluation(self, log_weight: Tensor, phi: Tensor, step: int) -> None:
@@ -84,10 +102,24 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def log_summary(self, summary: dict[str, Any]) -> None:
-        """What a training reached, the keys of its summary.json."""
+        """What a training reached, the keys of its summary.json; a family's map; the best flow."""
+        import wandb
+
         warnings = "; ".join(warning["text"] for warning in summary["warnings"])
-        final = {**summary, "warnings": warnings}
+        final = {k: v for k, v in summary.items() if k not in ("map", "provenance")}
+        final["warnings"] = warnings
         self.experiment.summary.update({f"final/{name}": value for name, value in final.items()})
+        if points := summary.get("map"):
+            cells = [[str(x) if k == "shape" else x for k, x in p.items()] for p in points]
+            row: dict[str, Any] = {"map": wandb.Table(columns=[*points[0]], data=cells)}
+            if (picture := Path(self.save_dir or "", "map.png")).exists():
+                row["map_picture"] = wandb.Image(str(picture))
+            self.experiment.log(row)
+        if self.checkpoints:
+            metadata = {name: summary.get(name) for name in ("ess", "acceptance", "phase")}
+            artifact = wandb.Artifact(f"flow-{self.experiment.id}", "model", metadata=metadata)
+            artifact.add_file(summary["checkpoint"])
+            self.experiment.log_artifact(artifact)
 
     def finalize(self, status: str) -> None:
         """The run stays open, for a rollback or for the summary, until ``finish_wandb``."""
@@ -112,6 +144,18 @@ def sweep(folder: Path) -> dict[str, Any]:
         return {}
     tags = [override[:TAG] for override in hydra.overrides.task]
     return {"group": "/".join(folder.parent.parts[-2:])[-GROUP:], "tags": tags}
+
+
+def title(folder: Path) -> dict[str, str]:
+    """The name of a run, of its config: 2-d 8x8, m2=-4.0 lam=8.0, continuous, seed 0."""
+    config = read_config(folder)
+    if not config:
+        return {}
+    theory = couplings({k: v for k, v in node(config, "action").items() if k != "_target_"})
+    shape, seed = node(config, "lattice").get("shape"), f"seed {config.get('seed')}"
+    arch = named(node(config, "arch"))
+    family = "family" if node(config, "family") else ""
+    return {"name": ", ".join(filter(None, (lattice(shape), theory, arch, family, seed)))}
 
 
 def image(phi: np.ndarray) -> np.ndarray:

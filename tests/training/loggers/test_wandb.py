@@ -16,8 +16,9 @@ from flowlat import compose
 from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
 from flowlat.training.fit import fit
-from flowlat.training.loggers.wandb import PIXELS, Wandb, finish_wandb, image, sweep
+from flowlat.training.loggers.wandb import PIXELS, Wandb, finish_wandb, image, sweep, title
 from tests.support.helpers import wandb_records
+from tests.support.run_folders import write_training
 from tests.support.trainings import ROLLBACKS, TINY
 
 METRICS = {"loss": -1.0, "ess": 0.5, "acceptance": 0.6, "log_z": 2.0, "samples_per_second": 1e3}
@@ -127,7 +128,9 @@ def test_final_figures_and_alerts(tmp_path):
     logger = Wandb(str(tmp_path), project="flowlat", offline=True)
     logger.alert("log_z_fell", "epoch 3: log Z fell")
     warned = [{"code": "low_ess", "text": "ESS 0.05"}, {"code": "heavy_tail", "text": "k = 0.9"}]
-    logger.log_summary({"ess": 0.05, "checkpoint": "c", "warnings": warned})
+    point = {"m2": -4.0, "lam": 5.3, "shape": (4, 4), "ess": 0.5}
+    summary = {"ess": 0.05, "checkpoint": "c", "warnings": warned, "map": [point], "provenance": {}}
+    logger.log_summary(summary)
     finish_wandb(exit_code=0)
     found = logged(tmp_path)
     assert [(alert.title, alert.level) for alert in found["alert"]] == [("log_z_fell", "WARN")]
@@ -138,6 +141,33 @@ def test_final_figures_and_alerts(tmp_path):
     }
     expected = {"final/ess": 0.05, "final/checkpoint": "c", "final/warnings": "ESS 0.05; k = 0.9"}
     assert expected.items() <= summary.items()
+    assert not {"final/map", "final/provenance"} & summary.keys()
+    (row,) = rows_of(found)
+    assert (row["map/_type"], row["map/nrows"]) == ("table-file", 1)
+
+
+def test_the_best_flow_as_an_artifact_if_it_is_wanted(tmp_path):
+    (tmp_path / "best.ckpt").write_bytes(bytes(100))
+    logger = Wandb(str(tmp_path), project="flowlat", offline=True, checkpoints=True)
+    logger.log_summary({"ess": 0.9, "checkpoint": str(tmp_path / "best.ckpt"), "warnings": []})
+    finish_wandb(exit_code=0)
+    found = logged(tmp_path)
+    assert "artifact" in found, list(found)
+    (artifact,) = found["artifact"]
+    assert artifact.type == "model"
+    assert json.loads(artifact.metadata)["ess"] == 0.9
+
+
+def test_the_name_of_a_run_says_what_it_trains(tmp_path):
+    config = write_training(tmp_path / "a", [0.1]) / ".hydra" / "config.yaml"
+    folder = write_job(tmp_path / "run", "RUN")
+    config.rename(folder / ".hydra" / "config.yaml")
+    assert title(folder) == {"name": "2-d 4x4, lam=8.0 m2=-4.0, seed None"}
+    assert title(tmp_path) == {}
+    for options in ({}, {"name": "mine"}):
+        logger = Wandb(str(folder), project="flowlat", offline=True, **options)
+        assert logger.experiment.name == options.get("name", "2-d 4x4, lam=8.0 m2=-4.0, seed None")
+        finish_wandb(exit_code=0)
 
 
 def test_a_run_that_an_error_left_open_is_ended(tmp_path):
@@ -176,8 +206,12 @@ def test_a_training_that_is_taken_back_is_one_run(tmp_path, monkeypatch, recwarn
     wandb = ("logger=wandb", "logger.wandb.offline=true", f"logger.wandb.save_dir={tmp_path}")
     fit(validate(compose([*TINY, *ROLLBACKS, *wandb]), TrainConfig), tmp_path)
     found = logged(tmp_path)
-    assert [row["epoch"] for row in rows_of(found)] == [0, 1]
-    assert [row["_step"] for row in rows_of(found)] == [4, 8]
+    rows = rows_of(found)
+    assert [(row["_step"], row["epoch"]) for row in rows if "epoch" in row] == [(4, 0), (8, 1)]
+    steps = [row["_step"] for row in rows if "train/gradient_norm" in row]
+    assert steps == sorted(set(steps))
+    assert {1, 2, 3, 4, 8} <= set(steps)
+    assert {"train/loss", "train/gradient_norm"} <= rows[0].keys()
     assert found["exit"][0].exit_code == 0
     assert "final/ess" in {item.key for record in found["summary"] for item in record.update}
     assert not [w for w in recwarn if "already in progress" in str(w.message)]
