@@ -1,6 +1,6 @@
 """Loss and gradient norm within an epoch, for a logger that shows them."""
 
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -17,7 +17,8 @@ class Steps(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         module: Any = pl_module
-        if trainer.global_step % trainer.log_every_n_steps or not trainer.is_global_zero:
+        every: int = cast(Any, trainer).log_every_n_steps  # an attribute without a type
+        if trainer.global_step % every or not trainer.is_global_zero:
             return
         for logger in trainer.loggers:
             if isinstance(logger, Wandb) and module.last_step:
