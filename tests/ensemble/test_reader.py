@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader
 from flowlat.actions import Phi4
 from flowlat.analysis.estimates import chain_estimate, chain_obs
 from flowlat.ensemble import Ensemble, open_ensemble
+from flowlat.ensemble.summary import acceptance
+from flowlat.exchange.named import write_named
 from flowlat.observables import Binder, CorrelationLength, TwoPoint
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
@@ -188,6 +190,32 @@ def test_an_obs_of_pyerrors_is_the_observable_of_the_table(name, drawn):
             assert 0.5 * estimate.error < obs.dvalue < estimate.error
         else:
             assert obs.dvalue == pytest.approx(estimate.error)
+
+
+def test_chains_that_start_later(drawn, tmp_path):
+    """All of it from ``start_row`` on, a multiple of the replicas; what comes before is kept."""
+    path = tmp_path / "ensemble.h5"
+    shutil.copy(drawn["proposals"] / "ensemble.h5", path)
+    with open_ensemble(path) as ensemble:
+        whole, phi2 = ensemble.chain_index(), ensemble.read("measured/phi2")
+        flags = ensemble.accepted
+    with h5py.File(path, "r+") as file:
+        file.attrs["start_row"] = 30
+    with open_ensemble(path) as ensemble:
+        np.testing.assert_array_equal(ensemble.chain_index(), whole[30:])
+        for replica, chain in enumerate(ensemble.chains("phi2")):
+            np.testing.assert_array_equal(chain, phi2[whole[30 + replica :: 3]])
+        assert len(ensemble) == len(ensemble.log_weight) == 100
+        assert acceptance(ensemble) == pytest.approx(flags[30:].mean())
+        write_named(ensemble, tmp_path / "named.h5")
+        with h5py.File(tmp_path / "named.h5") as named:
+            series = named["phi2"][1]
+        np.testing.assert_array_equal(series[np.isfinite(series)], ensemble.chains("phi2")[1])
+    for wrong in (-3, 31, 102):
+        with h5py.File(path, "r+") as file:
+            file.attrs["start_row"] = wrong
+        with pytest.raises(EnsembleError, match=f"start_row={wrong}: out of range"):
+            open_ensemble(path)
 
 
 def test_obs_propagate_through_functions_of_several(drawn):
