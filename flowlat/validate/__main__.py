@@ -23,8 +23,8 @@ DESCRIPTION = """
 Holds sample.py, with every sampler, against what is known: the free theory (d = 1 .. 4), the
 transfer matrix (d = 1), the Schwinger-Dyson identity of every ensemble, and published values.
 Prints every pull; exits with 1 if all of it together has a p-value below 1e-4. Then how often the
-error of each observable holds its exact value, from chains of known autocorrelation: 0.68 is right,
-0.5 is promised, and exits with 1 if one is below that beyond chance.
+error of each observable holds its exact value, from chains of known autocorrelation: 0.68 is right;
+exits with 1 if one is below 0.5 beyond chance.
 """
 
 EPILOG = """
