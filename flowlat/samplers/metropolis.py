@@ -111,8 +111,9 @@ class Metropolis(IndependentSampler):
         if state.first:
             accepted, current = decide(log_weight, current, self.replicas, u)
             return state._replace(log_weight=current), accepted
-        starts = gather(starts_of(state), log_weight, numbers)
-        n = int(starts.gathered - state.gathered)
+        before = starts_of(state)
+        starts = gather(before, log_weight, numbers)
+        n = int(starts.gathered - before.gathered)
         accepted, current = decide(log_weight[:n], current, self.replicas, u[:n])
         if starts.first:
             after = decide(log_weight[n:], starts.start_log_weight, self.replicas, u[n:])
@@ -121,14 +122,15 @@ class Metropolis(IndependentSampler):
         return state._replace(**new), accepted
 
     def chains(self, state: MetropolisState, accepted: Tensor, n: int) -> tuple[int, Tensor]:
-        first = int(state.first)
-        if not 0 < first < n:  # those that were not thermalised are all there is
+        first, row = int(state.first), starts_of(state).row
+        # those that were not thermalised are all there is, or the state is damaged
+        if not 0 < first < n or first % self.replicas:
             return 0, chain_index(accepted, self.replicas)
         before = chain_index(accepted[:first], self.replicas)
-        after = chain_index(accepted[first:], self.replicas, state.row - first) + first
+        after = chain_index(accepted[first:], self.replicas, row - first) + first
         return first, torch.cat([before, after])
 
 
 def starts_of(state: MetropolisState) -> Starts:
-    """The part of a state that says where the chains start."""
-    return Starts(*state[-len(Starts._fields) :])
+    """The part of a state that says where the chains start, on the CPU."""
+    return Starts(*(tensor.cpu() for tensor in state[-len(Starts._fields) :]))
