@@ -29,6 +29,9 @@ def signals_held_back() -> Iterator[None]:
     """
     # in its own start it lets some of them in again, for everything that is started from then on
     resource_tracker.ensure_running()
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
     former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -38,7 +41,8 @@ def signals_held_back() -> Iterator[None]:
 
 def let_signals_in() -> None:
     """In a new process, when it has handlers: also those that came before."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def end_with_parent() -> None:

@@ -17,7 +17,14 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from flowlat.runs.launcher import external_launcher
-from flowlat.runs.signals import SIGNALS, Obeyed, interrupted, set_handlers
+from flowlat.runs.signals import (
+    SIGNALS,
+    Obeyed,
+    Signalled,
+    ignore_signals,
+    interrupted,
+    set_handlers,
+)
 from flowlat.runs.spawn import end_with_parent, let_signals_in, signals_held_back, spawning
 from flowlat.utils.errors import USER_ERRORS, Interrupted, RankError
 from flowlat.utils.files import replacing
@@ -84,8 +91,12 @@ def spawn_ranks(
             named = [e for e in errors if received or not isinstance(e, Interrupted)]
             if named:  # of errors that ranks have in common that of rank 0, which knows most
                 raise named[0] from failure
-            if failure is None:
+            if failure is None and answers[0].exists():
                 return results[0]
+            if failure is None:  # one more signal, in the moment before it was deaf to them
+                if received:
+                    raise interrupted(Signalled(received[0]))
+                raise RankError("rank 0 ended without an answer")
             if isinstance(failure, ProcessRaisedException):
                 raise failure
             name, code = failure.signal_name, failure.exit_code
@@ -128,7 +139,8 @@ def _run_rank(
             answer = error
         except KeyboardInterrupt as error:
             answer = interrupted(error)
-    with replacing(answers[number]) as partial:
-        partial.write_bytes(pickle.dumps(answer))
+        ignore_signals()  # the answer is to arrive
+        with replacing(answers[number]) as partial:
+            partial.write_bytes(pickle.dumps(answer))
     if isinstance(answer, BaseException):
         sys.exit(1)
