@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlat.ensemble.state import state_to
-from flowlat.runs.spawn import end_with_parent, signals_held_back, spawning
+from flowlat.runs.ranks.spawn import end_with_parent, signals_held_back, spawning
 from flowlat.samplers.base import IndependentSampler, State
 from flowlat.sampling.setup import build_setup
 from flowlat.utils.errors import RankError

@@ -79,7 +79,7 @@ def test_devices():
 
 
 def test_more_devices_than_there_are(monkeypatch):
-    def two_gpus(*_, device):
+    def two_gpus(*_, device, **__):
         if device.index >= 2:
             raise RuntimeError("invalid device ordinal")
 

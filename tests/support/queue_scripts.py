@@ -35,6 +35,9 @@ class Scripts:
         return self.requeued.read_text().split() if self.requeued.exists() else []
 
     def _script(self, name: str, body: str) -> None:
-        path = self.folder / name
-        path.write_text(f"#!/bin/sh\n{body}\n")
-        path.chmod(0o755)
+        # what runs is written once: a file that has just been written may be busy
+        path, words = self.folder / name, self.folder / f"{name}.sh"
+        words.write_text(f"{body}\n")
+        if not path.exists():
+            path.write_text(f"#!/bin/sh\n. {words}\n")
+            path.chmod(0o755)

@@ -41,7 +41,7 @@ def test_a_rank_that_dies_and_a_signal(disturb, tmp_path):
         "resume=true goes on from there"
     )
     disturb(0, 3, "signal")
-    with pytest.raises(Interrupted, match="ended by SIGUSR1 after step 5 of 8; the same command"):
+    with pytest.raises(Interrupted, match="ended by SIGUSR1 after step 5 of 8"):
         train(config("resume=true"), run)
     disturb(0, 0, "nothing")
     train(config("resume=true"), run)

@@ -17,6 +17,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from flowlat.runs.launcher import external_launcher
+from flowlat.runs.ranks.spawn import end_with_parent, let_signals_in, signals_held_back, spawning
 from flowlat.runs.signals import (
     SIGNALS,
     Obeyed,
@@ -25,7 +26,6 @@ from flowlat.runs.signals import (
     interrupted,
     set_handlers,
 )
-from flowlat.runs.spawn import end_with_parent, let_signals_in, signals_held_back, spawning
 from flowlat.utils.errors import USER_ERRORS, Interrupted, RankError
 from flowlat.utils.files import replacing
 
