@@ -1,5 +1,7 @@
 """What is done with the answers of SLURM's commands: to requeue or not, to wait or not."""
 
+import time
+
 import pytest
 
 from flowlat.runs.slurm import jobs_go_on, requeue, states, watch_the_queue
@@ -89,6 +91,7 @@ def test_submitit_asks_the_queue(scontrol, monkeypatch):
     watcher = submitit.SlurmJob.watcher
     for state, done in {"PENDING": False, "SIGNALING": False, "OUT_OF_MEMORY": True}.items():
         scontrol.queue(f"10_0 {state}")
+        time.sleep(0.01)  # submitit asks no more than once a millisecond
         assert watcher.is_done("10_0", mode="force") == done, state
     watcher.clear()
     scontrol.refuses("squeue", "Unable to contact slurm controller")

@@ -17,6 +17,7 @@ from flowlat import build_flow, compose
 from flowlat.bijections import Continuous
 from flowlat.config.compose import validate
 from flowlat.config.schemas import TrainConfig
+from flowlat.flows.calibration import set_steps
 from flowlat.flows.flow import Flow
 from flowlat.runs.signals import Signals
 from flowlat.training.build import build_evaluation, build_module, build_trainer
@@ -96,6 +97,7 @@ def _moved_flow(*names: str) -> Flow:
             # exponents of a whole layer, such as a spectrum, move less than weights
             scale = 0.3 if parameter.dim() > 1 else 0.1
             parameter.add_(scale * noise / fan_in**0.5)
+    set_steps(flow, 32)  # so far from the identity an ODE needs them
     return flow.eval()
 
 
