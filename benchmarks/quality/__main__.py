@@ -75,8 +75,11 @@ def measured_row(row: Row, start: str | None, samples: int, folder: Path) -> dic
     result = measure([*overrides, *([f"init_from={start}"] if start else [])], samples, folder)
     result["config"]["init_from"] = row.start  # not a path of this machine
     # a row that starts from a smaller lattice is one whose identity is far away
-    starts = {} if row.start not in (None, "family") else {"family": ["init_from=family"]}
-    starts |= {} if row.start else {"identity": []}
+    starts: dict[str, list[str]] = {}
+    if row.start in (None, "family"):
+        starts["family"] = ["init_from=family"]
+    if row.start is None:
+        starts["identity"] = []
     return {
         "overrides": row.overrides,
         "start": row.start,

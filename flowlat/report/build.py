@@ -38,8 +38,8 @@ def build(paths: Sequence[Path]) -> Page:
     columns: dict[str, Sequence[Run]] = {
         str(folder): [job.run for job in read_jobs(folder) if job.run] for folder in studies
     }
-    columns |= {str(run.path): [run] for run in trained}
-    columns |= {str(run.path): [run] for run in scanned}
+    made: list[Run] = [*trained, *scanned]
+    columns |= {str(run.path): [run] for run in made}
     letters = lettered(sampled)
     columns |= {label(*pair) if len(sampled) > 1 else "": [pair[1]] for pair in letters.items()}
     if trained:

@@ -91,10 +91,10 @@ def spawn_ranks(
             named = [e for e in errors if received or not isinstance(e, Interrupted)]
             if named:  # of errors that ranks have in common that of rank 0, which knows most
                 raise named[0] from failure
-            if failure is None and answers[0].exists():
-                return results[0]
-            if failure is None:  # one more signal, in the moment before it was deaf to them
-                if received:
+            if failure is None:
+                if answers[0].exists():
+                    return results[0]
+                if received:  # one more, in the moment before the rank was deaf to them
                     raise interrupted(Signalled(received[0]))
                 raise RankError("rank 0 ended without an answer")
             if isinstance(failure, ProcessRaisedException):
