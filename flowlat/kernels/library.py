@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, ClassVar
 
@@ -15,6 +16,8 @@ from flowlat.kernels.compile import library
 
 #: runs without the compiled kernels
 WITHOUT = "CXX=none"
+#: what an OpenMP runtime is asked for: GNU's has it, and LLVM's and Intel's on Linux
+RUNTIME = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
 
 @cache
@@ -27,13 +30,22 @@ def why_unavailable() -> str | None:
     return None
 
 
+@cache
+def kernels() -> ctypes.CDLL:
+    """The compiled kernels, on the threads of PyTorch where its runtime can be asked for them."""
+    runtime, compiled = ctypes.CDLL(torch._C.__file__), library()
+    with suppress(AttributeError):  # then they start threads of their own
+        compiled.flowlat_use_threads(*(ctypes.cast(runtime[n], ctypes.c_void_p) for n in RUNTIME))
+    return compiled
+
+
 def call(function: str, dtype: torch.dtype, *arguments: Any, result: Any = None) -> Any:
     """Run ``flowlat_FUNCTION(arguments..., is_double)``; the interpreter's lock is free meanwhile.
 
     Integers go as int64_t, tensors, which have to be contiguous, and structures by their address.
     ``result`` is the C type of what comes back.
     """
-    run = getattr(library(), f"flowlat_{function}")
+    run = getattr(kernels(), f"flowlat_{function}")
     run.restype = result
     return run(*map(as_c, arguments), ctypes.c_int32(dtype == torch.float64))
 

@@ -1,10 +1,13 @@
 """The fused solver of the continuous flow against the same flow in plain PyTorch."""
 
+import ctypes
+
 import pytest
 import torch
 
 from flowlat.bijections import Continuous
 from flowlat.kernels import Tables, available_kernels, solves
+from flowlat.kernels.library import kernels
 from flowlat.lattice import Lattice
 
 pytestmark = pytest.mark.skipif("cpu" not in available_kernels(), reason="needs a C++ compiler")
@@ -94,7 +97,23 @@ def test_the_gradient_in_the_field_alone():
     torch.testing.assert_close(torch.autograd.grad(y.sum() + log_det.sum(), x), whole)
 
 
-def test_threads_change_no_bit():
+RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+PARALLEL = ctypes.CFUNCTYPE(None, RUN, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+NUMBER = ctypes.CFUNCTYPE(ctypes.c_int)
+
+
+@pytest.fixture
+def use_threads():
+    """The threads that the kernels run on, PyTorch's again after the test."""
+    yield kernels().flowlat_use_threads
+    kernels.cache_clear()
+    kernels()
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_threads_change_no_bit(own, use_threads):
+    if own:
+        use_threads(None, None, None)
     flow = moved((8, 8), dtype=torch.float32, n_steps=16, channels=4)  # enough work for all
     x = torch.randn(200, 8, 8, requires_grad=True)
     threads = torch.get_num_threads()
@@ -107,6 +126,29 @@ def test_threads_change_no_bit():
         torch.set_num_threads(threads)
     for other in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+def test_the_threads_are_those_that_the_kernels_are_told_of(use_threads):
+    flow = moved((8, 8), dtype=torch.float32, n_steps=16, channels=4)
+    x = torch.randn(200, 8, 8)
+    expected = flow(x)
+    at, asked = [0], []
+
+    def one_after_another(run, data, threads, flags):
+        asked.append(threads)
+        for at[0] in range(2):  # fewer than it asks for, as a runtime may
+            run(data)
+
+    told = PARALLEL(one_after_another), NUMBER(lambda: at[0]), NUMBER(lambda: 2)
+    use_threads(*(ctypes.cast(f, ctypes.c_void_p) for f in told))
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        found = flow(x)
+    finally:
+        torch.set_num_threads(threads)
+    assert asked == [3]
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_what_it_does_not_take():

@@ -24,13 +24,28 @@ template <class V> V* scratch(int64_t vectors) {
   return memory.data;
 }
 
-// work(thread, i) for all i < n; which thread has which i is fixed
+// PyTorch's threads, by what its OpenMP runtime exports. Threads of our own would share the
+// processor with those, which go on spinning for milliseconds after every operation of PyTorch.
+struct Pool {
+  void (*parallel)(void (*run)(void*), void* data, unsigned threads, unsigned flags) = nullptr;
+  int (*thread)() = nullptr;
+  int (*threads)() = nullptr;
+};
+inline Pool pool;
+
+// work(thread, i) for all i < n; which thread has which i depends on their number alone
 template <class Work> void share(int64_t threads, int64_t n, const Work& work) {
-  const auto run = [&](int64_t thread) {
-    for (int64_t i = thread; i < n; i += threads) work(thread, i);
+  const auto part = [&](int64_t thread, int64_t of) {
+    for (int64_t i = thread; i < n; i += of) work(thread, i);
   };
+  if (threads == 1) return part(0, 1);
+  if (pool.parallel) {
+    using Part = decltype(part);
+    const auto run = [](void* data) { (*static_cast<Part*>(data))(pool.thread(), pool.threads()); };
+    return pool.parallel(run, (void*)&part, unsigned(threads), 0);
+  }
   std::vector<std::thread> others;
-  for (int64_t thread = 1; thread < threads; ++thread) others.emplace_back(run, thread);
-  run(0);
+  for (int64_t thread = 1; thread < threads; ++thread) others.emplace_back(part, thread, threads);
+  part(0, threads);
   for (std::thread& other : others) other.join();
 }
