@@ -8,11 +8,11 @@
 A train step is the default recipe's: 64 configurations, path gradient, Adam. The weights are those
 of a shipped checkpoint, on the case's lattice, or of a short training, the same for all contenders.
 Sampling is in evaluation mode: of an earlier version as it is, of this one with the fewest steps
-whose systematic error of log Z (:func:`flowlat.flows.calibration.shift`, in float64, against a fine
-solution) is no larger than that of the earlier version. They run in turn, round after round; the
-figures are medians of the CPU time of one thread, so that others on the machine disturb them
-little. The memory is what a step keeps for its backward and what it computes with at its peak: of a
-process of its own for each.
+whose systematic error of log Z (in float64, against a fine solution) is no larger than that of the
+earlier version, once the offset of its calibration is taken off, as every sampler does. They run in
+turn, round after round; the figures are medians of the CPU time of one thread, so that others on
+the machine disturb them little. The memory is what a step keeps for its backward and what it
+computes with at its peak: of a process of its own for each.
 
 GFLOP/s count what the fused solver does in a solution, additions and multiplications apart: those
 of its transforms, of the nonlinearity and of the tables; that a radix step has few multiplications

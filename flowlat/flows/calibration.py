@@ -16,8 +16,8 @@ from flowlat.flows.flow import Flow
 #: samples that a flow is calibrated and checked on, and the most that its rounding takes
 PILOT, MOST_PILOT = 256, 4096
 #: steps of an ODE that a calibration tries; of ninth order, the error of one number of them is
-#: at most a fifth of that of the one before
-LADDER = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
+#: at most so much of that of the one before
+LADDER, LESS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64), 1 / 5
 #: samples for which a flow is calibrated at least: a run that is made longer keeps its steps
 PLANNED = 100_000
 #: variance of w / <w> that is taken at least: a flow without any would have no error to compare
@@ -60,21 +60,21 @@ def calibrate(
 ) -> Calibration:
     """Solve the flow's ODEs as finely as log Z asks for, measure its rounding, check its inverse.
 
-    log Z = log <w> is computed from the same noise with n steps and with more, in float64. The
-    smallest n is taken that keeps the error of the steps,
+    log Z = log <w> is computed from the same noise with n steps and with the next larger number of
+    them, in float64. Most of its difference is the same for all samples, and so is what rounding
+    does: in single precision every factor that multiplies all sites is off by up to 6e-8, which
+    moves log q by that times the volume, 2e-4 at 32^2. ``offset`` is log <w> in the flow's own
+    precision and in n steps minus that in float64 and in more; with it taken off, log Z is a
+    multilevel estimate (Giles, Oper. Res. 56 (2008) 607). What remains, ``systematic``, is the
+    statistical error of the offset and the error of the finer solution, at most a fifth of that of
+    the n steps. The smallest n is taken for which
 
-        (log <w>_n - log <w>_fine)^2 + variance of that difference,
+        [(log <w>_n - log <w>_finer) / 5]^2 + variance of that difference
 
-    under the square of ``tolerance`` times the error of log Z from ``n_samples`` samples,
+    is under the square of ``tolerance`` times the error of log Z from ``n_samples`` samples,
     sqrt((1/ESS - 1) / n_samples), at least 100,000 of them and rounded up to a power of ten, by a
-    margin of 2.
-
-    In single precision every factor that multiplies all sites is off by up to 6e-8, which moves
-    log q by that times the volume: almost the same for all samples, and 2e-4 at 32^2. ``offset`` is
-    log <w> in the flow's own precision minus that in float64; with it taken off, log Z is a
-    multilevel estimate (Giles, Oper. Res. 56 (2008) 607) that has the statistical error of the
-    offset, which ``systematic`` contains beside the error of the steps; it is measured on as many
-    samples as bring it under the same limit, from 256 to 4,096.
+    margin of 2; the offset is measured on as many samples as bring its error under the same limit,
+    from 256 to 4,096.
 
     The flow is left in evaluation mode with these steps.
 
@@ -105,8 +105,8 @@ def calibrate(
         fine = log_weights(exact, ladder[0])
         for finer in ladder[1:]:
             coarse, fine = fine, log_weights(exact, finer)
-            of_steps = math.hypot(*shift(coarse, fine))
-            if of_steps <= most(fine):  # False for NaN
+            of_steps, error = shift(coarse, fine)
+            if math.hypot(LESS * of_steps, error) <= most(fine):  # False for NaN
                 break
             ladder = ladder[1:]
     else:
@@ -125,7 +125,7 @@ def calibrate(
         rounded = torch.cat([rounded, log_weights(flow)])
         fine = torch.cat([fine, log_weights(exact)])  # as finely as before
         offset, error = shift(rounded, fine)
-    return Calibration(steps, offset, math.hypot(of_steps, error), check)
+    return Calibration(steps, offset, math.hypot(LESS * of_steps, error), check)
 
 
 def shift(log_w: Tensor, fine: Tensor) -> tuple[float, float]:
