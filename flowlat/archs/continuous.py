@@ -14,7 +14,7 @@ def continuous(
     spectrum its last correction.
 
     Args:
-        n_steps: Runge-Kutta steps of the ODE in training, and of eighth order elsewhere.
+        n_steps: classical Runge-Kutta steps of the ODE in training; see :class:`Continuous`.
         channels: pairs of filters with a nonlinearity between them, see
             :class:`flowlat.bijections.Continuous`.
         equivariant: commutes with phi -> -phi.

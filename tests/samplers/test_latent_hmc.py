@@ -32,6 +32,11 @@ def near(d=1, size=0.03):
     return moved(build_flow(compose(names)), size).eval()
 
 
+def coarse(d=1):
+    """An ODE whose force is that of a single classical step, by far not that of its solution."""
+    return moved(build_flow(compose(overrides(d, "arch=continuous", "arch.n_steps=1"))), 0.1).eval()
+
+
 def perfect(lattice, m2):
     """The flow of the free theory."""
     flow = build_flow(compose(["lattice=2d", f"lattice.shape={list(lattice.shape)}"]))
@@ -65,10 +70,21 @@ def test_the_energy_is_that_of_the_map(arch):
     torch.testing.assert_close((2 * h * at.force).sum(1), slope, rtol=1e-4, atol=1e-9)
 
 
+def test_the_force_of_an_ode_may_be_another_one():
+    """Far from the gradient of log w, so that the tests with this flow mean something."""
+    density = LatentHMC(coarse(), ACTION).density
+    at = density.sample(64, seeded(1))
+    h = 1e-3 * torch.randn(at.z.shape, generator=seeded(2), dtype=torch.float64)
+    slope = density(at.z + h).log_weight - density(at.z - h).log_weight
+    found = (2 * h * at.force).sum(1)
+    assert (found - slope).norm() > 0.1 * slope.norm()
+
+
 @pytest.mark.parametrize("n_steps", [1, 4])
-def test_trajectories_are_reversible(n_steps):
+@pytest.mark.parametrize("make", [random_weights, coarse])
+def test_trajectories_are_reversible(make, n_steps):
     """With p turned round a trajectory runs back, its change of H too."""
-    density = LatentHMC(random_weights(2), ACTION).density
+    density = LatentHMC(make(2), ACTION).density
     start = density.sample(8, seeded(1))
     p = torch.randn(start.z.shape, generator=seeded(2), dtype=torch.float64)
     end, p_end, change = density.integrate(start, p, 0.02, n_steps)
@@ -78,9 +94,10 @@ def test_trajectories_are_reversible(n_steps):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
 
 
-def test_trajectories_keep_the_volume():
+@pytest.mark.parametrize("make", [random_weights, coarse])
+def test_trajectories_keep_the_volume(make):
     """|det d(z', p') / d(z, p)| = 1, by finite differences."""
-    density = LatentHMC(random_weights(1), ACTION).density
+    density = LatentHMC(make(1).double(), ACTION).density
     point = torch.randn(12, generator=seeded(1), dtype=torch.float64)
     shifts = 1e-5 * torch.eye(12, dtype=torch.float64)
 
@@ -115,7 +132,7 @@ def test_a_perfect_flow_makes_no_error():
     assert info["acceptance"] > 0.999
 
 
-@pytest.mark.parametrize("make", [prior_only, near])
+@pytest.mark.parametrize("make", [prior_only, near, coarse])
 @pytest.mark.parametrize("target", [0.3, 0.9])
 def test_exact_for_any_flow(make, target):
     """<phi^2> of the transfer matrix, at a low acceptance as at a high one."""
