@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
 from benchmarks.samplers.contenders import COUNTED, OBSERVABLES, Run, interleave
-from benchmarks.samplers.family import PILOT, Known, family_at
-from benchmarks.samplers.points import M2, TRAINING, Point
+from benchmarks.samplers.flows import PILOT, Known, family_at, trained_at
+from benchmarks.samplers.points import M2, Point
 from flowlat.actions import Phi4
 from flowlat.analysis.gamma_method import SHORTEST, Estimate, gamma_methods
 from flowlat.lattice import Lattice
@@ -28,51 +29,73 @@ OF_MCLMC, OF_LATENT = 200, 20
 WITH_FLOW = ("metropolis", "latent_hmc", "hybrid")
 
 
+class Contender(NamedTuple):
+    """What makes a sampler, and the flow that it has."""
+
+    make: Callable[[], Sampler]
+    known: Known | None = None
+
+
 @torch.no_grad()
-def measure(name: str, point: Point, seconds: float, thermalization: int | None) -> list[Any]:
+def measure(
+    name: str, point: Point, seconds: float, thermalization: int | None, folder: Path | None
+) -> list[Any]:
     """Its rows, after so many CPU seconds of each sampler."""
-    known = family_at(point)
-    left_out = WITH_FLOW if known.ess < LEAST_ESS else ()
-    makers = contenders(point, known, thermalization)
-    for sampler in left_out:
-        del makers[sampler]
+    entries = contenders(name, point, thermalization, folder)
+    rows, makers = [], {}
+    for sampler, (make, known) in entries.items():
+        if known and known.ess < LEAST_ESS:
+            reason = {"reason": f"the ESS of {PILOT} draws is {known.ess:.3f}"}
+            rows.append(head(name, point, sampler, known) | reason)
+        else:
+            makers[sampler] = make
     runs = interleave(makers, seconds, min(TURNS, max(1, round(seconds))))
-    rows = [row(head(name, point, sampler, known), point, run) for sampler, run in runs.items()]
-    reason = {"reason": f"the ESS of {PILOT} draws is {known.ess:.3f}"}
-    return [*rows, *(head(name, point, sampler, known) | reason for sampler in left_out)]
+    for sampler, run in runs.items():
+        rows.append(row(head(name, point, sampler, entries[sampler].known), point, run))
+    return sorted(rows, key=lambda row: list(entries).index(row["sampler"]))
 
 
 def contenders(
-    point: Point, known: Known, thermalization: int | None
-) -> dict[str, Callable[[], Sampler]]:
-    """What makes each sampler."""
+    name: str, point: Point, thermalization: int | None, folder: Path | None
+) -> dict[str, Contender]:
+    """All samplers at a point: without a flow, with the family's, with those in a folder."""
     theory, replicas = (Lattice(point.shape), Phi4(M2, point.lam)), point.replicas
-    flow, action = known.flow, theory[1]
     options: dict[str, Any] = {"replicas": replicas}
     if thermalization is not None:
         options["thermalization"] = thermalization
     few = {**options, "thermalization": thermalization or OF_MCLMC}
     fewer = {**options, "thermalization": thermalization or OF_LATENT}
     hmc = partial(HMC, **options)
-    return {
-        "hmc": partial(hmc, *theory),
-        "mclmc": partial(MCLMC, *theory, **few),
-        "cluster": partial(Cluster, *theory, **options),
-        "annealed": partial(Annealed, *theory, population=replicas),
-        "metropolis": partial(Metropolis, flow, 4 * replicas, action, replicas),
-        "latent_hmc": partial(LatentHMC, flow, action, **fewer),
-        "hybrid": partial(Hybrid, flow, action, hmc),
+
+    def with_flow(sampler: str, known: Known) -> Contender:
+        flow, action = known.flow, theory[1]
+        make: dict[str, Callable[[], Sampler]] = {
+            "metropolis": partial(Metropolis, flow, 4 * replicas, action, replicas),
+            "latent_hmc": partial(LatentHMC, flow, action, **fewer),
+            "hybrid": partial(Hybrid, flow, action, hmc),
+        }
+        return Contender(make[sampler], known)
+
+    family = family_at(point)
+    found = {
+        "hmc": Contender(partial(hmc, *theory)),
+        "mclmc": Contender(partial(MCLMC, *theory, **few)),
+        "cluster": Contender(partial(Cluster, *theory, **options)),
+        "annealed": Contender(partial(Annealed, *theory, population=replicas)),
+        **{sampler: with_flow(sampler, family) for sampler in WITH_FLOW},
     }
+    if folder and point.trained:
+        here, half = trained_at(name, point, folder)
+        found |= {f"{s}, {here.origin}": with_flow(s, here) for s in WITH_FLOW[:2]}
+        found[f"latent_hmc, {half.origin}"] = with_flow("latent_hmc", half)
+    return found
 
 
-def head(name: str, point: Point, sampler: str, known: Known) -> dict[str, Any]:
+def head(name: str, point: Point, sampler: str, known: Known | None) -> dict[str, Any]:
     """What a row is of."""
     of = {"point": name, "shape": point.shape, "lam": point.lam, "line": point.line}
     found = {**of, "sampler": sampler}
-    if sampler in WITH_FLOW:
-        found |= {"family": known.family, "inside_domain": known.inside}
-        found["training_seconds"] = TRAINING[known.family]
-    return found
+    return found | ({"flow": known.origin, "training_seconds": known.seconds} if known else {})
 
 
 def row(head: dict[str, Any], point: Point, run: Run) -> dict[str, Any]:

@@ -7,11 +7,13 @@ M2 = -4.0
 
 
 class Point(NamedTuple):
-    """A theory at m2 = -4. ``line``: one of those with xi = L / 4, from which z is fitted."""
+    """A theory at m2 = -4. ``line``: one of those with xi = L / 4, from which z is fitted.
+    ``trained``: flows that were trained there take part beside the family's."""
 
     shape: tuple[int, ...]
     lam: float
     line: bool = False
+    trained: bool = False
 
     @property
     def volume(self) -> int:
@@ -27,15 +29,15 @@ class Point(NamedTuple):
 #: from L = 64 with nu = 1
 POINTS = {
     "2d_L8": Point((8, 8), 8.0),
-    "2d_L16": Point((16, 16), 4.973, line=True),
-    "2d_L32": Point((32, 32), 4.572, line=True),
-    "2d_L64": Point((64, 64), 4.398, line=True),
-    "2d_L128": Point((128, 128), 4.324, line=True),
-    "3d_L8": Point((8, 8, 8), 8.0),
-    "3d_L16": Point((16, 16, 16), 8.0),
+    "2d_L16": Point((16, 16), 4.973, line=True, trained=True),
+    "2d_L32": Point((32, 32), 4.572, line=True, trained=True),
+    "2d_L64": Point((64, 64), 4.398, line=True, trained=True),
+    "2d_L128": Point((128, 128), 4.324, line=True, trained=True),
+    "3d_L8": Point((8, 8, 8), 8.0, trained=True),
+    "3d_L16": Point((16, 16, 16), 8.0, trained=True),
     "4d_L4": Point((4, 4, 4, 4), 13.0),
     "4d_L4_ordered": Point((4, 4, 4, 4), 5.113),
-    "4d_L8": Point((8, 8, 8, 8), 13.0),
+    "4d_L8": Point((8, 8, 8, 8), 13.0, trained=True),
     "4d_L8_ordered": Point((8, 8, 8, 8), 5.113),
 }
 #: seconds that the training of a family took by its summary, both legs where there were two: one

@@ -64,9 +64,9 @@ def bold(rows: Rows, row: dict[str, Any], key: str, best: Any, text: str) -> str
 
 
 def trainings(rows: Rows) -> str:
-    """What the training of a family changes."""
+    """What the training of a flow changes."""
     lines = [
-        f"| point | sampler | family | training, s | s for {N_TOTAL:,} effective samples, training "
+        f"| point | sampler | flow | training, s | s for {N_TOTAL:,} effective samples, training "
         "not counted | counted | best without a flow, s | break-even, effective samples |",
         "| --- | --- | --- | --: | --: | --: | --- | --: |",
     ]
@@ -78,8 +78,7 @@ def trainings(rows: Rows) -> str:
         own, other = N_TOTAL / r["per_second"], N_TOTAL / best["per_second"]
         gain = (other - own) / N_TOTAL
         even = f"{r['training_seconds'] / gain:.2g}" if gain > 0 else "never"
-        family = r["family"] if r["inside_domain"] else f"{r['family']}, beyond its domain"
-        cells = [r["point"], r["sampler"], family, f"{r['training_seconds']:.0f}"]
+        cells = [r["point"], r["sampler"], r["flow"], f"{r['training_seconds']:.0f}"]
         cells += [f"{own:.3g}", f"{own + r['training_seconds']:.3g}"]
         lines.append(f"| {' | '.join(cells)} | {best['sampler']}, {other:.3g} | {even} |")
     return "\n".join(lines)
@@ -93,8 +92,9 @@ def exponents(rows: Rows) -> str:
     line = [r for r in rows if r["line"] and "tau_int" in r]
     lengths = {r["point"]: r["xi"] for r in line if r["sampler"] == "cluster"}
     lines = [
-        "| sampler | xi | z of chi2, in rows | in evaluations | z of the slowest, in rows |",
-        "| --- | --- | --: | --: | --: |",
+        "| sampler | xi | z of chi2, in rows | in evaluations | z of the slowest, in rows "
+        "| CPU s of an effective sample ~ V to the |",
+        "| --- | --- | --: | --: | --: | --: |",
     ]
     for name in dict.fromkeys(r["sampler"] for r in line):
         own = [r for r in line if r["sampler"] == name and lengths.get(r["point"])]
@@ -103,14 +103,14 @@ def exponents(rows: Rows) -> str:
         xi = [lengths[r["point"]] for r in own]
         relative = [r["tau_int_error"][1] / r["tau_int"][1] for r in own]
         slow = [int(np.argmax(r["tau_int"])) for r in own]
+        volumes = [math.prod(r["shape"]) for r in own]
+        slowest = [r["tau_int"][i] for i, r in zip(slow, own, strict=True)]
+        errors = [r["tau_int_error"][i] / r["tau_int"][i] for i, r in zip(slow, own, strict=True)]
         fits = [
             exponent(xi, [r["tau_int"][1] for r in own], relative),
             exponent(xi, [r["tau_int"][1] * r["evaluations"] for r in own], relative),
-            exponent(
-                xi,
-                [r["tau_int"][i] for i, r in zip(slow, own, strict=True)],
-                [r["tau_int_error"][i] / r["tau_int"][i] for i, r in zip(slow, own, strict=True)],
-            ),
+            exponent(xi, slowest, errors),
+            exponent(volumes, [1 / r["per_second"] for r in own], errors),
         ]
         found = " | ".join(with_error(*fit) for fit in fits)
         lines.append(f"| {name} | {min(xi):.1f} to {max(xi):.1f} | {found} |")

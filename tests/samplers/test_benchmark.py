@@ -8,8 +8,10 @@ import torch
 
 from benchmarks import hmc
 from benchmarks.samplers import __main__ as samplers
-from benchmarks.samplers import contenders, measure, table
+from benchmarks.samplers import contenders, flows, measure, points, table
+from flowlat import compose
 from flowlat.actions import Phi4
+from flowlat.samplers import Metropolis
 
 NO_FLOW = ("hmc", "mclmc", "cluster", "annealed")
 
@@ -56,6 +58,26 @@ def test_samplers_in_its_smallest_form(tmp_path):
     assert "**" in text
 
 
+def test_flows_that_are_trained_at_the_point(tmp_path, monkeypatch):
+    """And on half of its sides, into a folder; a second call takes them from there."""
+    short = ["trainer.max_epochs=1", "trainer.limit_train_batches=3", "evaluation.n_samples=64"]
+    monkeypatch.setattr(flows, "compose", lambda names: compose([*names, *short]))
+    point = points.Point((4, 4), 8.0, trained=True)
+    here, half = flows.trained_at("p", point, tmp_path)
+    assert (here.origin, half.origin) == ("trained here", "trained at L/2")
+    assert here.seconds > half.seconds > 0
+    assert here.flow.lattice.shape == half.flow.lattice.shape == (4, 4)
+    assert here.ess > 0.9  # they start from the weights of the family
+    assert half.ess > 0.5
+    monkeypatch.delattr(flows, "train")
+    assert flows.trained_at("p", point, tmp_path)[0].ess == here.ess
+    made = measure.contenders("p", point, 5, tmp_path)
+    extra = ["metropolis, trained here", "latent_hmc, trained here", "latent_hmc, trained at L/2"]
+    assert list(made) == [*NO_FLOW, *measure.WITH_FLOW, *extra]
+    assert [made[name].known.ess for name in extra] == [here.ess, here.ess, half.ess]
+    assert isinstance(made[extra[0]].make(), Metropolis)
+
+
 def test_what_is_measured():
     """A plane wave and a constant, by hand: M = 2, C(L/2) = 4 - 9/2, |sum phi exp(ikx)|^2 / V."""
     wave = 3 * torch.cos(2 * torch.pi * torch.arange(8) / 8).double()
@@ -93,13 +115,13 @@ def test_an_exponent_is_found():
 
 def test_a_break_even_is_where_the_times_are_equal():
     """100 s of training against 0.01 - 0.002 s gained a sample."""
-    point = {"point": "p", "sampler": "x", "inside_domain": False}
+    point = {"point": "p", "sampler": "x"}
     rows = [
         {**point, "per_second": 100.0},
-        {**point, "per_second": 500.0, "training_seconds": 100.0, "family": "f"},
-        {**point, "per_second": 50.0, "training_seconds": 100.0, "family": "f"},
+        {**point, "per_second": 500.0, "training_seconds": 100.0, "flow": "f"},
+        {**point, "per_second": 50.0, "training_seconds": 100.0, "flow": "f"},
     ]
     *_, better, worse = table.trainings(rows).splitlines()
-    assert "| f, beyond its domain |" in better
+    assert "| f |" in better
     assert better.endswith("| 1.2e+04 |")
     assert worse.endswith("| never |")
