@@ -20,8 +20,10 @@ from flowlat.utils.errors import ConfigError
 
 #: draws by which a flow is judged before it takes part
 PILOT = 128
-#: where the 8,192 configurations of an evaluation take minutes, fewer
+#: where the 8,192 configurations of an evaluation take minutes, fewer; where a step takes seconds,
+#: 300 of them
 LARGE, FEWER = 4096, ("evaluation.n_samples=2048", "evaluation.batch_size=128")
+HUGE, SHORT = 16384, ("evaluation.n_samples=512", "trainer.limit_train_batches=30")
 
 
 class Known(NamedTuple):
@@ -57,8 +59,8 @@ def family_at(point: Point) -> Known:
 def trained_at(name: str, point: Point, folder: Path) -> tuple[Known, Known]:
     """Trained at the point, and on half of its sides; kept in a folder, and taken from there.
 
-    Either by the defaults of train.py: the smaller lattice from the weights of the family, the
-    point itself from those of the smaller one.
+    Either by the defaults of train.py (but 300 steps of 128^2): the smaller lattice from the
+    weights of the family, the point itself from those of the smaller one.
     """
     half = tuple(side // 2 for side in point.shape)
     first, seconds = trained(point._replace(shape=half), "family", folder / f"{name}_half")
@@ -78,6 +80,7 @@ def trained(point: Point, start: str, folder: Path) -> tuple[Path, float]:
         names = [f"lattice={len(point.shape)}d", f"lattice.shape={list(point.shape)}"]
         names += [f"action.m2={M2}", f"action.lam={point.lam}", f"init_from={start}", "threads=1"]
         names += FEWER if point.volume >= LARGE else ()
+        names += SHORT if point.volume >= HUGE else ()
         folder.mkdir(parents=True, exist_ok=True)
         train(validate(compose(names), TrainConfig), folder)
     return checkpoint, json.loads(summary.read_text())["seconds"]
