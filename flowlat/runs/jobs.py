@@ -9,20 +9,24 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from flowlat.runs.folder.record import ERROR_FILE
 from flowlat.runs.folders import Trained, read_data, read_training
+from flowlat.runs.sweeps.search import given
+from flowlat.runs.sweeps.silent import NEVER, became_of
 from flowlat.utils.conf import conf_dir
 from flowlat.utils.errors import ConfigError
 
 
 class Job(NamedTuple):
-    """A job by its number, with its overrides and its run, None if it never started.
+    """A job by its number, with its overrides and its run, None if it has left no record.
 
     ``refused``: why it was not run where another run has left its results.
+    ``silent``: what became of one without a record.
     """
 
     number: int
     overrides: dict[str, str]
     run: Trained | None
     refused: str = ""
+    silent: str = NEVER
 
     @property
     def status(self) -> str:
@@ -30,7 +34,7 @@ class Job(NamedTuple):
         if self.refused:
             return f"failed: {self.refused}"
         if self.run is None:
-            return "missing: it never started"
+            return self.silent
         error = self.run.path / ERROR_FILE
         if error.exists():
             return f"failed: {error.read_text().splitlines()[0]}"
@@ -66,7 +70,13 @@ def read_jobs(folder: Path) -> list[Job]:
         told = plan.get(job.number, job.overrides)
         called = {key: job.overrides.get(key, value) for key, value in told.items()}
         jobs[job.number] = job._replace(overrides=called)
-    if not any(job.run for job in jobs.values()):
+    # of a search, which plans none, those that have their folder
+    there = {int(path.name) for path in folder.iterdir() if path.name.isdigit()}
+    jobs |= {number: Job(number, {}, None) for number in there - jobs.keys()}
+    without = [number for number, job in jobs.items() if job.run is None]
+    for number, words in became_of(folder, without).items():
+        jobs[number] = jobs[number]._replace(silent=words)
+    if all(job.silent == NEVER and not job.run for job in jobs.values()):
         raise ConfigError(f"RUN={folder}: no job in it")
     return [jobs[number] for number in sorted(jobs)]
 
@@ -99,14 +109,11 @@ def plan_of(hydra: dict[str, Any]) -> list[dict[str, str]]:
     """:func:`planned` from Hydra's own options."""
     if not hydra["sweeper"]["_target_"].endswith(".BasicSweeper"):
         return []
-    params = hydra["sweeper"].get("params") or {}
-    # in the order of the sweeper; what is typed is the last word
-    given = [*(f"{key}={value}" for key, value in params.items()), *hydra["overrides"]["task"]]
     choices = {
         override.get_key_element(): list(override.sweep_string_iterator())
         if override.is_sweep_override()
         else [override.get_value_element_as_str()]
-        for override in OverridesParser.create().parse_overrides(given)
+        for override in OverridesParser.create().parse_overrides(given(hydra))
     }
     return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
 

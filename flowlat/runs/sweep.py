@@ -19,6 +19,7 @@ from flowlat.runs.folder.lock import release_all
 from flowlat.runs.parser import late_help
 from flowlat.runs.signals import ignore_signals, interrupted
 from flowlat.runs.slurm import jobs_go_on, wait_for_slurm, watch_the_queue
+from flowlat.runs.sweeps.search import require_sound_search
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.formatting import number, shorten, table
 
@@ -34,15 +35,16 @@ class SweepSummary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
-        if (folder / "multirun.yaml").exists():
-            # here, not above: it reads ensembles too
-            from flowlat.runs.jobs import require_same_sweep
+        try:
+            require_sound_search(config.hydra)
+            if (folder / "multirun.yaml").exists():
+                # here, not above: it reads ensembles too
+                from flowlat.runs.jobs import require_same_sweep
 
-            hydra: Any = OmegaConf.to_container(config.hydra, resolve=False)
-            try:
+                hydra: Any = OmegaConf.to_container(config.hydra, resolve=False)
                 require_same_sweep(folder, hydra, bool(config.resume))
-            except ConfigError as error:
-                exit_with(2, f"error: {error}")
+        except ConfigError as error:
+            exit_with(2, f"error: {error}")
         shutil.rmtree(folder / REFUSED, ignore_errors=True)
         # not every sweeper leaves it, and the report knows a multirun by it
         OmegaConf.save(config, folder / "multirun.yaml")
