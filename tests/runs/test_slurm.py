@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from flowlat.runs.folder.lock import at_work
+from tests.support import accounting
+from tests.support.accounting import AccountedCluster
 from tests.support.cluster import Cluster, missing, wait_for
 from tests.support.helpers import ROOT
 from tests.support.trainings import TINY
@@ -20,6 +22,17 @@ pytestmark = [
 ]
 
 LAUNCHER = "hydra/launcher=submitit_slurm"
+HELD = "+hydra.launcher.additional_parameters.hold=true"
+#: what is done before Python in a job: that of number 4 does not even begin
+SETUP = "hydra.launcher.setup=['[ $SLURM_ARRAY_TASK_ID != 4 ] || export PYTHONHASHSEED=bad']"
+#: what sacct says of the starts of each job of the sweep below: of one that never started nothing
+STATES = {
+    0: ["FAILED"],
+    1: ["REQUEUED", "COMPLETED"],
+    2: ["CANCELLED by 0"],
+    3: [],
+    4: ["FAILED"],
+}
 #: long enough to be met in it, without a checkpoint that takes its time
 LONG = (*TINY, "trainer.limit_train_batches=100000", "checkpoint_minutes=0.02")
 SHORT = (*TINY, "trainer.max_epochs=1", "trainer.limit_train_batches=2", "evaluation.n_samples=64")
@@ -36,9 +49,18 @@ with Signals() as signals:
 """
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory):
-    with Cluster(tmp_path_factory.mktemp("slurm")) as found:
+ACCOUNTED = pytest.param(
+    AccountedCluster,
+    marks=pytest.mark.skipif(
+        bool(accounting.missing()), reason=f"accounting needs Debian's: {accounting.missing()}"
+    ),
+    id="accounting",
+)
+
+
+@pytest.fixture(scope="session", params=[pytest.param(Cluster, id="alone"), ACCOUNTED])
+def cluster(request, tmp_path_factory):
+    with request.param(tmp_path_factory.mktemp("slurm")) as found:
         yield found
 
 
@@ -163,17 +185,17 @@ def test_two_tasks_train_together_and_do_not_sample(cluster, tmp_path):
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"a"}
 
 
-# sweeps, without accounting: sacct has no answer
+# sweeps, which ask the queue: without accounting sacct has no answer
 
 
 @pytest.fixture
 def sweep(cluster, tmp_path):
-    """``sweep(*names)``: the command of a sweep of two jobs, in a process of its own."""
+    """``sweep(*names)``: the command of a sweep, in a process of its own."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     processes = []
 
     def start(*names: str) -> subprocess.Popen[str]:
-        arguments = (*TINY, *names, "seed=1,2", "hydra.sweep.dir=sweep")
+        arguments = (*TINY, *names, "hydra.sweep.dir=sweep")
         processes.append(
             subprocess.Popen(
                 [sys.executable, str(ROOT / "train.py"), "-m", *arguments, LAUNCHER],
@@ -199,30 +221,46 @@ def array_of(folder: Path) -> str:
     return job.name.removesuffix("_1")
 
 
-def test_a_job_that_is_killed_and_one_whose_time_is_up(sweep, cluster, tmp_path):
-    """The first is named at the end; the second is requeued, while it imports, and finishes."""
-    process = sweep("trainer.max_epochs=1", "resume=true")
+def test_how_the_jobs_of_a_sweep_end(sweep, cluster, tmp_path):
+    """Killed, requeued and cancelled while they import, never started, and dead before that."""
+    process = sweep("seed=1,2,3,4,5", "trainer.max_epochs=1", "resume=true", HELD, SETUP)
     array = array_of(tmp_path)
-    folders = [tmp_path / f"sweep/{n}" for n in "01"]
-    for folder in folders:
+    cluster.run("scancel", f"{array}_3")
+    for n in (0, 1, 2, 4):
+        cluster.run("scontrol", "release", f"{array}_{n}")
+    folders = [tmp_path / f"sweep/{n}" for n in range(5)]
+    for folder in folders[:3]:
         wait_for(lambda folder=folder: at_work(folder) != "", f"a process in {folder}")
     os.kill(int(at_work(folders[0]).split()[1]), signal.SIGKILL)
     cluster.signal(f"{array}_1", "USR2")
+    cluster.run("scancel", f"{array}_2")
     log = tmp_path / f"sweep/.submitit/{array}_1/{array}_1_0_log.err"
     wait_for_text(log, f"ended by SIGUSR2; SLURM job {array}_1 requeued")
     cluster.start_again(f"{array}_1")
     out, err = process.communicate(timeout=150)
     assert process.returncode == 1, err
-    assert "Sweep of 2 jobs, 1 finished:" in out
+    assert "Sweep of 5 jobs, 1 finished:" in out
     assert f"Job {array}_0 " in err
-    assert err.splitlines()[-1].endswith("0: seed=1: missing: it never started")
+    silent = "crashed, or starting: not past its imports and checks"
+    said = err.splitlines()[-4:]
+    assert re.search(rf"job 0: seed=1: {silent} \(srun: error: .*: Killed\)", said[0])
+    assert said[1].endswith(
+        f"2: seed=3: failed: ended by SIGTERM; SLURM job {array}_2 is cancelled, and not requeued"
+    )
+    assert said[2] == "  job 3: seed=4: missing: it never started"
+    assert said[3].startswith(
+        f"  job 4: seed=5: {silent} (Fatal Python error: config_init_hash_seed"
+    )
     assert "sacct" not in out + err
     assert "Traceback" not in err
+    if isinstance(cluster, AccountedCluster):
+        for n, states in STATES.items():
+            assert [state for _, state in cluster.states(f"{array}_{n}")] == states
 
 
 def test_ctrl_c_while_a_sweep_waits(sweep, cluster, tmp_path):
     """Its jobs, which are held and have not begun, are still there."""
-    process = sweep("+hydra.launcher.additional_parameters.hold=true")
+    process = sweep("seed=1,2", HELD)
     array = array_of(tmp_path)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -240,3 +278,5 @@ def test_a_job_at_its_limit_is_requeued(cluster, limited):
     wait_for_text(log, f"SIGTERM: SLURM job {job} requeued")
     assert "DUE TO TIME LIMIT" in text(log)
     assert int(cluster.job(job)["Restarts"]) >= 1
+    if isinstance(cluster, AccountedCluster):
+        assert cluster.states(job)[0] == [job, "REQUEUED"]  # and not "TIMEOUT"

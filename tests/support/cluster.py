@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -43,8 +43,7 @@ SlurmdParameters=config_overrides
 KillWait={kill_wait}
 ReturnToService=2
 MailProg=/bin/true
-AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/none
+{accounting}
 JobCompType=jobcomp/none
 SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0
 {more}
@@ -55,10 +54,13 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 
 def missing() -> str:
     """What this machine lacks for a cluster, in words; empty if nothing."""
-    absent = [name for name in PROGRAMS if _find(name) is None]
-    if absent:
-        return f"no {', '.join(absent)}"
-    return "" if os.geteuid() == 0 else "not root"
+    return absent(PROGRAMS) or ("" if os.geteuid() == 0 else "not root")
+
+
+def absent(programs: Iterable[str]) -> str:
+    """Those that are not installed, in words; empty if all are."""
+    names = ", ".join(name for name in programs if _find(name) is None)
+    return f"no {names}" if names else ""
 
 
 class Cluster:
@@ -70,8 +72,14 @@ class Cluster:
         kill_wait: seconds between SIGTERM and SIGKILL.
     """
 
+    #: lines of slurm.conf
+    accounting = """\
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none"""
+
     def __init__(self, folder: Path, more: str = "", kill_wait: int = 10):
         self.folder, self.more, self.kill_wait = folder, more, kill_wait
+        self.ports = dict(zip(("ctld", "slurmd", "dbd"), _free_ports(3), strict=True))
         self.environ = {"SLURM_CONF": str(folder / "slurm.conf")}
         self._mark = f"SLURM_CONF={folder}/slurm.conf".encode()
         self._stack = ExitStack()
@@ -159,7 +167,6 @@ class Cluster:
         key, host = self.folder / "munge.key", socket.gethostname().split(".")[0]
         key.write_bytes(secrets.token_bytes(128))
         key.chmod(0o600)
-        numbers = dict(zip(("ctld", "slurmd"), _free_ports(2), strict=True))
         (self.folder / "slurm.conf").write_text(
             CONF.format(
                 host=host,
@@ -167,7 +174,8 @@ class Cluster:
                 kill_wait=self.kill_wait,
                 cpus=CPUS,
                 more=self.more,
-                **numbers,
+                accounting=self.accounting.format(folder=self.folder, **self.ports),
+                **self.ports,
             )
         )
         files = {"key-file": key, "socket": self.folder / "munge.socket"}
@@ -176,10 +184,14 @@ class Cluster:
         # --force: the folder of a test is closed to others
         self._daemon("munged", "--foreground", "--force", *munge)
         wait_for(files["socket"].exists, "munged")
+        self._start_accounting()
         self._daemon("slurmctld", "-D", "-c", "-f", self.environ["SLURM_CONF"])
         self._daemon("slurmd", "-D", "-N", host, "-f", self.environ["SLURM_CONF"])
         self._stack.callback(self._end_jobs)
         wait_for(lambda: "idle" in self.run("sinfo", "-h", "-o", "%T", check=False), "slurmd")
+
+    def _start_accounting(self) -> None:
+        """Before slurmctld, which would look for it."""
 
     def _daemon(self, name: str, *options: str) -> None:
         log = (self.folder / f"{name}.out").open("w")

@@ -15,7 +15,7 @@ NAME = rb"job_id_for_(\d+)"
 
 
 def became_of(sweep: Path, numbers: Iterable[int]) -> dict[int, str]:
-    """Number -> what became of a job without a record, in words, with the last line of its log.
+    """Number -> what became of a job without a record, in words, with the last error in its log.
 
     Args:
         sweep: folder of the multirun.
@@ -41,7 +41,10 @@ def submitit_logs(sweep: Path) -> dict[int, list[Path]]:
 def _words(folder: Path, logs: list[Path]) -> str:
     if not (logs or folder.is_dir()):
         return NEVER
-    errors = (path.read_text(errors="replace") for path in logs if path.suffix == ".err")
-    lines = [line.strip() for text in errors for line in text.splitlines() if line.strip()]
-    last = f" ({lines[-1][:200]})" if lines else ""
-    return f"crashed, or starting: nothing of it after its imports{last}"
+    texts = (path.read_text(errors="replace") for path in logs if path.suffix == ".err")
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+    # srun only counts what the job itself has said before
+    errors = [line for line in lines if "error" in line.lower()] or lines
+    own = [line for line in errors if not line.startswith("srun:")] or errors
+    last = f" ({own[-1][:200]})" if own else ""
+    return f"crashed, or starting: not past its imports and checks{last}"

@@ -13,7 +13,7 @@ from flowlat.runs.sweeps.silent import NEVER, became_of
 from flowlat.utils.errors import ConfigError
 from tests.support.run_folders import write_multirun
 
-SILENT = "crashed, or starting: nothing of it after its imports"
+SILENT = "crashed, or starting: not past its imports and checks"
 
 
 def submitted(sweep, job, number, started=True, error=""):
@@ -36,17 +36,20 @@ def test_a_job_that_has_its_folder_has_begun(tmp_path):
 
 
 def test_a_job_that_has_a_log_has_begun(tmp_path):
-    """Which has its last line; of several starts the last one counts, by the job's own number."""
-    submitted(tmp_path, "10_0", 3, error="Traceback ...\nImportError: no such file\n\n")
+    """Which has its last error; of several starts the last one counts, by the job's own number."""
+    killed = "srun: error: node: task 0: Killed"
+    submitted(tmp_path, "10_0", 3, error="Traceback ...\nImportError: no such file\n\n" + killed)
     submitted(tmp_path, "10_1", 4, started=False)
     submitted(tmp_path, "10_2", 5)
     submitted(tmp_path, "10_3", 6)
+    submitted(tmp_path, "10_4", 7, error=f"{killed}\nsrun: Force Terminated StepId=3.0\n")
     submitted(tmp_path, "11", 6, started=False)
-    assert became_of(tmp_path, range(3, 7)) == {
+    assert became_of(tmp_path, range(3, 8)) == {
         3: f"{SILENT} (ImportError: no such file)",
         4: NEVER,
         5: SILENT,
         6: NEVER,
+        7: f"{SILENT} ({killed})",
     }
 
 
