@@ -65,16 +65,17 @@ def read_jobs(folder: Path) -> list[Job]:
     """
     plan = dict(enumerate(planned(folder)))
     jobs = {number: Job(number, overrides, None) for number, overrides in plan.items()}
-    for job in filter(None, map(read_job, sorted(folder.iterdir()))):
+    found = {path: read_job(path) for path in sorted(folder.iterdir())}
+    for job in filter(None, found.values()):
         # one that went on by itself was told more; what it is called is what it ran with
         told = plan.get(job.number, job.overrides)
         called = {key: job.overrides.get(key, value) for key, value in told.items()}
         jobs[job.number] = job._replace(overrides=called)
-    # of a search, which plans none, those that have their folder
-    there = {int(path.name) for path in folder.iterdir() if path.name.isdigit()}
-    jobs |= {number: Job(number, {}, None) for number in there - jobs.keys()}
+    begun = {int(path.name) for path, job in found.items() if not job and path.name.isdigit()}
+    if not plan:  # as of a search: those that have their folder are known
+        jobs |= {number: Job(number, {}, None) for number in begun - jobs.keys()}
     without = [number for number, job in jobs.items() if job.run is None]
-    for number, words in became_of(folder, without).items():
+    for number, words in became_of(folder, without, begun).items():
         jobs[number] = jobs[number]._replace(silent=words)
     if all(job.silent == NEVER and not job.run for job in jobs.values()):
         raise ConfigError(f"RUN={folder}: no job in it")

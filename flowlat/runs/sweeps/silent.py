@@ -6,7 +6,7 @@ written to submitit's logs, which are there as soon as the scheduler has started
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 NEVER = "missing: it never started"
@@ -14,20 +14,24 @@ NEVER = "missing: it never started"
 NAME = rb"job_id_for_(\d+)"
 
 
-def became_of(sweep: Path, numbers: Iterable[int]) -> dict[int, str]:
+def became_of(sweep: Path, numbers: Iterable[int], begun: Collection[int]) -> dict[int, str]:
     """Number -> what became of a job without a record, in words, with the last error in its log.
 
     Args:
         sweep: folder of the multirun.
         numbers: of the jobs.
+        begun: those that have a folder, which is called by their number.
     """
     wanted = list(numbers)
     logs = submitit_logs(sweep) if wanted else {}
-    return {number: _words(sweep / str(number), logs.get(number, [])) for number in wanted}
+    return {
+        number: _words(logs.get(number, [])) if number in {*logs, *begun} else NEVER
+        for number in wanted
+    }
 
 
 def submitit_logs(sweep: Path) -> dict[int, list[Path]]:
-    """Number of a job -> the logs of its last start, of all its tasks; empty if there was none."""
+    """Number of a job -> the logs of its last start, of all its tasks; none of a job without."""
     pickles = sorted(sweep.glob(".submitit/*/*_submitted.pkl"), key=lambda p: p.stat().st_mtime)
     found = {}
     for path in pickles:
@@ -35,12 +39,10 @@ def submitit_logs(sweep: Path) -> dict[int, list[Path]]:
         if named := re.search(NAME, path.read_bytes()):
             pattern = f"{path.name.removesuffix('_submitted.pkl')}_*_log.*"
             found[int(named[1])] = sorted(path.parent.glob(pattern))
-    return found
+    return {number: logs for number, logs in found.items() if logs}
 
 
-def _words(folder: Path, logs: list[Path]) -> str:
-    if not (logs or folder.is_dir()):
-        return NEVER
+def _words(logs: list[Path]) -> str:
     texts = (path.read_text(errors="replace") for path in logs if path.suffix == ".err")
     lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
     # srun only counts what the job itself has said before

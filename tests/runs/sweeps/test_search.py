@@ -44,7 +44,7 @@ def composed():
         (
             "params",
             {"seed": "interval(3,1)"},
-            "params.seed=interval(3,1): no space to search (`lo",
+            "params.seed=interval(3,1): no space to sea",
         ),
         ("params", {"seed": "tag(log,interval(0,1))"}, "params.seed=tag(log,interval(0,1)): no sp"),
         ("storage", "nowhere", "storage=nowhere: Could not parse"),

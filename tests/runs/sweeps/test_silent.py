@@ -10,8 +10,7 @@ from flowlat.report.build import build
 from flowlat.runs.folder.lock import LOCK
 from flowlat.runs.jobs import read_jobs
 from flowlat.runs.sweeps.silent import NEVER, became_of
-from flowlat.utils.errors import ConfigError
-from tests.support.run_folders import write_multirun
+from tests.support.run_folders import write_multirun, write_training
 
 SILENT = "crashed, or starting: not past its imports and checks"
 
@@ -30,9 +29,18 @@ def submitted(sweep, job, number, started=True, error=""):
 
 
 def test_a_job_that_has_its_folder_has_begun(tmp_path):
-    (tmp_path / "1").mkdir()
-    (tmp_path / "1" / LOCK).touch()
-    assert became_of(tmp_path, [0, 1]) == {0: NEVER, 1: SILENT}
+    sweep = write_multirun(tmp_path, "seed=1,2")
+    (sweep / "1").mkdir()
+    (sweep / "1" / LOCK).touch()
+    assert [job.status for job in read_jobs(sweep)] == [NEVER, SILENT]
+    assert build([sweep]).sections
+
+
+def test_a_folder_that_is_called_by_another_number(tmp_path):
+    """Is not that of the job: with hydra.sweep.subdir=${seed} job 0 is in 1."""
+    sweep = write_multirun(tmp_path, "seed=1,2")
+    write_training(sweep / "1", [0.5], overrides=("seed=1",), number=0)
+    assert [(job.number, job.status) for job in read_jobs(sweep)] == [(0, ""), (1, NEVER)]
 
 
 def test_a_job_that_has_a_log_has_begun(tmp_path):
@@ -44,22 +52,13 @@ def test_a_job_that_has_a_log_has_begun(tmp_path):
     submitted(tmp_path, "10_3", 6)
     submitted(tmp_path, "10_4", 7, error=f"{killed}\nsrun: Force Terminated StepId=3.0\n")
     submitted(tmp_path, "11", 6, started=False)
-    assert became_of(tmp_path, range(3, 8)) == {
+    assert became_of(tmp_path, range(3, 8), ()) == {
         3: f"{SILENT} (ImportError: no such file)",
         4: NEVER,
         5: SILENT,
         6: NEVER,
         7: f"{SILENT} ({killed})",
     }
-
-
-def test_a_table_of_nothing_but_silent_jobs(tmp_path):
-    sweep = write_multirun(tmp_path, "seed=1,2")
-    with pytest.raises(ConfigError, match="no job in it"):
-        read_jobs(sweep)
-    (sweep / "1").mkdir()
-    assert [job.status for job in read_jobs(sweep)] == [NEVER, SILENT]
-    assert build([sweep]).sections
 
 
 def test_a_trial_of_a_search_is_not_forgotten(tmp_path):
