@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from flowlat.analysis.tau_error import scatter_of_tau, tau_error
+
 if TYPE_CHECKING:
     import pyerrors
 
@@ -45,7 +47,8 @@ class Estimate(NamedTuple):
 def gamma_method(chains: Sequence[np.ndarray], name: str) -> Estimate:
     """Mean of a quantity over replicas ``(steps,)``, with the error of the Gamma method.
 
-    error^2 = 2 tau_int Gamma(0) / N, tau_int = 1/2 + sum_t rho(t), N the steps of all replicas.
+    error^2 = 2 tau_int Gamma(0) / N, tau_int = 1/2 + sum_t rho(t), N the steps of all replicas;
+    the error of tau_int: :mod:`flowlat.analysis.tau_error`.
     Error and tau_int are NaN, and a warning says why, where they would mean nothing: too few
     measurements, or a replica that never moved. A warning too where N < 50 tau_int, or where no
     replica has 10 tau_int.
@@ -72,12 +75,14 @@ def gamma_methods(chains: Sequence[np.ndarray], name: str) -> list[Estimate]:
         replica = int(moves.all(1).argmin())
         which = f"replica {replica} of {len(chains)}" if len(chains) > 1 else "the chain"
         log.warning("%s: %s never moved, it has no error", name, which)
-    estimates = [
-        estimate(value, gamma, rows) if moved else nothing
-        for value, gamma, moved, nothing in zip(
-            values, autocovariance(chains), np.all(moves, axis=0), unknown, strict=True
-        )
-    ]
+    estimates, moved = unknown, np.all(moves, axis=0)
+    gammas = autocovariance(chains)
+    for i in np.flatnonzero(moved):
+        window, found = summed(gammas[i], rows)
+        one = estimate_at(values[i], gammas[i][0], rows, window, found)
+        scatter = scatter_of_tau([chain[:, i] - values[i] for chain in chains], window)
+        error = tau_error(one.tau_int, one.tau_int_error, scatter)
+        estimates[i] = one._replace(tau_int_error=error)
     slowest = max((e.tau_int for e in estimates if not math.isnan(e.tau_int)), default=0.0)
     if rows < LONG * slowest or steps < LONG_REPLICA * slowest:
         few = "%s: %d steps in %d replicas are few for tau_int = %.3g, the error may be too small"
@@ -101,11 +106,15 @@ def autocovariance(chains: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def estimate(value: float, gamma: np.ndarray, n: int) -> Estimate:
-    """Window, error and tau_int from Gamma(t) ``(times,)`` of n measurements.
+    """Error and tau_int from Gamma(t) ``(times,)`` of n measurements; see :func:`summed`."""
+    return estimate_at(value, gamma[0], n, *summed(gamma, n))
+
+
+def summed(gamma: np.ndarray, n: int) -> tuple[int, float]:
+    """Window and tau_int from Gamma(t) ``(times,)`` of n measurements.
 
     The window W is the first where exp(-W / tau) < tau / sqrt(W n), tau the S-fold decay time that
-    belongs to tau_int(W), S = 2; the bias of the subtracted mean is taken out (eq. 49); the error
-    of tau_int is eq. (42). As in pyerrors, digit by digit, unless rho(1) < 0.
+    belongs to tau_int(W), S = 2. As in pyerrors, digit by digit, unless rho(1) < 0.
 
     Then successive measurements are anticorrelated, tau_int may be anything above 0, and says
     nothing of how fast rho falls: (1 + a) / (2 (1 - a)) for rho(t) = a^t with a < 0. What does is
@@ -126,9 +135,16 @@ def estimate(value: float, gamma: np.ndarray, n: int) -> Estimate:
     stop = np.exp(-windows / tau) < tau / np.sqrt(windows * n)
     stop[-1] = True
     window = int(windows[stop.argmax()])
-    found = max(tau_int[window], 1 / (2 * n))
+    return window, max(float(tau_int[window]), 1 / (2 * n))
+
+
+def estimate_at(value: float, variance: float, n: int, window: int, found: float) -> Estimate:
+    """With tau_int summed up to a window; the bias of the subtracted mean is taken out (eq. 49).
+
+    The error of tau_int is eq. (42), which holds for Gaussian measurements and many tau_int.
+    """
     unbiased = found * (1 + (2 * window + 1) / n)
-    error = math.sqrt(2 * unbiased * gamma[0] / n)
+    error = math.sqrt(2 * unbiased * variance / n)
     spread = 2 * found * math.sqrt(abs(window + 0.5 - found) / n)
     return Estimate(float(value), error, float(unbiased / (1 + 1 / n)), float(spread))
 
