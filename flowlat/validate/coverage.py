@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from flowlat.analysis.estimates import chain_estimate
 from flowlat.config.compose import compose, validate
 from flowlat.config.schemas import SampleConfig
 from flowlat.lattice import Lattice
-from flowlat.observables import Configurations, Observable
+from flowlat.observables import Binder, Configurations, Observable
 from flowlat.sampling.measure import build_observables
 from flowlat.utils.formatting import table
 from flowlat.utils.rng import Stream, generator
@@ -24,6 +25,15 @@ RUNS = ((1, 1000, 100, 20), (10, 1000, 100, 40), (30, 1000, 100, 0), (10, 10_000
 TOO_FEW, ASKED = 4.0, 0.5
 #: a free theory in which no observable of the summary is next to trivial
 SHAPE, M2 = (8,), 0.5
+
+
+class BinderMoments(Binder):
+    """<M^2> and <M^4>, plain means: what the Gamma method does by itself for what U4 is made of."""
+
+    symbol = "<M^2>, <M^4>"
+
+    def derive(self, means: Tensor) -> Tensor:
+        return means
 
 
 class Coverage(NamedTuple):
@@ -47,9 +57,9 @@ Shares = dict[str, dict[str, Coverage]]
 
 
 def measured(quick: bool, seed: int) -> Shares:
-    """Of every observable of sample.py."""
+    """Of every observable of sample.py, and of the moments in its Binder cumulant."""
     config = validate(compose([], "sample"), SampleConfig)
-    observables = build_observables(config)
+    observables = {**build_observables(config), "binder_moments": BinderMoments()}
     found = {}
     for number, (tau_int, n, full, few) in enumerate(RUNS):
         if chains := few if quick else full:
@@ -104,6 +114,8 @@ def coverage(
     """Of chains of n measurements each, see :func:`free_chains`, by observable."""
     action, lattice = Free(M2), Lattice(SHAPE)
     known = exact.known(action, lattice)
+    m2 = known["chi2"] / lattice.volume
+    known["binder_moments"] = np.array([m2, 3 * m2**2])
     phi = free_chains(tau_int, n, chains, numbers)
     found = {}
     for name, observable in observables.items():

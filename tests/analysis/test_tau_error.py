@@ -12,9 +12,8 @@ D = 8
 
 
 def independence_chains(rng, width, steps, chains):
-    """(r^2, accepted share) of Metropolis chains ``(chains, steps)`` over N(0, 1) in 8 dimensions,
-    started in equilibrium, whose proposals are ``width`` times as wide: log w = -r^2 (1 - 1/width^2)
-    / 2."""
+    """r^2 along Metropolis chains ``(chains, steps)`` over N(0, 1) in 8 dimensions, started in
+    equilibrium. Proposals are ``width`` times as wide: log w = -r^2 (1 - 1 / width^2) / 2."""
     proposed = rng.chisquare(D, (steps, chains)) * width**2
     draw, half = np.log(rng.random((steps, chains))), (1 - width**-2) / 2
     now, found = rng.chisquare(D, chains), np.empty((steps, chains))
