@@ -41,6 +41,7 @@ def free(m2: float, lattice: Lattice) -> Known:
     <S>/V is 1/2 by equipartition; C(t) decays as cosh(m (t - T/2)) with m = 2 asinh(sqrt(m2)/2).
     """
     action, volume = Free(m2), lattice.volume
+    mass = 2 * math.asinh(math.sqrt(m2) / 2)
     propagator = action.propagator(lattice).numpy()
     phi2, period = float(propagator.flat[0]), lattice.shape[-1]
     # C(t) = (1/V_s) sum_x G(x, t), V_s the sites of a time slice
@@ -59,7 +60,8 @@ def free(m2: float, lattice: Lattice) -> Known:
         "correlation_length": 1 / math.sqrt(m2),
         "two_point": two_point,
         "two_point_connected": two_point - abs_magnetization**2,
-        "effective_mass": np.full(period // 2, 2 * math.asinh(math.sqrt(m2) / 2)),
+        "effective_mass": np.full(period // 2, mass),
+        "pole_mass": mass,
     }
 
 

@@ -18,6 +18,8 @@ class Node(TypedDict):
     _target_: str
 
 
+#: t_min and t_max of a fit
+Window = Annotated[list[int], Field(min_length=2, max_length=2)]
 #: what an observable is called, and its columns in a file
 Name = Annotated[str, Field(pattern=r"^\w+$")]
 
@@ -98,6 +100,7 @@ class SampleConfig(TypedDict):
     resume: bool
     batch_size: Annotated[int, Field(ge=1)]
     save_configs: bool
+    mass_window: Window | None
     precision: Literal[32, 64] | None
     device: str
     devices: Workers

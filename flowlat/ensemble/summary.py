@@ -1,6 +1,7 @@
 """What an ensemble says, in the numbers of summary.json."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,18 @@ from flowlat.analysis.pareto import HEAVY, pareto_k
 from flowlat.analysis.thermalisation import drift, tau_int_range
 from flowlat.analysis.trust import warnings
 from flowlat.ensemble.layout import FORMAT_0_1
+from flowlat.ensemble.pole_mass import correlator_of
 from flowlat.ensemble.reader import Ensemble
 from flowlat.ensemble.tails import heavy_observables, without_error
 from flowlat.observables import Observable
 
 
 def summarize(
-    ensemble: Ensemble, observables: dict[str, Observable], even: bool, barrier: float = 0.0
+    ensemble: Ensemble,
+    observables: dict[str, Observable],
+    even: bool,
+    barrier: float = 0.0,
+    window: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """The keys of summary.json that are functions of the ensemble; those it has not are left out.
 
@@ -28,9 +34,11 @@ def summarize(
         observables: those that were measured.
         even: whether the action is, for a warning of a one-sided ensemble.
         barrier: between two wells of a site, for a warning, where the sampler does not cross it.
+        window: t_min and t_max of the fit of the pole mass; None: averaged over many.
 
     Weights whose Pareto k is above 0.7 give log Z and reweighted averages no error; below that,
     ``pareto_k_above`` names the observables whose weighted measurements are above, with that k.
+    ``pole_mass`` is of the two-point function that it names (``of``), over its ``fits``.
     ``warnings`` is what cannot be trusted: :mod:`flowlat.analysis.trust`.
     """
     log_weight, population = ensemble.log_weight, ensemble.population
@@ -72,6 +80,8 @@ def summarize(
     identity = averages["observables"]["schwinger_dyson"]
     summary["schwinger_dyson"] = {key: identity[key] for key in ("value", "error")}
     summary |= averages
+    if correlator := correlator_of(ensemble, observables, summary["observables"]):
+        summary["pole_mass"] = correlator.entry(window)
     figures = {**summary, "barrier": barrier}
     if not even:
         figures["sign_balance"] = None

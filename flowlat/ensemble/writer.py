@@ -38,7 +38,7 @@ from flowlat.utils.files import replacing
 log = logging.getLogger(__name__)
 
 #: options that may change between the legs of a run; "flow" follows from the checkpoint
-FREE = ("n_samples", "resume", "device", "devices", "threads", "flow", "family")
+FREE = ("n_samples", "resume", "device", "devices", "threads", "flow", "family", "mass_window")
 #: a part is written when the one before is so many seconds old
 PART_SECONDS = 1.0
 

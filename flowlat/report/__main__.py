@@ -24,6 +24,7 @@ theory. Of several scans it does so at the points that they share.
 
 examples:
   python -m flowlat.report samples/DATE/TIME                  # one ensemble, into its folder
+  python -m flowlat.report samples/DATE/TIME --window 2 6     # the pole mass from these t
   python -m flowlat.report HMC_RUN FLOW_RUN --out compared    # two of them side by side
   python -m flowlat.report outputs/DATE/TIME                  # a training
   python -m flowlat.report multirun/DATE/TIME                 # a study: which arch is first?
@@ -49,15 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--watch", action="store_true", help="follow a training or a multirun in the terminal"
     )
+    parser.add_argument(
+        "--window",
+        nargs=2,
+        type=int,
+        metavar=("T_MIN", "T_MAX"),
+        help="of the fit of the pole mass (default: that of the sampling, mass_window)",
+    )
     options = parser.parse_args(arguments)
-    if options.watch and (len(options.run) > 1 or options.out):
+    if options.watch and (len(options.run) > 1 or options.out or options.window):
         parser.error("--watch takes one RUN and writes nothing")
     out = options.out or (options.run[0] if len(options.run) == 1 else Path("report"))
     if options.watch:
         for line in watch(options.run[0]):
             print(line, flush=True)
     else:
-        page = build(options.run)
+        page = build(options.run, options.window)
         try:
             out = take(out, numbered=not options.out and len(options.run) > 1)
             path = write(page, out)

@@ -20,11 +20,15 @@ from flowlat.runs.jobs import read_jobs
 from flowlat.utils.errors import ConfigError
 
 
-def build(paths: Sequence[Path]) -> Page:
+def build(paths: Sequence[Path], window: Sequence[int] | None = None) -> Page:
     """The page of these run folders.
 
+    Args:
+        window: t_min and t_max of the fit of the pole mass; None: as the sampling has it.
+
     Raises:
-        ConfigError: a folder with nothing to report, or runs that have no page together.
+        ConfigError: a folder with nothing to report, runs that have no page together, or a window
+            that C(t) does not have.
         EnsembleError: an ensemble that cannot be read, or several of different theories.
     """
     runs = [read_run(path) for path in paths]
@@ -32,6 +36,8 @@ def build(paths: Sequence[Path]) -> Page:
     trained = [run for run in runs if isinstance(run, Trained)]
     scanned = [run for run in runs if isinstance(run, Scanned)]
     studies = [run for run in runs if isinstance(run, Path)]
+    if window and not len(sampled) == len(runs) == 1:
+        raise ConfigError(f"--window={window[0]},{window[1]}: is of one run of sample.py alone")
     if len(studies) > 1:
         raise ConfigError(f"RUN={studies[1]}: one multirun a report")
     sections = [section for folder in studies for section in study(folder)]
@@ -47,7 +53,7 @@ def build(paths: Sequence[Path]) -> Page:
     if scanned:
         sections += scan_sections(scanned)
     if sampled:
-        sections += ensemble(sampled[0]) if len(sampled) == 1 else comparison(sampled)
+        sections += ensemble(sampled[0], window) if len(sampled) == 1 else comparison(sampled)
     if len(columns) == 1:  # its name is the title
         columns = {"": next(iter(columns.values()))}
     subtitle = sampled[0].ensemble.convention if sampled else "All values in lattice units."
@@ -55,13 +61,13 @@ def build(paths: Sequence[Path]) -> Page:
     return Page(f"flowlat: {title}", subtitle, [Section("Runs", [header(columns)]), *sections])
 
 
-def ensemble(run: Sampled) -> list[Section]:
-    """The sections of one ensemble."""
+def ensemble(run: Sampled, window: Sequence[int] | None = None) -> list[Section]:
+    """The sections of one ensemble; ``window`` as in :func:`build`."""
     sections = [
         Section("Ensemble", overview(run)),
         Section("Observables", observables(run)),
         Section("Magnetization and action", history(run)),
-        Section("Two-point function", correlator(run)),
+        Section("Two-point function", correlator(run, window)),
         Section("Weights", weights(run)),
         Section("Markov chain", chain(run)),
         Section("Where it comes from", origin(run)),

@@ -1,7 +1,7 @@
 """What a training and a sampling print at their end."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -60,11 +60,25 @@ def sample_report(summary: dict[str, Any], folder: Path) -> str:
         for name, entry in summary["observables"].items()
         if isinstance(entry, list)
     ]
+    mass = summary.get("pole_mass") or {}
+    if mass.get("fits"):
+        vectors.append(("pole_mass", f"{measured(mass) or '-'}, {cosh_fit(mass['fits'])}"))
     tables = quality(summary), scalars(summary), vectors
     body = "\n\n".join(table(rows) for rows in tables if rows)
     files = ", ".join(p.name for p in sorted(folder.iterdir()) if p.suffix in FILES)
     end = f"{alarms(summary)}In {shorten(str(folder))}: {files}"
     return f"\n{contents(summary)}:\n{body}\n\n{end}"
+
+
+def cosh_fit(fits: Sequence[Mapping[str, Any]]) -> str:
+    """Over which t the fits of a pole mass went, and the quality of the one of largest weight."""
+    best = max(fits, key=lambda fit: number(fit["weight"], ".17f"))
+    span = f"t = {best['t_min']} to {best['t_max']}"
+    several = f"{len(fits)} windows, {span} of weight {number(best['weight'], '.2f')}"
+    quality = f"chi2 = {number(best['chi2'], '.2f') or '-'}, dof = {best['dof']}"
+    p_value = number(best["p_value"], ".2g")
+    where = f"cosh fits over {several}" if len(fits) > 1 else f"cosh fit over {span}"
+    return f"{where}: {quality}" + (f", p = {p_value}" if p_value else "")
 
 
 def alarms(summary: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 
 from flowlat.analysis.importance import normalised
+from flowlat.analysis.mass.windows import require_window
 from flowlat.config.schemas import sampler_name
 from flowlat.ensemble import Ensemble, open_ensemble
 from flowlat.ensemble.state import state_to
@@ -54,6 +55,7 @@ def draw(
     config = {**config, "observables": nodes | REQUIRED | nodes}  # a name has the user's own
     devices = pick_devices(config["device"], config["devices"])
     setup = build_setup(config, devices[0])
+    require_window(config["mass_window"], setup.lattice.shape[-1], "mass_window")
     sampler, name = setup.sampler, sampler_name(config["sampler"])
     if len(devices) > 1 and not isinstance(sampler, IndependentSampler):
         raise ConfigError(
@@ -94,7 +96,8 @@ def draw(
     writer.finish()
     with open_ensemble(writer.path) as ensemble:
         barrier = 0.0 if sampler.crosses else setup.action.barrier
-        summary = summarize(ensemble, setup.observables, setup.action.even, barrier)
+        window = config["mass_window"]
+        summary = summarize(ensemble, setup.observables, setup.action.even, barrier, window)
         # not the acceptance of moves within an ensemble that is no chain
         info = {k: v for k, v in sampler.info(state).items() if summary.get(k, v) is not None}
         summary = {

@@ -7,10 +7,12 @@ import pytest
 from flowlat.analysis.gamma_method import gamma_method
 from flowlat.analysis.trust import warnings
 from flowlat.ensemble import open_ensemble
+from flowlat.ensemble.pole_mass import correlator_of
 from flowlat.ensemble.summary import acceptance, burn_in, sign_balance, summarize
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
-from tests.support.fakes import Walk, walk_config
+from flowlat.utils.errors import ConfigError
+from tests.support.fakes import Walk, free_config, walk_config
 
 ESTIMATE = {"value", "error", "tau_int", "tau_int_error"}
 
@@ -59,6 +61,47 @@ def test_a_chain(ensemble):
     assert [warning["code"] for warning in summary["warnings"]] == ["schwinger_dyson"]
     sign = np.sign(chain.measured["magnetization"])
     assert summary["sign_balance"] == pytest.approx(sign.mean())
+
+
+@pytest.mark.parametrize("kind", ["chain", "weighted"])
+@pytest.mark.parametrize("window", [None, [1, 3], [0, 1]])
+def test_the_pole_mass_of_a_free_field(kind, window, tmp_path, monkeypatch):
+    """2 asinh(sqrt(m2) / 2), within five errors (p = 6e-7); of two values of t it solves their
+    ratio, and there is nothing to judge it by. The log weights are noise."""
+    monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
+    summary = draw(free_config(sampler={"kind": kind}, mass_window=window), tmp_path)
+    mass = summary["pole_mass"]
+    assert (mass["of"], mass["window"]) == ("two_point", window)
+    assert abs(mass["value"] - 2 * math.asinh(math.sqrt(0.5) / 2)) < 5 * mass["error"] < 0.3
+    spans = [(fit["t_min"], fit["t_max"]) for fit in mass["fits"]]
+    assert spans == ([tuple(window)] if window else [(0, 4), (1, 4), (2, 4)][: len(spans)])
+    if window == [0, 1]:
+        c = [entry["value"] for entry in summary["observables"]["two_point"]]
+        m = mass["value"]
+        assert c[0] / c[1] == pytest.approx(math.cosh(4 * m) / math.cosh(3 * m))
+        assert math.isnan(mass["fits"][0]["p_value"])
+    else:
+        assert all(1e-6 < fit["p_value"] <= 1 for fit in mass["fits"])
+
+
+def test_without_a_signal_there_is_no_pole_mass(ensemble):
+    """The sites of the walk are independent."""
+    mass = summary_of(ensemble("chain"))["pole_mass"]
+    assert mass["fits"] == []
+    assert math.isnan(mass["value"])
+
+
+def test_a_window_that_cannot_be_is_refused_before_anything_is_drawn(tmp_path):
+    with pytest.raises(ConfigError, match=r"^mass_window=\[2,9\]: t goes from 0 to 4"):
+        draw(free_config(mass_window=[2, 9]), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_goes_by_the_name_of_a_two_point_function_has_no_mass(ensemble):
+    chain = ensemble("chain")
+    observables = chain.observables()
+    observables["two_point"] = observables["phi2"]
+    assert correlator_of(chain, observables, {}) is None
 
 
 def test_proposals(ensemble):

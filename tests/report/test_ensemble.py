@@ -13,7 +13,8 @@ from flowlat.report.page.html import render
 from flowlat.runs.folders import read_run
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
-from tests.support.fakes import walk_config
+from flowlat.utils.errors import ConfigError
+from tests.support.fakes import free_config, walk_config
 from tests.support.helpers import CONF
 
 KINDS = ("chain", "proposals", "weighted")
@@ -139,6 +140,26 @@ def test_lattices_of_any_shape(shape, drawn):
     lattice = {"_target_": "flowlat.lattice.Lattice", "shape": shape}
     text = words(drawn(f"shape {shape}", lattice=lattice, n_samples=120))
     assert ("no C(t)" in text) == (shape[-1] == 1)
+
+
+def test_the_window_of_the_fit_can_be_chosen(drawn, tmp_path):
+    own = free_config()
+    folder = drawn(
+        "window",
+        sampler={**own["sampler"]},
+        **{k: own[k] for k in ("lattice", "action", "n_samples")},
+    )
+    averaged = words(folder)
+    assert "by correlated cosh fits, averaged over windows: m = " in averaged
+    assert "t_min | t_max | m | chi2 | dof | p-value | weight" in averaged
+    run = read_run(folder)
+    one = [block for section in ensemble(run, [0, 2]) for block in section.blocks]
+    (table,) = [b for b in one if isinstance(b, Table) and b.head[0] == "t_min"]
+    assert [row[:2] for row in table.rows] == [("0", "2")]
+    with pytest.raises(ConfigError, match=r"^--window=\[1,5\]: t goes from 0 to 4"):
+        build([folder], [1, 5])
+    with pytest.raises(ConfigError, match=r"^--window=1,2: is of one run of sample.py alone"):
+        build([folder, folder], [1, 2])
 
 
 def test_a_run_too_short_for_errors(drawn):

@@ -18,6 +18,7 @@ from flowlat.flows.flow import Flow
 from flowlat.lattice import Lattice
 from flowlat.objectives import reverse_kl
 from flowlat.observables import Configurations, Observable
+from flowlat.priors import FreeField
 from flowlat.samplers.base import Block, Sampler
 
 OBSERVABLES = "flowlat.observables"
@@ -39,6 +40,7 @@ def walk_config(**changes: Any) -> dict[str, Any]:
         "resume": False,
         "batch_size": 8,
         "save_configs": True,
+        "mass_window": None,
         "precision": None,
         "device": "cpu",
         "devices": 1,
@@ -112,6 +114,28 @@ class Walk(Sampler):
     def _noise(self, generator: torch.Generator) -> Tensor:
         shape = (self.replicas, *self.lattice.shape)
         return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+class FreeWalk(Walk):
+    """A walk of a free field, whose propagator it has: the noise is one of variance 3/4."""
+
+    def _noise(self, generator: torch.Generator) -> Tensor:
+        noise = super()._noise(generator)
+        prior = FreeField(self.lattice, mass2=self.action.m2, n_coefficients=0).double()
+        with torch.no_grad():
+            return math.sqrt(3 / 4) * prior(noise)[0]
+
+
+def free_config(**changes: Any) -> dict[str, Any]:
+    """A checked config of a sampling run by a ``FreeWalk`` on a chain of 8 sites, m2 = 1/2."""
+    lattice = {"_target_": "flowlat.lattice.Lattice", "shape": [8]}
+    action = {"_target_": "flowlat.actions.Free", "m2": 0.5}
+    sampler = {
+        "_target_": "tests.support.fakes.FreeWalk",
+        "steps": 50,
+        **changes.pop("sampler", {}),
+    }
+    return walk_config(lattice=lattice, action=action, sampler=sampler, n_samples=3000, **changes)
 
 
 class NeedsFlow(Walk):

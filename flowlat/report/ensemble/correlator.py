@@ -1,95 +1,100 @@
 """The two-point function with its fit, and the plateau of the effective mass."""
 
 import math
+from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any
 
 import numpy as np
-import torch
 
-from flowlat.analysis.cosh_fit import CoshFit, Plateau
-from flowlat.analysis.estimates import chain_estimate, weighted_estimate
-from flowlat.analysis.gamma_method import Estimate
+from flowlat.analysis.mass.plateau import Plateau
+from flowlat.analysis.mass.windows import require_window
+from flowlat.ensemble.pole_mass import Correlator, correlator_of, vector
 from flowlat.report.page.blocks import Block, Picture, Table, Text
 from flowlat.report.page.plots import ORANGE, plot_points, style, subplots
 from flowlat.runs.folders import Sampled
-from flowlat.utils.formatting import with_error
-
-#: a Binder cumulant above this is nearer to +-v (2/3) than to a Gaussian M (0)
-ORDERED = 0.5
+from flowlat.utils.formatting import number, with_error
 
 
 class Decay:
     """A two-point function, its effective masses, values and errors ``(2, n)`` of each, and its
-    cosh fit (A and m)."""
+    pole mass over a window, or averaged over many."""
 
-    def __init__(self, run: Sampled, name: str):
-        self.name = name
-        self.period = run.ensemble.shape[-1]
-        two_point = run.ensemble.observables()[name]
-        self.two_point = values, errors = vector(run, name)
-        masses = estimate(run, Plateau(two_point, self.period), name)
+    def __init__(self, correlator: Correlator, window: Sequence[int] | None):
+        require_window(window, correlator.period, "--window")
+        self.name, self.period = correlator.name, correlator.period
+        self.two_point = correlator.known
+        masses = correlator.estimate(Plateau(correlator.observable, self.period))
         self.masses = np.array([mass[:2] for mass in masses]).T
-        # the first eighth of the period belongs to the excited states
-        times = [t for t in range(max(1, self.period // 8), len(values)) if errors[t] > 0]
-        self.times = torch.tensor(times)
-        self.amplitude = self.mass = Estimate(math.nan, math.nan, math.nan)
-        self.chi2, self.dof = math.nan, len(times) - 2
-        if self.dof < 0:
-            return
-        c, sigma = torch.from_numpy(self.two_point)[:, self.times]
-        self.fit = CoshFit(two_point, self.times, sigma, self.period)
-        self.amplitude, self.mass = estimate(run, self.fit, name)
-        best = torch.tensor([self.amplitude.value, self.mass.value], dtype=torch.float64)
-        self.chi2 = self.fit.chi2(best, c).item()
+        self.mass = correlator.mass(window)
 
     @property
     def fitted(self) -> bool:
         return math.isfinite(self.mass.value)
 
     def sentence(self) -> str:
-        """The pole mass and the quality of the fit, in a sentence."""
+        """The pole mass, in a sentence."""
         of = "C(t)" if self.name == "two_point" else "C(t) - <|M|>^2 (the ensemble is ordered)"
         if not self.fitted:
             return f"The cosh fit of {of} found no mass."
-        (m, error, *_), size = self.mass, self.period
-        quality = f", chi2 = {self.chi2:.2f} for {self.dof} degrees of freedom, uncorrelated"
+        m, error, size = self.mass.value, self.mass.error, self.period
+        several = len(self.mass.fits) > 1
+        how = "correlated cosh fits, averaged over windows" if several else "a correlated cosh fit"
         return (
-            f"Pole mass of {of}, from t = {self.times[0]} to {self.times[-1]}: "
-            f"m = {with_error(m, error)}, m T = {with_error(m * size, error * size)}"
-            f"{quality if self.dof else ''}."
+            f"Pole mass of {of}, by {how}: m = {with_error(m, error)}, "
+            f"m T = {with_error(m * size, error * size)}."
         )
 
+    def table(self) -> Table:
+        """A row for each window."""
+        head = "t_min", "t_max", "m", "chi2", "dof", "p-value", "weight"
+        rows = [
+            (
+                str(fit.t_min),
+                str(fit.t_max),
+                with_error(fit.value, fit.error),
+                number(fit.chi2, ".2f"),
+                str(fit.dof),
+                number(fit.p_value, ".2g"),
+                number(fit.weight, ".3f"),
+            )
+            for fit in self.mass.fits
+        ]
+        caption = (
+            "Fits with the covariance of C(t). The p-value knows from how few blocks that was "
+            "estimated; the weight is Akaike's."
+        )
+        return Table(head, rows, caption)
 
-def estimate(run: Sampled, observable: Any, name: str) -> list[Estimate]:
-    """A vector observable with errors, from what the run measured under ``name``."""
-    series, ensemble = run.series(name), run.ensemble
-    if ensemble.kind == "weighted":
-        weighted = ensemble.read("log_weight"), ensemble.population
-        estimates = weighted_estimate(observable, series[0], *weighted, name)
-    else:
-        estimates = chain_estimate(observable, series, name)
-    return estimates if isinstance(estimates, list) else [estimates]
+    def curve(self, times: np.ndarray) -> np.ndarray:
+        """The fit of largest weight."""
+        best = self.mass.best
+        m, far = best.value, self.period
+        shape = np.exp(-m * times) + np.exp(-m * (far - times))
+        start = best.t_min
+        norm = math.exp(-m * start) + math.exp(-m * (far - start))
+        return best.amplitude * shape / norm
 
 
-def vector(run: Sampled, name: str) -> np.ndarray:
-    """Values and errors of a vector in the summary ``(2, n)``, NaN where there is none."""
-    entries = run.summary["observables"][name]
-    return np.array([(entry["value"], entry["error"]) for entry in entries], dtype=float).T
+def correlator(run: Sampled, window: Sequence[int] | None = None) -> list[Block]:
+    """C(t), or its connected part in an ordered phase; the fits, the effective mass, the table.
 
+    Args:
+        window: t_min and t_max of the fit; None: as the sampling has it.
 
-def correlator(run: Sampled) -> list[Block]:
-    """C(t), or its connected part in an ordered phase; the fit, the effective mass, the table."""
-    measured, summary = run.ensemble.observables(), run.summary["observables"]
+    Raises:
+        ConfigError: a window that C(t) does not have.
+    """
+    measured, averages = run.ensemble.observables(), run.summary["observables"]
     if "two_point" not in measured:
         return [Text("Not measured in this run: two_point.")]
     if run.ensemble.shape[-1] < 2:
         return [Text("The lattice has a single time slice: there is no C(t).")]
-    binder = summary["binder"]["value"] if "binder" in summary else 0.0
-    ordered = binder > ORDERED and "two_point_connected" in measured
-    decay = Decay(run, "two_point_connected" if ordered else "two_point")
-    functions = {"C(t)": vector(run, "two_point")}
-    if ordered:
+    found = correlator_of(run.ensemble, measured, averages)
+    if found is None:
+        return []
+    decay = Decay(found, window or (run.summary.get("pole_mass") or {}).get("window"))
+    functions = {"C(t)": vector(averages["two_point"])}
+    if decay.name != "two_point":
         functions["C(t) - <|M|>^2"] = decay.two_point
     vectors = {**functions, "effective mass": decay.masses}
     texts = [[with_error(*pair) for pair in vector.T] for vector in vectors.values()]
@@ -98,27 +103,26 @@ def correlator(run: Sampled) -> list[Block]:
         _two_point(functions, decay),
         _effective_mass(decay),
         Text(decay.sentence()),
+        *([decay.table()] if decay.mass.fits else []),
         Table(["t", *vectors], rows, "Lattice units."),
     ]
 
 
 def _two_point(functions: dict[str, np.ndarray], decay: Decay) -> Picture:
     figure, axes = subplots(6.5, 3.8)
-    for number, (label, (values, errors)) in enumerate(functions.items()):
+    for index, (label, (values, errors)) in enumerate(functions.items()):
         drawn = np.where(values > 0, values, np.nan)  # the axis is logarithmic
         plot_points(
-            axes, np.arange(len(values)), drawn, errors, label, **style(2 * number)
+            axes, np.arange(len(values)), drawn, errors, label, **style(2 * index)
         )  # the fit has 1
     if decay.fitted:
-        times = torch.linspace(decay.times[0], decay.times[-1], 200, dtype=torch.float64)
-        mass = torch.tensor(decay.mass.value, dtype=torch.float64)
-        curve = decay.amplitude.value * decay.fit.shape(mass, times)[0]
-        axes.plot(times, curve, color=ORANGE, label="cosh fit")
+        times = np.linspace(decay.mass.best.t_min, decay.mass.best.t_max, 200)
+        axes.plot(times, decay.curve(times), color=ORANGE, label="cosh fit")
     axes.set(xlabel="t, lattice units", ylabel="two-point function, lattice units", yscale="log")
     axes.locator_params(axis="x", integer=True)
     caption = (
         "Zero-momentum two-point function, t up to half the period, and the fit of "
-        f"A (exp(-m t) + exp(-m (T - t))), T = {decay.period}."
+        f"A cosh(m (T/2 - t)), T = {decay.period}, that has the largest weight."
     )
     return Picture("two_point", figure, caption)
 
@@ -130,13 +134,13 @@ def _effective_mass(decay: Decay) -> Picture:
     plot_points(axes, t, masses, errors, "effective mass", **style(0))
     if decay.fitted:
         m, error = decay.mass[:2]
-        ends = decay.times[0].item(), decay.times[-1].item()
+        ends = decay.mass.best[:2]
         axes.fill_between(ends, m - error, m + error, color=ORANGE, alpha=0.4, lw=0)
-        axes.plot(ends, (m, m), color=ORANGE, label="cosh fit")
+        axes.plot(ends, (m, m), color=ORANGE, label="pole mass")
     axes.set(xlabel="t, lattice units", ylabel="m, inverse lattice units")
     axes.set_xlim(0, decay.period / 2)
     caption = (
         "Effective mass of the periodic form between t and t + 1, drawn half-way. Points with no "
-        "solution are left out."
+        "solution are left out. The band is the pole mass, over the window of largest weight."
     )
     return Picture("effective_mass", figure, caption)

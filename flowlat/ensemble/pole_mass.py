@@ -1,0 +1,87 @@
+"""The pole mass of an ensemble, from its two-point function."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flowlat.analysis.estimates import chain_estimate, weighted_estimate
+from flowlat.analysis.gamma_method import Estimate
+from flowlat.analysis.mass.covariance import chain_blocks, weighted_blocks
+from flowlat.analysis.mass.pole_mass import pole_mass
+from flowlat.analysis.mass.windows import PoleMass
+from flowlat.ensemble.reader import Ensemble
+from flowlat.observables import Observable, TwoPoint
+
+#: a Binder cumulant above this is nearer to +-v (2/3) than to a Gaussian M (0)
+ORDERED = 0.5
+
+
+def vector(entries: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Values and errors of a vector in a summary ``(2, n)``, NaN where there is none."""
+    return np.array([(entry["value"], entry["error"]) for entry in entries], dtype=float).T
+
+
+class Correlator(NamedTuple):
+    """The two-point function of an ensemble that decays with the mass.
+
+    known: its values and errors ``(2, T//2 + 1)``.
+    """
+
+    ensemble: Ensemble
+    name: str
+    observable: Observable
+    known: np.ndarray
+
+    @property
+    def period(self) -> int:
+        return self.ensemble.shape[-1]
+
+    def estimate(self, observable: Observable) -> list[Estimate]:
+        """A vector with errors that is made of the same measurements."""
+        if self.ensemble.kind == "weighted":
+            population = self.ensemble.population
+            found = weighted_estimate(observable, *self._weighted(), population, self.name)
+        else:
+            found = chain_estimate(observable, self.ensemble.chains(self.name), self.name)
+        return found if isinstance(found, list) else [found]
+
+    def blocks(self) -> np.ndarray:
+        """Its scatter over blocks of the chains, or without one of those of weighted rows."""
+        if self.ensemble.kind == "weighted":
+            return weighted_blocks(self.observable, *self._weighted(), self.ensemble.population)
+        return chain_blocks(self.observable, self.ensemble.chains(self.name))
+
+    def mass(self, window: Sequence[int] | None) -> PoleMass:
+        """See :func:`flowlat.analysis.mass.pole_mass.pole_mass`."""
+        return pole_mass(
+            self.observable, self.known, self.estimate, self.blocks, self.period, window
+        )
+
+    def entry(self, window: Sequence[int] | None) -> dict[str, Any]:
+        """``pole_mass`` of a summary: of which function, over which window (null: averaged)."""
+        mass = self.mass(window)
+        fits = [fit._asdict() for fit in mass.fits]
+        entry = {"of": self.name, "window": window, "value": mass.value, "error": mass.error}
+        return {**entry, "fits": fits}
+
+    def _weighted(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.ensemble.read(f"measured/{self.name}"), self.ensemble.read("log_weight")
+
+
+def correlator_of(
+    ensemble: Ensemble, observables: Mapping[str, Observable], averages: Mapping[str, Any]
+) -> Correlator | None:
+    """C(t), its connected part in an ordered phase; None where there is none, or one time slice.
+
+    Not of an observable of another class that goes by its name.
+
+    Args:
+        averages: of a summary, by name.
+    """
+    if not isinstance(observables.get("two_point"), TwoPoint) or ensemble.shape[-1] < 2:
+        return None
+    binder = (averages.get("binder") or {}).get("value") or 0.0
+    ordered = binder > ORDERED and isinstance(observables.get("two_point_connected"), TwoPoint)
+    name = "two_point_connected" if ordered else "two_point"
+    return Correlator(ensemble, name, observables[name], vector(averages[name]))
