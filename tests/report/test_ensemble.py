@@ -143,12 +143,8 @@ def test_lattices_of_any_shape(shape, drawn):
 
 
 def test_the_window_of_the_fit_can_be_chosen(drawn, tmp_path):
-    own = free_config()
-    folder = drawn(
-        "window",
-        sampler={**own["sampler"]},
-        **{k: own[k] for k in ("lattice", "action", "n_samples")},
-    )
+    theory = "lattice", "action", "sampler", "n_samples"
+    folder = drawn("window", **{key: free_config()[key] for key in theory})
     averaged = words(folder)
     assert "by correlated cosh fits, averaged over windows: m = " in averaged
     assert "t_min | t_max | m | chi2 | dof | p-value | weight" in averaged

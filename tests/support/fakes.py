@@ -130,11 +130,8 @@ def free_config(**changes: Any) -> dict[str, Any]:
     """A checked config of a sampling run by a ``FreeWalk`` on a chain of 8 sites, m2 = 1/2."""
     lattice = {"_target_": "flowlat.lattice.Lattice", "shape": [8]}
     action = {"_target_": "flowlat.actions.Free", "m2": 0.5}
-    sampler = {
-        "_target_": "tests.support.fakes.FreeWalk",
-        "steps": 50,
-        **changes.pop("sampler", {}),
-    }
+    own = {"_target_": "tests.support.fakes.FreeWalk", "steps": 50}
+    sampler = own | changes.pop("sampler", {})
     return walk_config(lattice=lattice, action=action, sampler=sampler, n_samples=3000, **changes)
 
 
