@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from flowlat.analysis import curvature
 from flowlat.analysis.estimates import chain_estimate
 from flowlat.analysis.mass.covariance import chain_blocks
 from flowlat.analysis.mass.pole_mass import pole_mass
@@ -24,22 +25,24 @@ def of_chains(chains, window=None, period=PERIOD):
     )
 
 
-@pytest.mark.parametrize("window", [None, [1, 8]])
-def test_the_error_holds_the_mass(window):
-    """In 0.683 of 150 chains of 1,000 steps at tau_int = 2, between 0.53 and 0.84: four standard
-    deviations of that, p = 6e-5. The fit's p-value is below 0.05 in no more than a sixth (p = 1e-9,
-    were it exact)."""
-    rng, c = np.random.default_rng(), cosh(MASS, PERIOD)
-    found = [of_chains([chain(rng, c, 2.0, 1000)], window) for _ in range(150)]
+@pytest.mark.parametrize("window", [None, [1, 4]])
+def test_the_error_holds_the_mass(window, monkeypatch):
+    """In 0.683 of 80 chains of 1,000 steps at tau_int = 2, between 0.475 and 0.89, four standard
+    deviations; an average over windows may have more. The p-value is uniform, by Kolmogorov and
+    Smirnov, with p > 1e-5. Without most of the displacements, which take the time: the curvature is
+    next to nothing here."""
+    monkeypatch.setattr(curvature, "PAIRS", 2)
+    rng, c = np.random.default_rng(), cosh(MASS, 8)
+    found = [of_chains([chain(rng, c, 2.0, 1000)], window, 8) for _ in range(80)]
     held = np.mean([abs(one.value - MASS) < one.error for one in found])
-    assert 0.53 < held < 0.84
+    assert held > 0.475
     if window:
+        assert held < 0.89
         assert all(len(one.fits) == 1 for one in found)
         p_values = [one.best.p_value for one in found]
-        assert np.mean(np.array(p_values) < 0.05) < 1 / 6
         assert stats.kstest(p_values, "uniform").pvalue > 1e-5
     else:
-        assert all(len(one.fits) == 7 for one in found)
+        assert all(len(one.fits) == 3 for one in found)
 
 
 def test_an_excited_state_is_left_to_early_times():
