@@ -1,5 +1,7 @@
 """Correlated fits of a cosh to a two-point function, over windows of t."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -45,8 +47,8 @@ class CoshFit(Observable):
         t = torch.arange(size, dtype=torch.float64)
         # before a window nothing counts, nor must it overflow
         self.tau, self.start = torch.minimum(period / 2 - t, start), start
-        self.masses = torch.logspace(*torch.tensor([LOWEST, HIGHEST]).log10().tolist(), STARTS)
-        self.masses = self.masses.double()
+        ends = math.log10(LOWEST), math.log10(HIGHEST)
+        self.masses = torch.logspace(*ends, STARTS, dtype=torch.float64)
         shapes = torch.stack([self.shape(m.expand(len(windows)))[0] for m in self.masses], 1)
         self._projected = shapes @ self.weight
         self._norm = (self._projected * shapes).sum(2)
