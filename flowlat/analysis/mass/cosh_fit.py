@@ -38,7 +38,7 @@ class CoshFit(Observable):
         weights: list[Tensor],
         period: int,
     ):
-        self.two_point, self.windows = two_point, windows
+        self.two_point = two_point
         size = max(t_max for _, t_max in windows) + 1
         self.weight = torch.zeros(len(windows), size, size, dtype=torch.float64)
         for whole, (a, b), weight in zip(self.weight, windows, weights, strict=True):

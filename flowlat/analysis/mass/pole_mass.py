@@ -41,7 +41,7 @@ def pole_mass(
     """
     values, errors = known
     spans = windows(values, errors, chosen)
-    if not spans or len(blocks := scatter()) < FEWEST_BLOCKS:
+    if not spans or len(blocks := scatter()) < FEWEST_BLOCKS or not (blocks.std(0) > 0).all():
         return PoleMass(math.nan, math.nan, [])
     weights = [
         torch.from_numpy(inverse_covariance(blocks[:, a : b + 1], errors[a : b + 1]))
