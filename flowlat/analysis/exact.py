@@ -9,12 +9,10 @@ import math
 import numpy as np
 
 from flowlat.actions import Action, Free, Phi4
+from flowlat.actions.transfer_matrix import TransferMatrix
 from flowlat.lattice import Lattice
 
 Known = dict[str, float | np.ndarray]
-
-#: exp(-REACH) is where the quadrature of the transfer matrix lets the field end
-REACH = 50.0
 
 
 def known(action: Action, lattice: Lattice) -> Known:
@@ -66,19 +64,14 @@ def free(m2: float, lattice: Lattice) -> Known:
 
 
 def transfer_matrix(m2: float, lam: float, length: int, n: int = 256) -> Known:
-    """The periodic chain, from the eigenvalues of T(a, b) = exp(-(V(a) + V(b))/2 - (a - b)^2).
+    """The periodic chain, from the eigenvalues of its transfer matrix T on n nodes.
 
-    Z = tr T^L and <phi(0) phi(t)> = tr(phi T^t phi T^(L-t)) / Z with V = m2 phi^2 + lam phi^4, on n
-    equidistant nodes: the trapezoid rule converges exponentially, the integrand being analytic and
-    zero at both ends. By <phi dS/dphi> = 1 the kinetic density is 1/2 - m2 <phi^2> - 2 lam <phi^4>.
+    Z = tr T^L and <phi(0) phi(t)> = tr(phi T^t phi T^(L-t)) / Z, see
+    :class:`flowlat.actions.transfer_matrix.TransferMatrix`. By <phi dS/dphi> = 1 the kinetic
+    density is 1/2 - m2 <phi^2> - 2 lam <phi^4>.
     """
-    barrier = m2**2 / (4 * lam) if m2 < 0 else 0.0
-    phi, spacing = nodes_of(m2, lam, n)
-    # the minimum of the potential is taken off, or deep wells would overflow
-    half = 0.5 * (m2 * phi**2 + lam * phi**4 + barrier)
-    exponent = -half[:, None] - (phi[:, None] - phi) ** 2 - half
-    values, vectors = np.linalg.eigh(np.exp(exponent) * spacing)
-    ratio = np.clip(values / values[-1], 0, None)  # rounding makes the smallest negative
+    solved = TransferMatrix(m2, lam, n)
+    phi, vectors, ratio = solved.nodes, solved.vectors, solved.values
     norm = (ratio**length).sum()
 
     def diagonal(power: int) -> float:
@@ -89,7 +82,7 @@ def transfer_matrix(m2: float, lam: float, length: int, n: int = 256) -> Known:
     two_point = np.array([ratio**t @ squared @ ratio ** (length - t) / norm for t in range(length)])
     phi2, phi4 = diagonal(2), diagonal(4)
     return {
-        "log_z": float(length * (math.log(values[-1]) + barrier) + math.log(norm)),
+        "log_z": solved.log_z(length),
         "phi2": phi2,
         "action_density": 0.5 - lam * phi4,
         "kinetic_density": 0.5 - m2 * phi2 - 2 * lam * phi4,
@@ -97,18 +90,3 @@ def transfer_matrix(m2: float, lam: float, length: int, n: int = 256) -> Known:
         "chi2": float(two_point.sum()),
         "two_point": two_point[: length // 2 + 1],
     }
-
-
-def nodes_of(m2: float, lam: float, n: int) -> tuple[np.ndarray, float]:
-    """Equidistant fields ``(n,)`` on which V is less than REACH above its minimum, and their
-    spacing; half of them in either well, where these have nothing but a barrier between them."""
-    barrier = m2**2 / (4 * lam) if m2 < 0 else 0.0
-    if barrier <= REACH:
-        rise = REACH + barrier
-        reach = math.sqrt(2 * rise / (m2 + math.sqrt(m2**2 + 4 * lam * rise)))
-        phi = np.linspace(-reach, reach, n)
-        return phi, phi[1] - phi[0]
-    # V above its minimum is lam (phi^2 - v^2)^2
-    v2, width = -m2 / (2 * lam), math.sqrt(REACH / lam)
-    well = np.linspace(math.sqrt(v2 - width), math.sqrt(v2 + width), n // 2)
-    return np.concatenate([-well[::-1], well]), well[1] - well[0]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from flowlat.flows.domain import Domain
 from flowlat.flows.flow import Flow
 from flowlat.lattice import Lattice
+from flowlat.priors import Prior
 from flowlat.utils.errors import ConfigError
 
 #: how PyTorch names what a module keeps beside parameters and buffers
@@ -20,10 +21,11 @@ class Family(nn.Module):
     """theta(m2, lam) = sum_n W_n B_n(m2, lam) for every parameter theta of a flow.
 
     B_n are products of Chebyshev polynomials in the coordinates of :class:`Domain`, B_0 = 1. W_0
-    starts where the flow itself does, the others at zero. Nothing but the parameters depends on the
-    couplings, so that any architecture and prior can be made a family; and nothing at all on the
-    volume, so that one family is for all lattices of its dimension. What a layer keeps beside its
-    weights, such as the steps of an ODE, is the same for all.
+    starts where the flow itself does, the others at zero. Any architecture and prior can be made a
+    family: beside the parameters only a prior that is one theory's depends on the couplings
+    (``set_couplings``); and nothing at all on the volume, so that one family is for all lattices of
+    its dimension. What a layer keeps beside its weights, such as the steps of an ODE, is the same
+    for all.
 
     ``coefficients`` has W ``(n, *theta.shape)`` by the names of the parameters, with "/" for ".".
 
@@ -80,7 +82,7 @@ class Family(nn.Module):
         """
         self.domain.require_dimension(lattice.shape)
         flow = self._like_own(self._build(lattice))
-        self._fill(flow, self.parameters_at(m2, lam))
+        self._fill(flow, self.parameters_at(m2, lam), m2, lam)
         return flow.eval()
 
     def working(self, shape: Sequence[int]) -> Flow:
@@ -90,10 +92,10 @@ class Family(nn.Module):
             self._working[shape] = self._build(Lattice(shape))
         return self._like_own(self._working[shape]).train(self.training)
 
-    def set(self, theta: dict[str, Tensor], shape: Sequence[int]) -> Flow:
-        """The working flow with these parameters, of ``parameters_at``, as its leaves."""
+    def set(self, theta: dict[str, Tensor], m2: float, lam: float, shape: Sequence[int]) -> Flow:
+        """The working flow at a point, with ``theta = parameters_at(m2, lam)`` as its leaves."""
         flow = self.working(shape)
-        self._fill(flow, theta)
+        self._fill(flow, theta, m2, lam)
         return flow
 
     @torch.no_grad()
@@ -110,12 +112,15 @@ class Family(nn.Module):
         return flow if same else flow.to(own.device, own.dtype)
 
     @torch.no_grad()
-    def _fill(self, flow: Flow, theta: dict[str, Tensor]) -> None:
+    def _fill(self, flow: Flow, theta: dict[str, Tensor], m2: float, lam: float) -> None:
         for name, parameter in flow.named_parameters():
             parameter.copy_(theta[name])
         if self._kept:
             extra = {name: getattr(self, key(name)).cpu() for name in self._kept}
             flow.load_state_dict(extra, strict=False)
+        for part in flow.modules():
+            if isinstance(part, Prior):
+                part.set_couplings(m2, lam)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Family":
         """A copy builds working flows of its own."""

@@ -36,7 +36,7 @@ class FamilyObjective:
         """``noise`` of a lattice of the family; ``couplings`` m2 and lam, ``(2,)`` on the CPU."""
         m2, lam = couplings.tolist()
         theta = family.parameters_at(m2, lam)
-        flow = family.set(theta, noise.shape[1:])
+        flow = family.set(theta, m2, lam, noise.shape[1:])
         leaves = dict(flow.named_parameters())
         loss, log_w = self.objective(flow, action_at(m2, lam), noise)
         gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)

@@ -4,5 +4,6 @@ from flowlat.priors.base import Prior
 from flowlat.priors.free_field import FreeField
 from flowlat.priors.normal import Normal
 from flowlat.priors.potential import SingleSitePotential
+from flowlat.priors.transfer_matrix import ExactChain
 
-__all__ = ["FreeField", "Normal", "Prior", "SingleSitePotential"]
+__all__ = ["ExactChain", "FreeField", "Normal", "Prior", "SingleSitePotential"]

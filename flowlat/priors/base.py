@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,17 @@ class Prior(nn.Module, ABC):
     ``(z, log r(z))`` with gradients; ``log_prob`` evaluates the density of any field.
     """
 
+    #: the one dimension of lattice that it is for; None: any
+    only_d: ClassVar[int | None] = None
     device_anchor: Tensor
 
     def __init__(self, lattice: Lattice):
         super().__init__()
+        if self.only_d not in (None, lattice.d):
+            raise ValueError(
+                f"lattice.shape={list(lattice.shape)}: {type(self).__name__} is a prior of "
+                f"d={self.only_d} alone"
+            )
         self.lattice = lattice
         # carries device and dtype for priors without parameters
         self.register_buffer("device_anchor", torch.zeros(()), persistent=False)
@@ -29,6 +37,9 @@ class Prior(nn.Module, ABC):
         noise = self.device_anchor.new_empty(n, *self.lattice.shape)
         return noise.normal_(generator=generator)
 
+    def set_couplings(self, m2: float, lam: float) -> None:
+        """Become the prior of a theory of phi^4, in a family; for priors that are one theory's."""
+
     @abstractmethod
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         """noise -> (z ``(n, *shape)``, log r(z) ``(n,)``)."""
@@ -36,6 +47,18 @@ class Prior(nn.Module, ABC):
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
         """log r(z), ``(n, *shape) -> (n,)``."""
+
+
+class UniformPrior(Prior, ABC):
+    """A prior that inverts distribution functions: its noise is uniform on [0, 1).
+
+    In float64 whatever the flow's precision: the tails are what is near 0 and 1.
+    """
+
+    def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Uniform noise ``(n, *shape)`` in float64."""
+        noise = self.device_anchor.new_empty(n, *self.lattice.shape, dtype=torch.float64)
+        return noise.uniform_(generator=generator)
 
 
 def log_standard_normal(x: Tensor) -> Tensor:

@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor
 
+from flowlat.actions.potential import Potential
 from flowlat.lattice import Lattice, sum_sites
-from flowlat.priors.base import Prior
+from flowlat.priors.base import UniformPrior
 from flowlat.utils.limits import Count
 
 # three-point Gauss-Legendre nodes and weights on [0, 1]
@@ -17,7 +18,7 @@ WEIGHTS = (5 / 18, 8 / 18, 5 / 18)
 REACH = 60.0
 
 
-class SingleSitePotential(Prior):
+class SingleSitePotential(UniformPrior):
     """r(z) = prod_x exp(-(m2 z^2 + lam z^4)) / N, drawn by inversion of the distribution function.
 
     The distribution function F is tabulated in float64 at the edges of bins and is a three-point
@@ -31,11 +32,7 @@ class SingleSitePotential(Prior):
 
     def __init__(self, lattice: Lattice, m2: float, lam: float, n_bins: Count = 4096):
         super().__init__(lattice)
-        if not (lam > 0 or (lam == 0 and m2 > 0)):
-            raise ValueError(f"m2={m2}, lam={lam}: the single-site potential does not confine")
-        self.m2, self.lam = float(m2), float(lam)
-        # where V is least, z^2 = v^2
-        self.v2 = -self.m2 / (2 * self.lam) if self.m2 < 0 else 0.0
+        self.potential = Potential(m2, lam)
         edges = self._edges_of_bins(n_bins)
         mass = self._integral(edges[:-1], edges.diff())
         norm = mass.sum().item()
@@ -43,22 +40,17 @@ class SingleSitePotential(Prior):
             raise ValueError(f"m2={m2}, lam={lam}: beyond the range of floating-point numbers")
         # of exp(-V) over its maximum; deep wells would make exp(-V) itself overflow
         self._norm = norm
-        self.log_norm = math.log(norm) + self.lam * self.v2 * self.v2
+        self.log_norm = math.log(norm) + self.potential.depth
         # plain attributes and not buffers: the table stays in float64 when the module is cast
         self._edges = edges
         self._cdf = torch.cat([mass.new_zeros(1), mass.cumsum(0)]) / mass.sum()
-
-    def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Uniform noise ``(n, *shape)`` in float64."""
-        noise = self.device_anchor.new_empty(n, *self.lattice.shape, dtype=torch.float64)
-        return noise.uniform_(generator=generator)
 
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         z = self._quantile(noise.double()).to(self.device_anchor.dtype)
         return z, self.log_prob(z)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        return -sum_sites(self._rise(z)) - self.lattice.volume * math.log(self._norm)
+        return -sum_sites(self.potential.rise(z)) - self.lattice.volume * math.log(self._norm)
 
     def _quantile(self, u: Tensor) -> Tensor:
         if self._edges.device != u.device:  # once: a CUDA graph cannot wait for the host
@@ -76,14 +68,9 @@ class SingleSitePotential(Prior):
             z = torch.where(mass > 0, z - excess / slope, z).clamp(left, right)
         return z
 
-    def _rise(self, z: Tensor) -> Tensor:
-        """V above its minimum: lam (z^2 - v^2)^2 in a double well."""
-        z2 = z * z
-        return self.lam * (z2 - self.v2) ** 2 if self.v2 else z2 * (self.m2 + self.lam * z2)
-
     def _weight(self, z: Tensor) -> Tensor:
         """exp(-V) over its maximum."""
-        return torch.exp(-self._rise(z))
+        return torch.exp(-self.potential.rise(z))
 
     def _integral(self, start: Tensor, width: Tensor) -> Tensor:
         """Integral of the weight over [start, start + width]."""
@@ -93,12 +80,7 @@ class SingleSitePotential(Prior):
     def _edges_of_bins(self, n_bins: int) -> Tensor:
         """Up to where V has risen by REACH above its minimum; of wells that are deeper than that
         half of the bins in each, and one between them."""
-        if self.v2:
-            width = math.sqrt(REACH / self.lam)
-            near, far = math.sqrt(max(0.0, self.v2 - width)), math.sqrt(self.v2 + width)
-        else:
-            root = math.sqrt(self.m2 * self.m2 + 4 * self.lam * REACH)
-            near, far = 0.0, math.sqrt(2 * REACH / (self.m2 + root))
+        near, far = self.potential.support(REACH)
         if not near:
             return torch.linspace(-far, far, n_bins + 1, dtype=torch.float64)
         well = torch.linspace(near, far, n_bins // 2 + 1, dtype=torch.float64)

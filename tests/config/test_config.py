@@ -10,7 +10,14 @@ from flowlat.config.compose import validate
 from flowlat.config.schemas import SampleConfig, TrainConfig
 from flowlat.flows import Family
 from flowlat.utils.errors import CheckpointError, ConfigError
-from tests.support.helpers import CONF, build_everything, least_dimension, options, required
+from tests.support.helpers import (
+    CONF,
+    build_everything,
+    dimensions,
+    least_dimension,
+    options,
+    required,
+)
 
 GROUPS = sorted({path.parent.name for path in CONF.glob("[!h]*/*.yaml")})
 OPTIONS = [(group, name) for group in GROUPS for name in options(group)]
@@ -68,6 +75,8 @@ def test_every_yaml_composes_and_builds(group, name, tmp_path):
     names = [f"{group}={name}", *required(group, name)]
     if group == "arch" and least_dimension(name) > 2:
         names.append(f"lattice={least_dimension(name)}d")
+    if group == "prior" and 2 not in dimensions(name):
+        names.append(f"lattice={dimensions(name)[0]}d")
     if group == "logger" and name != "csv":
         names.append(f"logger.{name}.save_dir={tmp_path}")
     if (group, name) == ("logger", "wandb"):
@@ -170,6 +179,8 @@ BAD = {
     "prior.shift=x": "prior.shift='x': must be a valid number",
     "prior=potential action.lam=0 action.m2=-1": "m2=-1, lam=0",
     "prior=potential action=free action.m2=-1": "m2=-1",
+    "prior=transfer_matrix": r"prior: lattice.shape=\[8, 8\]: ExactChain is a prior of d=1 alone",
+    "prior=transfer_matrix lattice=1d action.lam=1e-9": "m2=-4.0, lam=1e-09: .* nodes, at most",
     "data.batch_size=0": "data.batch_size=0",
     "data.batch_size=many": "data.batch_size='many': must be a valid integer",
     "data=null": "data",

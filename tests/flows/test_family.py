@@ -5,14 +5,17 @@ import torch
 from torch import nn
 
 from flowlat import build_flow, compose
+from flowlat.actions import Phi4
 from flowlat.bijections.continuous import solvers_of
 from flowlat.config.build import build_family
 from flowlat.flows import Domain, Family, PushforwardFlow
 from flowlat.lattice import Lattice
 from flowlat.utils.errors import ConfigError
-from tests.support.helpers import options, required
+from tests.support.helpers import dimensions, options, required
+from tests.support.transfer_matrix import chain
 
 SMALL = ("family=phi4_2d", "family.shapes=[[4,4],[6,6]]", "lattice.shape=[4,4]")
+CHAINS = ("family=phi4_1d", "family.shapes=[[4],[6]]", "lattice=1d", "lattice.shape=[4]")
 COUPLINGS = [(-6.0, 9.0), (-4.0, 5.3), (1.0, 0.4)]
 
 
@@ -45,10 +48,11 @@ def test_it_starts_as_the_flow_itself_at_all_couplings(arch):
 @pytest.mark.parametrize("prior", options("prior"))
 @pytest.mark.parametrize("arch", ["continuous", "conv"])
 def test_parameters_are_sums_over_the_basis(arch, prior):
-    family = family_of(f"arch={arch}", f"prior={prior}", *required("prior", prior))
+    small = SMALL if 2 in dimensions(prior) else CHAINS
+    family = family_of(*small, f"arch={arch}", f"prior={prior}", *required("prior", prior))
     for m2, lam in COUPLINGS:
         basis = family.domain.basis(m2, lam)
-        flow = family.at(m2, lam, Lattice([6, 6]))
+        flow = family.at(m2, lam, Lattice([6] * family.domain.d))
         assert len(list(flow.parameters())) == len(family.coefficients)
         for name, parameter in flow.named_parameters():
             weights = family.coefficients[name.replace(".", "/")].double()
@@ -72,6 +76,19 @@ def test_couplings_and_lattices_differ_and_the_density_is_that_of_the_samples():
         assert not torch.allclose(samples[0], samples[1], atol=1e-3)
 
 
+def test_a_prior_that_is_one_theory_s_is_that_of_each():
+    """At any point and in training: log r of a field is -S - log Z of the theory there."""
+    family = family_of(*CHAINS, "prior=transfer_matrix").double()
+    z = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(3, 4)
+    for m2, lam in COUPLINGS:
+        expected = -Phi4(m2, lam)(z) - chain(m2, lam, 4)[0]
+        for flow in (
+            family.at(m2, lam, Lattice([4])),
+            family.set(family.parameters_at(m2, lam), m2, lam, (4,)),
+        ):
+            torch.testing.assert_close(flow.prior.log_prob(z), expected, rtol=0, atol=1e-9)
+
+
 def test_a_flow_of_the_family_is_its_own():
     family = family_of()
     flow = family.at(-4.0, 6.0, Lattice([4, 4]))
@@ -79,20 +96,20 @@ def test_a_flow_of_the_family_is_its_own():
     with torch.no_grad():
         for weight in family.parameters():
             weight.fill_(9.0)
-    family.set(family.parameters_at(-5.0, 8.0), (4, 4))
+    family.set(family.parameters_at(-5.0, 8.0), -5.0, 8.0, (4, 4))
     assert all(torch.equal(w, before[name]) for name, w in flow.state_dict().items())
 
 
 def test_steps_of_the_solver_are_carried_everywhere():
     family = family_of()
-    flow = family.set(family.parameters_at(-4.0, 6.0), (6, 6))
+    flow = family.set(family.parameters_at(-4.0, 6.0), -4.0, 6.0, (6, 6))
     solvers_of(flow)[0].n_steps += 3
     family.keep(flow)
     again = family_of()
     again.load_state_dict(family.state_dict())
     for known in (family, again, copy.deepcopy(family)):
         assert solvers_of(known.at(-5.0, 8.0, Lattice([4, 4])))[0].n_steps == 7
-        working = known.set(known.parameters_at(-5.0, 8.0), (4, 4))
+        working = known.set(known.parameters_at(-5.0, 8.0), -5.0, 8.0, (4, 4))
         assert solvers_of(working)[0].n_steps == 7
 
 

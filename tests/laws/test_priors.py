@@ -1,13 +1,15 @@
 """What every prior obeys, in every dimension."""
 
-import itertools
-
 import pytest
 import torch
 
-from tests.support.helpers import DIMENSIONS, moved_flow, options, overrides
+from flowlat import build_flow, compose
+from flowlat.utils.errors import ConfigError
+from tests.support.helpers import DIMENSIONS, dimensions, moved_flow, options, overrides
 
 PRIORS = options("prior")
+SUPPORTED = [(d, name) for d in DIMENSIONS for name in PRIORS if d in dimensions(name)]
+UNSUPPORTED = [(d, name) for d in DIMENSIONS for name in PRIORS if d not in dimensions(name)]
 # a single-site potential that the quadratures below resolve well
 THEORY = ("action.m2=1", "action.lam=2", "arch=combconv_k1")
 
@@ -16,13 +18,21 @@ def moved_prior(d, name, *more):
     return moved_flow(*overrides(d, f"prior={name}", *THEORY, *more)).prior
 
 
-@pytest.fixture(params=itertools.product(DIMENSIONS, PRIORS), ids=lambda p: f"{p[0]}d-{p[1]}")
+@pytest.fixture(params=SUPPORTED, ids=lambda p: f"{p[0]}d-{p[1]}")
 def prior(request):
     return moved_prior(*request.param)
 
 
 def test_the_registry_is_found():
-    assert {"normal", "free_field", "potential"} <= set(PRIORS)
+    assert {"normal", "free_field", "potential", "transfer_matrix"} <= set(PRIORS)
+
+
+@pytest.mark.parametrize(("d", "name"), UNSUPPORTED)
+def test_another_dimension_is_one_line(d, name):
+    (only,) = dimensions(name)
+    with pytest.raises(ConfigError, match=rf"^prior: lattice\.shape=.*d={only}") as caught:
+        build_flow(compose(overrides(d, f"prior={name}", *THEORY)))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("n", [1, 6])
@@ -65,8 +75,9 @@ def test_density_integrates_to_one(name):
 
 @pytest.mark.parametrize("name", PRIORS)
 def test_draws_follow_the_density(name):
-    """E_r[h / r] = 1 for a narrow Gaussian h, within five sigma (p = 6e-7), on 2 x 2 sites."""
-    prior = moved_prior(2, name, "lattice.shape=[2,2]")
+    """E_r[h / r] = 1 for a narrow Gaussian h, within five sigma (p = 6e-7), on four sites."""
+    d, shape = (2, "[2,2]") if 2 in dimensions(name) else (1, "[4]")
+    prior = moved_prior(d, name, f"lattice.shape={shape}")
     with torch.no_grad():
         z, log_r = prior(prior.noise(100_000, torch.Generator().manual_seed(1)))
     narrow = torch.distributions.Normal(0.05, 0.25)

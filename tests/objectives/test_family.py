@@ -48,7 +48,7 @@ def test_the_gradient_is_that_through_the_sum_over_the_basis(arch):
 @pytest.mark.parametrize("shape", [(4, 4), (8, 6)])
 def test_the_log_weights_are_those_of_the_flow_but_for_log_z_in_units_of_the_volume(shape):
     family = family_of().train()
-    flow = family.set(family.parameters_at(M2, LAM), shape)
+    flow = family.set(family.parameters_at(M2, LAM), M2, LAM, shape)
     noise = flow.noise(16, torch.Generator().manual_seed(3))
     _, expected = path_gradient(flow, Phi4(M2, LAM), noise)
     _, log_w = FamilyObjective(path_gradient)(family, Phi4, noise, COUPLINGS)

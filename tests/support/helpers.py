@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import get_class
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -48,6 +49,13 @@ def required(group: str, name: str) -> list[str]:
 def least_dimension(arch: str) -> int:
     """The smallest d in which an architecture makes sense: its k."""
     return compose([f"arch={arch}"]).arch.get("k") or 1
+
+
+@cache
+def dimensions(prior: str) -> tuple[int, ...]:
+    """Those of ``DIMENSIONS`` that a prior is for."""
+    only: int | None = get_class(OmegaConf.load(CONF / "prior" / f"{prior}.yaml")._target_).only_d
+    return DIMENSIONS if only is None else (only,)
 
 
 @cache

@@ -61,7 +61,8 @@ class SolverSteps(Callback):
 def _working(family: Family, batch: Any) -> Flow:
     """The flow of a family that this batch trains."""
     noise, couplings = batch
-    return family.set(family.parameters_at(*couplings.tolist()), noise.shape[1:])
+    m2, lam = couplings.tolist()
+    return family.set(family.parameters_at(m2, lam), m2, lam, noise.shape[1:])
 
 
 @torch.no_grad()
