@@ -19,6 +19,8 @@ class Row:
         shape: of the lattice, which the family may never have seen.
         m2: from low to high.
         clearance: L over the correlation length at least; None: what the domain has.
+        corner: share of the range of log m at which the two corners lie; an ordered phase ends, and
+            has its longest correlations, at large lam.
     """
 
     family: str
@@ -26,6 +28,7 @@ class Row:
     m2: tuple[float, float]
     ess: float | None = None
     clearance: float | None = None
+    corner: float = 0.0
 
 
 def cubes(family: str, d: int, goals: dict[int, float | None], **options: object) -> list[Row]:
@@ -34,7 +37,7 @@ def cubes(family: str, d: int, goals: dict[int, float | None], **options: object
 
 
 SYMMETRIC: dict[str, object] = {"m2": (-6.0, 2.0), "clearance": 4.0}
-ORDERED: dict[str, object] = {"m2": (-6.0, -2.0)}
+ORDERED: dict[str, object] = {"m2": (-6.0, -2.0), "corner": 1.0}
 #: shapes that are in no training are among them: 14^2, 9 x 15, 32^2, 7^3, 12^3, 8^4 and others
 ROWS = [
     *cubes("phi4_2d", 2, {8: 0.9, 12: 0.9, 14: 0.8, 16: 0.8, 20: 0.6, 32: 0.3}, **SYMMETRIC),
@@ -59,9 +62,8 @@ def theories(row: Row, seed: int, n_random: int) -> list[Point]:
     low = (row.clearance or domain.clearance) / min(row.shape)
     stream = torch.Generator().manual_seed(1000 * seed + math.prod(row.shape))
     drawn = torch.rand(n_random, 2, generator=stream, dtype=torch.float64).tolist()
-    edge = 0.0 if domain.clearance else 1.0  # an ordered phase ends at large lam
     points = []
-    for share, where in [[0.0, edge], [1.0, edge], *drawn]:
+    for share, where in [[0.0, row.corner], [1.0, row.corner], *drawn]:
         m2 = row.m2[0] + share * (row.m2[1] - row.m2[0])
         ends = domain.range_of_mass(m2, row.shape)
         start = max(low, ends[0])
