@@ -85,7 +85,9 @@ def annealed(config: Config, n: int, folder: Path) -> dict[str, Any]:
 
 
 def pull(log_z: dict[str, float | None], truth: dict[str, Any]) -> float:
-    """(log Z - reference) / their combined error; infinite where log Z has no error."""
+    """(log Z - reference) / their combined error, the systematic one of log Z included; infinite
+    where log Z has no error."""
     if log_z["value"] is None or log_z["error"] is None:
         return math.inf
-    return (log_z["value"] - truth["value"]) / math.hypot(log_z["error"], truth["error"])
+    errors = log_z["error"], log_z.get("systematic") or 0.0, truth["error"]
+    return (log_z["value"] - truth["value"]) / math.hypot(*errors)

@@ -37,7 +37,7 @@ class ExactChain(UniformPrior):
     N = T^{L-i+1}(z_{i-1}, z_0): their product is exp(-S) / Z. The powers are sums over
     eigenvectors, continued from the nodes to any z_0 by T itself (Nystroem's method). Each site is
     drawn by inversion of its distribution function, see :func:`node_quantile`: the draws follow r
-    to eight digits, and log r is the formula above, on any field. Proposals of it need no
+    to seven digits, and log r is the formula above, on any field. Proposals of it need no
     correction, for this action.
 
     Raises:

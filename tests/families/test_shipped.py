@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from flowlat import compose
+from flowlat.actions import Phi4
+from flowlat.analysis.exact import transfer_matrix
 from flowlat.config.build import instantiate
 from flowlat.config.checkpoint import load_family, read_checkpoint
 from flowlat.config.compose import validate
@@ -15,6 +17,7 @@ from flowlat.families import checkpoints, shipped_family
 from flowlat.families.__main__ import main
 from flowlat.flows.domain import Point
 from flowlat.flows.ess_map import map_of
+from flowlat.lattice import Lattice
 from flowlat.sampling.draw import draw
 from flowlat.sampling.setup import build_setup
 from flowlat.utils.errors import ConfigError
@@ -81,6 +84,20 @@ def test_no_checkpoint_is_needed(tmp_path, caplog):
     assert "the family of phi4_2d.ckpt at m2=-4, lam=5.3 on [12, 12], ESS about 0.9" in caplog.text
     with pytest.raises(ConfigError, match=r"action\.lam=5\.5"):
         draw(config(*names, "save_configs=false", "action.lam=5.5", "resume=true"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("m2", "lam", "length"), [(-4.0, 0.1, 64), (-4.0, 2.0, 41), (4.0, 20.0, 4)]
+)
+def test_one_dimension_is_solved(m2, lam, length):
+    """At any correlation length; log Z is that of the transfer matrix to 1e-3, in every sample."""
+    family = load_family(path_of("phi4_1d"))
+    family.domain.require(Point(m2, lam, (length,)))
+    flow, exactly = family.at(m2, lam, Lattice([length])), transfer_matrix(m2, lam, length)
+    phi, log_q = flow.sample(512, torch.Generator().manual_seed(3))
+    log_w = -Phi4(m2, lam)(phi.double()) - log_q.double()
+    assert log_w.mean().item() == pytest.approx(exactly["log_z"], abs=1e-3)
+    assert log_w.std() < 0.02
 
 
 def test_a_theory_has_the_family_whose_domain_it_lies_in_or_is_nearest():

@@ -36,6 +36,20 @@ def test_a_flow_that_is_exact(d):
     assert gradient(reverse_kl, flow, action, flow.noise(8)).abs().max() > 1e-2
 
 
+@pytest.mark.parametrize(("m2", "lam"), [(1.0, 0.5), (-4.0, 1.4)])
+def test_a_chain_that_is_exact(m2, lam):
+    """The interacting theory in d = 1 by its own prior, kinks and all: the same."""
+    names = ["arch=continuous", "prior=transfer_matrix", f"action.m2={m2}", f"action.lam={lam}"]
+    flow, action = build_flow(compose(overrides(1, *names))).double().eval(), Phi4(m2, lam)
+    (batch,) = proposals(flow, action, 256, 256, 0, Stream.FINAL)
+    assert ess(batch.log_weight) == pytest.approx(1, abs=1e-12)
+    value, error = log_z(batch.log_weight)
+    assert value == pytest.approx(chain(m2, lam, length=6)[0], abs=1e-9)
+    assert error < 1e-9
+    assert gradient(path_gradient, flow, action, flow.noise(8)).abs().max() < 1e-10
+    assert gradient(reverse_kl, flow, action, flow.noise(8)).abs().max() > 1e-2
+
+
 def weighed(flow, action, n=50_000):
     """phi and log w of many proposals."""
     batches = list(proposals(flow, action, n, 25_000, 1, Stream.FINAL))
