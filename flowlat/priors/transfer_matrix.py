@@ -16,7 +16,7 @@ from flowlat.utils.errors import ConfigError
 FINENESS = 0.25
 #: how far V rises above its minimum where that is looked for: beyond, the density is below 4e-4
 TYPICAL = 8.0
-#: of the transfer matrix, whose eigenvectors take a third of a second with so many
+#: of the transfer matrix, which is one of 8 MB then
 MOST_NODES = 1024
 #: what an interpolation needs
 LEAST_NODES = 2 * SIDE + 2
