@@ -79,12 +79,11 @@ class ExactChain(UniformPrior):
     def _drawn(self, u: Tensor) -> Tensor:
         """The fields ``(n, L)`` at which the distribution functions have the values u."""
         nodes, half, ratios, vectors, first = self._tables
-        # -(z - nodes)^2 - V / 2
-        floor, slopes = -(nodes**2 + half), torch.stack([2 * nodes, -torch.ones_like(nodes)])
 
         def hops(z: Tensor) -> Tensor:
             """T(z, nodes) but for a factor that depends on z alone."""
-            return torch.addmm(floor, torch.stack([z, z * z], 1), slopes).exp_()
+            away = z.unsqueeze(1) - nodes  # no squares of both, whose difference loses digits
+            return torch.addcmul(-half, away, away, value=-1).exp_()
 
         sites = [node_quantile(first.expand(len(u), -1), nodes, self._spacing, u[:, 0])]
         step = hops(sites[0])

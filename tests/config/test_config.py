@@ -180,7 +180,7 @@ BAD = {
     "prior=potential action.lam=0 action.m2=-1": "m2=-1, lam=0",
     "prior=potential action=free action.m2=-1": "m2=-1",
     "prior=transfer_matrix": r"prior: lattice.shape=\[8, 8\]: ExactChain is a prior of d=1 alone",
-    "prior=transfer_matrix lattice=1d action.lam=1e-9": "m2=-4.0, lam=1e-09: .* nodes, at most",
+    "prior=transfer_matrix lattice=1d action.m2=0 action.lam=1e-9": "lam=1e-09: .* nodes, at most",
     "data.batch_size=0": "data.batch_size=0",
     "data.batch_size=many": "data.batch_size='many': must be a valid integer",
     "data=null": "data",

@@ -45,7 +45,7 @@ def test_a_chain_that_is_exact(m2, lam):
     assert ess(batch.log_weight) == pytest.approx(1, abs=1e-12)
     value, error = log_z(batch.log_weight)
     assert value == pytest.approx(chain(m2, lam, length=6)[0], abs=1e-9)
-    assert error < 1e-9
+    assert error < 1e-7
     assert gradient(path_gradient, flow, action, flow.noise(8)).abs().max() < 1e-10
     assert gradient(reverse_kl, flow, action, flow.noise(8)).abs().max() > 1e-2
 
