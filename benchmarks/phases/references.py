@@ -36,8 +36,8 @@ def reference(config: Config, goal: float) -> dict[str, Any]:
     In d = 1 from the transfer matrix, at lam = 0 that of the free field. Elsewhere by annealed
     importance sampling from the Gaussians around both minima of the mean field, so that both modes
     count: first ten populations, then as many more as an error of ``goal`` needs, for it falls as
-    1 / sqrt(n). Where that is too many, or none would do, near the transition, by the integral of <phi^4> from 2 lam,
-    where it is not.
+    1 / sqrt(n). Where that is too many, or none would do, near the transition, by the integral of
+    <phi^4> from 2 lam, where it is not.
     """
     action = build_action(config)
     if isinstance(action, Phi4) and action.lam == 0:
