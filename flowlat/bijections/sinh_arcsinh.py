@@ -17,6 +17,9 @@ class SinhArcsinh(Bijection):
     coupling can do. log_det = sum_x [log(b delta) + log cosh(v) - log cosh(u)] with
     u = asinh(a (x - m)), v = delta (u + eps). The identity at the start. ``odd`` leaves out m, eps
     and n, and the map commutes with phi -> -phi.
+
+    a, delta and b/a are rounded: log_det is that of the map with these, and so is the inverse, lest
+    V times a rounding error goes into log q. The sum over sites is in float64.
     """
 
     def __init__(self, odd: bool):
@@ -31,38 +34,42 @@ class SinhArcsinh(Bijection):
         return y, log_det
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        m, eps, n = self._offsets(y)
-        sinh_v = (self.log_a - self.log_b).exp() * (y - n)
+        (a, delta, ratio), (m, eps, n) = self._scales(), self._offsets(y)
+        sinh_v = (y - n) / ratio
         cosh_v = cosh_of(sinh_v)
-        u = (-self.log_delta).exp() * asinh(sinh_v, cosh_v) - eps
-        sinh_u = torch.sinh(u)
-        x = (-self.log_a).exp() * sinh_u + m
-        return x, -self._log_det(cosh_of(sinh_u), cosh_v)
+        sinh_u = torch.sinh(asinh(sinh_v, cosh_v) / delta - eps)
+        return sinh_u / a + m, -self._log_det(cosh_of(sinh_u), cosh_v)
 
     def with_score(self, x: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The score of y is (score - d log y' / dx) / y', y' = b delta cosh(v) / cosh(u)."""
         y, log_det, sinh_u, cosh_u, sinh_v, cosh_v = self._at(x)
         with torch.no_grad():
-            delta = self.log_delta.exp()
-            growth = self.log_a.exp() / cosh_u * (delta * (sinh_v / cosh_v) - sinh_u / cosh_u)
-            slope = self.log_b.exp() * delta * (cosh_v / cosh_u)
+            a, delta, ratio = self._scales()
+            growth = a / cosh_u * (delta * (sinh_v / cosh_v) - sinh_u / cosh_u)
+            slope = a * delta * ratio * (cosh_v / cosh_u)
             return y, log_det, (score - growth) / slope
 
     def _at(self, x: Tensor) -> tuple[Tensor, ...]:
         """y, log_det, sinh u, cosh u, sinh v, cosh v."""
-        m, eps, n = self._offsets(x)
-        sinh_u = self.log_a.exp() * (x - m)
+        (a, delta, ratio), (m, eps, n) = self._scales(), self._offsets(x)
+        sinh_u = a * (x - m)
         cosh_u = cosh_of(sinh_u)
-        sinh_v = torch.sinh(self.log_delta.exp() * (asinh(sinh_u, cosh_u) + eps))
+        sinh_v = torch.sinh(delta * (asinh(sinh_u, cosh_u) + eps))
         cosh_v = cosh_of(sinh_v)
-        y = (self.log_b - self.log_a).exp() * sinh_v + n
+        y = ratio * sinh_v + n
         return y, self._log_det(cosh_u, cosh_v), sinh_u, cosh_u, sinh_v, cosh_v
+
+    def _scales(self) -> Tensor:
+        """a, delta and b/a."""
+        return torch.stack((self.log_a, self.log_delta, self.log_b - self.log_a)).exp()
 
     def _offsets(self, x: Tensor) -> tuple[Tensor, ...]:
         return (x.new_zeros(3) if self.offsets is None else self.offsets).unbind()
 
     def _log_det(self, cosh_u: Tensor, cosh_v: Tensor) -> Tensor:
-        return sum_sites(self.log_b + self.log_delta + torch.log(cosh_v / cosh_u))
+        of_scales = cosh_u[0].numel() * self._scales().double().log().sum()
+        total = of_scales + sum_sites(torch.log(cosh_v / cosh_u), torch.float64)
+        return total.to(cosh_u.dtype)
 
 
 def cosh_of(sinh: Tensor) -> Tensor:

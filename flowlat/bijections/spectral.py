@@ -19,14 +19,16 @@ class Spectral(Bijection):
         self.spectrum = Spectrum(lattice)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.spectrum.filter(x, self.spectrum())
+        y, log_det = self.spectrum.filter(x, self.spectrum())
+        return y, log_det.to(y.dtype)
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        return self.spectrum.filter(y, -self.spectrum())
+        x, log_det = self.spectrum.filter(y, -self.spectrum())
+        return x, log_det.to(x.dtype)
 
     def with_score(self, x: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The score of y is F^-1[ F score / a(k) ]: the map is linear and its own transpose."""
         log_a = self.spectrum()
         y, log_det = self.spectrum.filter(x, log_a)
         score, _ = self.spectrum.filter(score, -log_a.detach())
-        return y, log_det, score
+        return y, log_det.to(y.dtype), score

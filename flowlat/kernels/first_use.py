@@ -46,6 +46,7 @@ class Comparison(NamedTuple):
     plain: Function  # the same by PyTorch alone
     inputs: Callable[[], Mapping[str, Tensor]]  # floating-point tensors by what they are called
     gradients: bool = True  # else the kernel has none, and forward is all that is compared
+    rounding: float = 0.0  # what a result may be off by even where it is to be zero
 
 
 def fault(comparison: Comparison) -> str | None:
@@ -55,7 +56,7 @@ def fault(comparison: Comparison) -> str | None:
     kinds. Nothing is known, and nothing remembered, where a tensor is empty or not finite, or of a
     dtype without a tolerance, for which no kernel is made.
     """
-    kernel, kind, x, fast, plain, inputs, gradients = comparison
+    kernel, kind, x, fast, plain, inputs, gradients, rounding = comparison
     where = kernel, x.device.type, x.dtype
     if where in _faults:
         return _faults[where]
@@ -69,7 +70,7 @@ def fault(comparison: Comparison) -> str | None:
     # a thread of its own has none of the modes that the caller may be in, such as no_grad,
     # inference_mode, or the hooks with which a checkpoint counts what is saved
     with ThreadPoolExecutor(1) as thread:
-        found = thread.submit(_compare, fast, plain, given, gradients).result()
+        found = thread.submit(_compare, fast, plain, given, gradients, rounding).result()
     if found is None:
         _sound.add((where, kind))
     else:
@@ -87,13 +88,13 @@ def sound(comparison: Comparison, by_hand: str) -> bool:
 
 
 def _compare(
-    fast: Function, plain: Function, inputs: Mapping[str, Tensor], gradients: bool
+    fast: Function, plain: Function, inputs: Mapping[str, Tensor], gradients: bool, rounding: float
 ) -> str | None:
     """What differs between two functions, or how the first one fails."""
     expected = _outcome(plain, inputs, gradients)
     try:
         found = _outcome(fast, inputs, gradients)
-        differences = {name: difference(found[name], expected[name]) for name in expected}
+        differences = {name: difference(found[name], expected[name], rounding) for name in expected}
     except Exception as error:  # of a compiler, a driver or a launch: of any kind
         if out_of_memory(error):
             raise
@@ -125,15 +126,17 @@ def _numbers(like: Tensor) -> Tensor:
     return torch.cos(n * n).reshape(like.shape).to(like.dtype)
 
 
-def difference(found: Tensor, expected: Tensor) -> float:
+def difference(found: Tensor, expected: Tensor, rounding: float = 0.0) -> float:
     """max |found - expected| / max |expected|, over the tolerance of the dtype: at most 1 is well.
 
-    Infinite for another shape, or NaN; 0 where what is expected is not finite itself.
+    The denominator is at least ``rounding``. Infinite for another shape, or NaN; 0 where what is
+    expected is not finite itself.
     """
     if found.shape != expected.shape:
         return torch.inf
     if not expected.isfinite().all():
         return 0.0
     scale = expected.abs().max() * TOLERANCES[expected.dtype]
-    ratio = (found - expected).abs().max() / scale.clamp_min(torch.finfo(scale.dtype).tiny)
+    least = max(rounding, torch.finfo(scale.dtype).tiny)
+    ratio = (found - expected).abs().max() / scale.clamp_min(least)
     return ratio.nan_to_num(nan=torch.inf).item()

@@ -42,9 +42,9 @@ def outer_sum(terms: Sequence[Tensor]) -> Tensor:
     return torch.stack(torch.meshgrid(*terms, indexing="ij")).sum(0)
 
 
-def sum_sites(x: Tensor) -> Tensor:
-    """Sum over all sites: ``(batch, *shape) -> (batch,)``."""
-    return x.flatten(1).sum(1)
+def sum_sites(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Sum over all sites: ``(batch, *shape) -> (batch,)``, in another ``dtype`` if one is given."""
+    return x.flatten(1).sum(1, dtype=dtype)
 
 
 def neighbour(phi: Tensor, axis: int, step: int = 1) -> Tensor:

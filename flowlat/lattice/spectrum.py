@@ -33,9 +33,19 @@ class Spectrum(nn.Module):
         return self._basis @ self.coefficients
 
     def filter(self, x: Tensor, log_a: Tensor) -> tuple[Tensor, Tensor]:
-        """F^-1[a(k) F x] and its log-determinant sum_k log a(k), of x ``(batch, *shape)``."""
-        log_det = self.fourier.sum_modes(log_a)
-        return self.fourier.filter(x, log_a.exp()), log_det.expand(len(x))
+        """F^-1[a(k) F x] and its log-determinant sum_k log a(k), of x ``(batch, *shape)``.
+
+        The log-determinant is in float64, and that of the a(k) as they are after rounding. A
+        transform and its inverse are off by a factor 1 + r, of rounding, that is much the same for
+        all modes: it goes into a(k) - c alone, and with 1 / c the mean of all 1 / a(k) the
+        determinant does not feel it.
+        """
+        amplitude = log_a.exp()
+        log_det = self.fourier.sum_modes(amplitude.double().log())
+        volume = math.prod(self.fourier.shape)
+        c = volume / self.fourier.sum_modes(1 / amplitude.detach())
+        y = torch.addcmul(self.fourier.filter(x, amplitude - c), c, x)
+        return y, log_det.expand(len(x))
 
 
 def momentum_basis(khat2: Tensor, d: int, n: int) -> Tensor:

@@ -62,6 +62,6 @@ class UniformPrior(Prior, ABC):
 
 
 def log_standard_normal(x: Tensor) -> Tensor:
-    """log N(x; 0, 1) summed over sites: -(1/2) sum x^2 - (V/2) log(2 pi); ``(n,)``."""
+    """log N(x; 0, 1) summed over sites: -(1/2) sum x^2 - (V/2) log(2 pi); ``(n,)`` in float64."""
     volume = x[0].numel()
-    return -0.5 * (sum_sites(x * x) + volume * math.log(2 * math.pi))
+    return -0.5 * (sum_sites(x * x, torch.float64) + volume * math.log(2 * math.pi))

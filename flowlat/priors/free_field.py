@@ -46,10 +46,10 @@ class FreeField(Prior):
         z, log_det = self.spectrum.filter(noise, self.log_amplitude())
         if self.shift is not None:
             z = z + self.shift
-        return z, log_standard_normal(noise) - log_det
+        return z, (log_standard_normal(noise) - log_det).to(z.dtype)
 
     def log_prob(self, z: Tensor) -> Tensor:
         if self.shift is not None:
             z = z - self.shift
         noise, log_det = self.spectrum.filter(z, -self.log_amplitude())
-        return log_standard_normal(noise) + log_det
+        return (log_standard_normal(noise) + log_det).to(z.dtype)

@@ -9,7 +9,7 @@ class Normal(Prior):
     """r(z) = prod_x N(z(x); 0, 1): independent unit Gaussians."""
 
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        return noise, log_standard_normal(noise)
+        return noise, self.log_prob(noise)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        return log_standard_normal(z)
+        return log_standard_normal(z).to(z.dtype)

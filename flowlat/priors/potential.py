@@ -50,7 +50,8 @@ class SingleSitePotential(UniformPrior):
         return z, self.log_prob(z)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        return -sum_sites(self.potential.rise(z)) - self.lattice.volume * math.log(self._norm)
+        total = sum_sites(self.potential.rise(z), torch.float64)
+        return (-total - self.lattice.volume * math.log(self._norm)).to(z.dtype)
 
     def _quantile(self, u: Tensor) -> Tensor:
         if self._edges.device != u.device:  # once: a CUDA graph cannot wait for the host

@@ -220,3 +220,10 @@ def test_rounding_is_no_difference(dtype):
     zero = torch.zeros(3, dtype=dtype)
     assert first_use.difference(zero, zero) == 0
     assert first_use.difference(zero, zero + torch.inf) == 0  # which rounding may have made NaN
+
+
+def test_what_is_to_be_zero_may_be_off_by_rounding():
+    expected = torch.zeros(3)
+    assert first_use.difference(expected + 1e-5, expected) > 1
+    assert first_use.difference(expected + 1e-5, expected, rounding=2e-5) == pytest.approx(0.5)
+    assert first_use.difference(expected + 1, expected + 1, rounding=2e-5) == 0

@@ -302,6 +302,7 @@ template <class T> struct Solver {
     std::vector<T> linear, first, second;  // (nodes, modes), (nodes, channels, modes)
     const T *coefficients, *trace, *weights;
     int64_t V_, longest;
+    double rounding = 0;  // log |det| of load and store, one after the other
 
     Prepared(const System& system, const Method& method, const Tables& tables)
         : system(system), method(method), axes(axes_of(system)), norm(system.sites, T(1)),
@@ -317,13 +318,17 @@ template <class T> struct Solver {
         const int64_t L = system.sides[i];
         longest = std::max(longest, L);
         inner /= L;
+        rounding += 2.0 * V_ / L * log_det_of_rounding<T>(L);
         const double low = std::sqrt(1.0 / L), high = std::sqrt(2.0 / L);
         for (int64_t k = 0; k < V_; ++k) {
           const int64_t n = k / inner % L;
           exact[k] *= n == 0 || 2 * n == L ? low : high;
         }
       }
-      for (int64_t k = 0; k < V_; ++k) norm[k] = T(exact[k]);
+      for (int64_t k = 0; k < V_; ++k) {
+        norm[k] = T(exact[k]);
+        rounding += 2 * (norm[k] - exact[k]) / exact[k];
+      }
       const int64_t S = system.n_shells, C = system.channels;
       const T *a = (const T*)tables.linear, *v = (const T*)tables.first,
               *w = (const T*)tables.second;
@@ -525,6 +530,7 @@ template <class T> struct Solver {
       p.load((const T*)task.phi + tile * W * size, lanes, memory, work, x);
       if (SCORE) p.load((const T*)task.score + tile * W * size, lanes, memory, work, s);
       Lanes log_det;
+      for (double& lane : log_det.lane) lane = p.rounding;  // of a map without a velocity
       for (int64_t step = 0; step < method.n_steps; ++step) {
         for (int64_t i = 0; i < stages; ++i) {
           const double* a = method.a + i * stages;
