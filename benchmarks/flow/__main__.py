@@ -4,6 +4,8 @@
     python -m benchmarks.flow --before CHECKOUT    an earlier version, in the same process, too
     python -m benchmarks.flow --cases 2d_L8 --rounds 5
     python -m benchmarks.flow --threads 2          sampling alone, with one thread and with two
+    python -m benchmarks.flow --transforms         Fourier transforms by each, on many lattices
+    python -m benchmarks.flow --rounding CKPT ...  float32 against float64 of trained flows
 
 A train step is the default recipe's: 64 configurations, path gradient, Adam. The weights are those
 of a shipped checkpoint, on the case's lattice, or of a short training, the same for all contenders.
@@ -35,7 +37,9 @@ from benchmarks.flow.contender import BEFORE, FUSED, SAMPLES, TORCH, contender, 
 from benchmarks.flow.errors import errors_of
 from benchmarks.flow.memory import memory, own_memory
 from benchmarks.flow.operations import matrix_product_gflops, operations
+from benchmarks.flow.rounding import markdown_rounding, measure_rounding
 from benchmarks.flow.threads import markdown_threads, measure_threads
+from benchmarks.flow.transforms import SHAPES, markdown_transforms, measure_transforms
 from benchmarks.report import save
 
 
@@ -89,6 +93,15 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def finish(
+    name: str, rows: list[dict[str, Any]], table: str, output: Path | None
+) -> list[dict[str, Any]]:
+    """Print a table and keep it with its rows."""
+    print(table)
+    print(f"\nwritten to {save(name, rows, table, output)}")
+    return rows
+
+
 def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.flow", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -96,6 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--before", type=Path, help="a checkout of an earlier version")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, help="time sampling alone, with one and so many")
+    parser.add_argument("--transforms", action="store_true", help="time Fourier transforms alone")
+    parser.add_argument("--rounding", nargs="+", type=Path, metavar="CKPT", help="measure it alone")
     parser.add_argument("--memory", nargs=2, metavar=("CASE", "SOLVER"), help="that alone, in MB")
     parser.add_argument("--output", type=Path, help="JSON file (default: in benchmarks/results/)")
     options = parser.parse_args(arguments)
@@ -106,10 +121,13 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
         return []
     if options.threads:
         rows = [measure_threads(case, options.rounds, options.threads) for case in options.cases]
-        print(markdown_threads(rows))
-        written = save("flow_threads", rows, markdown_threads(rows), options.output)
-        print(f"\nwritten to {written}")
-        return rows
+        return finish("flow_threads", rows, markdown_threads(rows), options.output)
+    if options.transforms:
+        rows = [measure_transforms(shape, options.rounds) for shape in SHAPES]
+        return finish("flow_transforms", rows, markdown_transforms(rows), options.output)
+    if options.rounding:
+        rows = [measure_rounding(path) for path in options.rounding]
+        return finish("flow_rounding", rows, markdown_rounding(rows), options.output)
     names = [*([BEFORE] if options.before else []), TORCH, FUSED]
     rows = []
     for case in options.cases:
