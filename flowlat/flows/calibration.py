@@ -64,9 +64,9 @@ def calibrate(
     them, in float64. Most of its difference is the same for all samples, and so is what rounding
     does: in single precision every factor that multiplies all sites is off by up to 6e-8, which
     moves the density by that times the volume, 2e-4 at 32^2, of which all but 1e-5 is in log q.
-    ``offset`` is log <w> in the flow's own precision and in n steps minus that in float64 and in
-    more, which counts all of that; with it taken off, log Z is a
-    multilevel estimate (Giles, Oper. Res. 56 (2008) 607). What remains, ``systematic``, is the
+    ``offset``, what is left of both, is log <w> in the flow's own precision and in n steps minus
+    that in float64 and in more; with it taken off, log Z is a multilevel estimate (Giles, Oper.
+    Res. 56 (2008) 607). What remains, ``systematic``, is the
     statistical error of the offset and the error of the finer solution, at most a fifth of that of
     the n steps. The smallest n is taken for which
 
