@@ -1,5 +1,6 @@
 """A learnable monotone map of each site, the same for all sites."""
 
+import math
 from typing import Any
 
 import torch
@@ -34,30 +35,32 @@ class SinhArcsinh(Bijection):
         return y, log_det
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        (a, delta, ratio), (m, eps, n) = self._scales(), self._offsets(y)
+        scales, (m, eps, n) = self._scales(), self._offsets(y)
+        a, delta, ratio = scales.unbind()
         sinh_v = (y - n) / ratio
         cosh_v = cosh_of(sinh_v)
         sinh_u = torch.sinh(asinh(sinh_v, cosh_v) / delta - eps)
-        return sinh_u / a + m, -self._log_det(cosh_of(sinh_u), cosh_v)
+        return sinh_u / a + m, -log_det_of(scales, cosh_of(sinh_u), cosh_v)
 
     def with_score(self, x: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The score of y is (score - d log y' / dx) / y', y' = b delta cosh(v) / cosh(u)."""
-        y, log_det, sinh_u, cosh_u, sinh_v, cosh_v = self._at(x)
+        y, log_det, scales, sinh_u, cosh_u, sinh_v, cosh_v = self._at(x)
         with torch.no_grad():
-            a, delta, ratio = self._scales()
+            a, delta, ratio = scales.unbind()
             growth = a / cosh_u * (delta * (sinh_v / cosh_v) - sinh_u / cosh_u)
             slope = a * delta * ratio * (cosh_v / cosh_u)
             return y, log_det, (score - growth) / slope
 
     def _at(self, x: Tensor) -> tuple[Tensor, ...]:
-        """y, log_det, sinh u, cosh u, sinh v, cosh v."""
-        (a, delta, ratio), (m, eps, n) = self._scales(), self._offsets(x)
+        """y, log_det, the scales, sinh u, cosh u, sinh v, cosh v."""
+        scales, (m, eps, n) = self._scales(), self._offsets(x)
+        a, delta, ratio = scales.unbind()
         sinh_u = a * (x - m)
         cosh_u = cosh_of(sinh_u)
         sinh_v = torch.sinh(delta * (asinh(sinh_u, cosh_u) + eps))
         cosh_v = cosh_of(sinh_v)
         y = ratio * sinh_v + n
-        return y, self._log_det(cosh_u, cosh_v), sinh_u, cosh_u, sinh_v, cosh_v
+        return y, log_det_of(scales, cosh_u, cosh_v), scales, sinh_u, cosh_u, sinh_v, cosh_v
 
     def _scales(self) -> Tensor:
         """a, delta and b/a."""
@@ -66,10 +69,12 @@ class SinhArcsinh(Bijection):
     def _offsets(self, x: Tensor) -> tuple[Tensor, ...]:
         return (x.new_zeros(3) if self.offsets is None else self.offsets).unbind()
 
-    def _log_det(self, cosh_u: Tensor, cosh_v: Tensor) -> Tensor:
-        of_scales = cosh_u[0].numel() * self._scales().double().log().sum()
-        total = of_scales + sum_sites(torch.log(cosh_v / cosh_u), torch.float64)
-        return total.to(cosh_u.dtype)
+
+def log_det_of(scales: Tensor, cosh_u: Tensor, cosh_v: Tensor) -> Tensor:
+    """sum_x [log of all scales + log(cosh v / cosh u)], ``(batch,)``."""
+    of_scales = math.prod(cosh_u.shape[1:]) * scales.double().log().sum()
+    total = of_scales + sum_sites(torch.log(cosh_v / cosh_u), torch.float64)
+    return total.to(cosh_u.dtype)
 
 
 def cosh_of(sinh: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class Spectrum(nn.Module):
     def __init__(self, lattice: Lattice, n_coefficients: int = 12):
         super().__init__()
         self.coefficients = nn.Parameter(torch.zeros(n_coefficients))
-        self.fourier = Fourier(lattice)
+        self.fourier, self.volume = Fourier(lattice), lattice.volume
         basis = momentum_basis(self.fourier.khat2, lattice.d, n_coefficients)
         self.register_buffer("_basis", basis.float(), persistent=False)
 
@@ -35,15 +35,12 @@ class Spectrum(nn.Module):
     def filter(self, x: Tensor, log_a: Tensor) -> tuple[Tensor, Tensor]:
         """F^-1[a(k) F x] and its log-determinant sum_k log a(k), of x ``(batch, *shape)``.
 
-        The log-determinant is in float64, and that of the a(k) as they are after rounding. A
-        transform and its inverse are off by a factor 1 + r, of rounding, that is much the same for
-        all modes: it goes into a(k) - c alone, and with 1 / c the mean of all 1 / a(k) the
-        determinant does not feel it.
+        The log-determinant is in float64. A transform and its inverse are off by a factor 1 + r, of
+        rounding, that is much the same for all modes: it goes into a(k) - c alone, and with 1 / c
+        the mean of all 1 / a(k) the determinant does not feel it.
         """
-        amplitude = log_a.exp()
-        log_det = self.fourier.sum_modes(amplitude.double().log())
-        volume = math.prod(self.fourier.shape)
-        c = volume / self.fourier.sum_modes(1 / amplitude.detach())
+        log_det, amplitude = self.fourier.sum_modes(log_a.double()), log_a.exp()
+        c = self.volume / self.fourier.sum_modes(amplitude.detach().reciprocal())
         y = torch.addcmul(self.fourier.filter(x, amplitude - c), c, x)
         return y, log_det.expand(len(x))
 
