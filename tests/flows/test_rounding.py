@@ -21,10 +21,10 @@ def log_weights(flow, action, noise):
 
 
 def test_log_z_in_single_precision():
-    """By less than a tenth of the error of log Z from 100,000 samples; five sigma, p = 6e-7.
+    """By less than a twentieth of the error of log Z from 100,000 samples; five sigma, p = 6e-7.
 
-    The sums over sites in single precision, and the log of a factor in place of that of the
-    factor as it is after rounding, were off by a seventh on this lattice.
+    By a tenth on this lattice, and by half of it on 64^2, where sums over sites are in single
+    precision and what rounding makes of factors is left out of log q.
     """
     path = ROOT / "checkpoints" / "xi_32.ckpt"
     content = read_checkpoint(path)
@@ -33,4 +33,4 @@ def test_log_z_in_single_precision():
     noise = flow.noise(N_SAMPLES, torch.Generator().manual_seed(1))
     exact = log_weights(copy.deepcopy(flow).double(), action, noise.double())
     mean, error = shift(log_weights(flow, action, noise), exact)
-    assert abs(mean) + 5 * error < 0.1 * math.sqrt((1 / ess(exact) - 1) / PLANNED)
+    assert abs(mean) + 5 * error < math.sqrt((1 / ess(exact) - 1) / PLANNED) / 20
