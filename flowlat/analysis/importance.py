@@ -69,22 +69,27 @@ def log_mean(log_w: Tensor) -> Tensor:
     return torch.logsumexp(log_w.double(), 0) - math.log(len(log_w))
 
 
-def log_z(log_w: Tensor) -> tuple[float, float]:
+def log_z(log_w: Tensor, k: float = math.nan) -> tuple[float, float]:
     """log Z of independent rows, with the delta-method error sqrt((1/ESS - 1) / (N - 1)).
 
-    The error is NaN where the weights are worth one sample.
+    The error is NaN where the weights are worth one sample, or their Pareto k is above 0.7: it
+    would say less than 1, whatever is missing.
+
+    Args:
+        k: of the weights; NaN: not to be asked.
     """
     n, efficiency = len(log_w), ess(log_w)
     relative_variance = max(1 / efficiency - 1, 0.0)
-    error = math.sqrt(relative_variance / (n - 1)) if n * efficiency >= ONE else math.nan
+    known = n * efficiency >= ONE and not k > HEAVY
+    error = math.sqrt(relative_variance / (n - 1)) if known else math.nan
     return log_mean(log_w).item(), error
 
 
-def log_z_estimate(log_weight: np.ndarray, population: int) -> LogZ:
+def log_z_estimate(log_weight: np.ndarray, population: int, k: float = math.nan) -> LogZ:
     """log Z of rows of which ``population`` each are related, with a jackknife's error and bias.
 
-    The blocks are those of ``weighted_estimate``. Error and bias are NaN where the weights are
-    worth one sample. Whether errors of these weights can be trusted: :mod:`flowlat.analysis.trust`.
+    The blocks are those of ``weighted_estimate``. Error and bias are NaN where the error of
+    :func:`log_z` is, whose ``k`` it takes.
 
     Raises:
         ValueError: a log weight is NaN or +infinity, or all weights are zero.
@@ -95,7 +100,7 @@ def log_z_estimate(log_weight: np.ndarray, population: int) -> LogZ:
         others = np.log([ratio(sums) for sums in leave_one_out(columns, population)])[:, 0]
     value = np.log(weight.mean())
     error, bias = jackknife(value, others, "log_z")
-    if is_one_sample(weight, population):
+    if is_one_sample(weight, population) or k > HEAVY:
         error = bias = np.float64(math.nan)
     return LogZ(float(value + scale), float(error), float(bias))
 

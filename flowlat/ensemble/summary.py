@@ -51,10 +51,9 @@ def summarize(
     if ensemble.accepted is not None:
         summary["longest_rejection_run"] = ensemble.longest_rejection_run()
     if log_weight is not None:
-        log_z, volume = log_z_estimate(log_weight, population), math.prod(ensemble.shape)
         summary |= weights(ensemble, torch.from_numpy(log_weight))
-        if summary["pareto_k"] > HEAVY:
-            log_z = log_z._replace(error=math.nan, bias=math.nan)
+        log_z = log_z_estimate(log_weight, population, summary["pareto_k"])
+        volume = math.prod(ensemble.shape)
         if heavy := heavy_observables(ensemble, summary["pareto_k"]):
             summary["pareto_k_above"] = heavy
         summary["log_z"] = log_z._asdict()

@@ -84,3 +84,16 @@ def test_ess_of_rows_that_have_a_factor_in_common():
 
 def test_ess_of_one_population_is_unknown():
     assert math.isnan(ess_of_populations(torch.randn(30), 30))
+
+
+def test_a_heavy_tail_leaves_log_z_without_an_error():
+    """By its Pareto k, which the caller has; the value stays as it is."""
+    log_w = torch.linspace(-1, 1, 100, dtype=torch.float64)
+    (value, error), light, heavy = log_z(log_w), log_z(log_w, 0.7), log_z(log_w, 0.71)
+    assert light == (value, error)
+    assert heavy[0] == value
+    assert math.isnan(heavy[1])
+    found = log_z_estimate(log_w.numpy(), 1, 0.71)
+    assert found.value == log_z_estimate(log_w.numpy(), 1, math.nan).value
+    assert math.isnan(found.error)
+    assert math.isnan(found.bias)
