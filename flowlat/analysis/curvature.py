@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from flowlat.analysis.gamma_method import autocovariance, estimate
+from flowlat.analysis.gamma_method import estimate, settled
+from flowlat.analysis.stretches.chains import Chains
 from flowlat.observables import Observable
 
 #: decorrelation times in a block, whose mean is then nearly independent of the next one's; blocks
@@ -19,7 +20,10 @@ STEP = 1 / 4
 
 
 def beyond_linear(
-    observable: Observable, means: np.ndarray, value: np.ndarray, centred: Sequence[np.ndarray]
+    observable: Observable,
+    means: np.ndarray,
+    value: np.ndarray,
+    centred: Sequence[np.ndarray] | Chains,
 ) -> np.ndarray:
     """Variance and squared bias of the even part of f = derive(means), as ``value``.
 
@@ -33,7 +37,7 @@ def beyond_linear(
     Args:
         centred: replicas of measurements less their mean, ``(steps, n)``.
     """
-    blocks = block_means(centred)
+    blocks = block_means(Chains.of(centred))
     if len(blocks) < FEWEST_BLOCKS:
         return np.zeros_like(value)
     numbers = np.random.default_rng(0).normal(size=(PAIRS, len(blocks)))
@@ -53,15 +57,11 @@ def beyond_linear(
     return result
 
 
-def block_means(centred: Sequence[np.ndarray]) -> np.ndarray:
+def block_means(centred: Chains) -> np.ndarray:
     """Means ``(blocks, n)`` of stretches of the chains that are long beside their tau_int."""
-    rows, shortest = sum(map(len, centred)), min(map(len, centred))
-    gamma = autocovariance(centred)
+    rows, shortest = centred.rows, int(centred.lengths.min())
+    gamma = settled(centred, centred.mean())
     moving = gamma[:, 0] > 0 if gamma.shape[1] > 1 else np.zeros(len(gamma), bool)
     times = [estimate(0.0, column, rows).tau_int for column in gamma[moving]]
     size = math.ceil(max(BLOCK * max(times, default=1.0), rows / MOST_BLOCKS))
-    size = min(size, shortest)
-    cut = [
-        chain[: len(chain) // size * size].reshape(-1, size, chain.shape[1]) for chain in centred
-    ]
-    return np.concatenate([pieces.mean(1) for pieces in cut])
+    return centred.block_means(min(size, shortest))

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from flowlat.analysis.curvature import beyond_linear
-from flowlat.analysis.gamma_method import Estimate, gamma_methods, replicas
+from flowlat.analysis.gamma_method import Estimate, finite_mean, gamma_methods, replicas
 from flowlat.analysis.importance import is_one_sample, normalised
-from flowlat.analysis.jackknife import jackknife, leave_one_out, ratio
+from flowlat.analysis.jackknife import all_but_one, block_sums, jackknife, ratio
+from flowlat.analysis.stretches.chains import Chains
 from flowlat.observables import Observable
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def chain_estimate(
-    observable: Observable, chains: Sequence[np.ndarray], name: str
+    observable: Observable, chains: Sequence[np.ndarray] | Chains, name: str
 ) -> Estimate | list[Estimate]:
     """An observable over replicas of measurements, ``(steps,)`` or ``(steps, n)`` each.
 
@@ -31,19 +32,16 @@ def chain_estimate(
     Raises:
         ValueError: a chain holds NaN or infinity.
     """
-    everything = np.concatenate(chains).astype(float)
-    if not np.isfinite(everything).all():
-        raise ValueError(f"{name}: the chain holds NaN or infinity")
-    means = everything.mean(0)
+    chains = Chains.of(chains)
+    means = finite_mean(chains, name)
     value = evaluate(observable, means)
     slope = gradient(observable, means)
     exists = np.isfinite(value.ravel()) & np.isfinite(slope).all(1)
-    tangents = [(chain - means).reshape(len(chain), -1) @ slope[exists].T for chain in chains]
-    linear = [value.ravel()[exists] + tangent for tangent in tangents]
+    centred = chains.map(lambda part: (part - means).reshape(len(part), means.size))
+    linear = centred.map(lambda part: value.ravel()[exists] + part @ slope[exists].T)
     known = iter(gamma_methods(linear, name) if exists.any() else [])
     more = np.zeros(value.size)
     if type(observable).derive is not Observable.derive:
-        centred = [(chain - means).reshape(len(chain), -1) for chain in chains]
         more = beyond_linear(observable, means, value, centred)
     found = zip(value.ravel().tolist(), exists, more.ravel().tolist(), strict=True)
     estimates = [
@@ -82,12 +80,14 @@ def chain_obs(
 
 def weighted_estimate(
     observable: Observable,
-    values: np.ndarray,
+    values: np.ndarray | Chains,
     log_weight: np.ndarray,
     population: int,
     name: str,
 ) -> Estimate | list[Estimate]:
     """An observable over weighted rows, ``(rows,)`` or ``(rows, n)``, of log weight ``(rows,)``.
+
+    ``values`` may be chains of one replica.
 
     f = derive(sum w a / sum w), with the error of a jackknife over about 100 blocks of whole
     populations (``population`` rows each, 1: independent rows). tau_int is NaN: there is no chain;
@@ -98,12 +98,13 @@ def weighted_estimate(
     Raises:
         ValueError: a value or a log weight is NaN or +infinity, or all weights are zero.
     """
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name}: a measurement is NaN or infinity")
     weight, _ = normalised(log_weight, name)
-    columns = np.column_stack([weight, (weight * values.T).T])
-    means = (ratio(sums).reshape(values.shape[1:]) for sums in leave_one_out(columns, population))
-    value = evaluate(observable, ratio(columns.sum(0)).reshape(values.shape[1:]))
+    rows = values if isinstance(values, Chains) else Chains.of([values])
+    shape, blocks = rows.shape, block_sums(rows, weight, population)
+    if not np.isfinite(blocks).all():
+        raise ValueError(f"{name}: a measurement is NaN or infinity")
+    means = (ratio(sums).reshape(shape) for sums in all_but_one(blocks))
+    value = evaluate(observable, ratio(blocks.sum(0)).reshape(shape))
     error, _ = jackknife(value, np.stack([evaluate(observable, mean) for mean in means]), name)
     if is_one_sample(weight, population):
         error = np.full_like(error, math.nan)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from flowlat.analysis.stretches.autocovariance import autocovariance as autocovariance_to
+from flowlat.analysis.stretches.chains import Chains, stacked
 from flowlat.analysis.tau_error import scatter_of_tau, tau_error
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ FEWEST = 50
 SHORTEST = 5
 #: with fewer tau_int than this in all, or in the longest replica, tau_int is not well known
 LONG, LONG_REPLICA = 50, 10
+#: times of all replicas together to which Gamma(t) is computed at first
+LAGS = 2**11
 #: a series that varies by less than this, relatively, is constant up to rounding
 ROUNDING = 1e-12
 
@@ -59,55 +63,91 @@ def gamma_method(chains: Sequence[np.ndarray], name: str) -> Estimate:
     return gamma_methods([chain[:, None] for chain in chains], name)[0]
 
 
-def gamma_methods(chains: Sequence[np.ndarray], name: str) -> list[Estimate]:
+def gamma_methods(chains: Sequence[np.ndarray] | Chains, name: str) -> list[Estimate]:
     """``gamma_method`` of every column of replicas ``(steps, n)``, with one warning at most."""
-    everything = np.concatenate(chains)
-    if not np.isfinite(everything).all():
-        raise ValueError(f"{name}: the chain holds NaN or infinity")
-    values, rows, steps = everything.mean(0), len(everything), max(map(len, chains))
+    chains = Chains.of(chains)
+    values, rows, steps = finite_mean(chains, name), chains.rows, chains.steps
     unknown = [Estimate(float(value), math.nan, math.nan) for value in values]
     if rows < FEWEST or steps < SHORTEST:
         log.warning("%s: %d measurements are too few for an error", name, rows)
         return unknown
-    moving = [np.ptp(c, 0) > ROUNDING * np.abs(c).max(0) for c in chains if len(c) > 1]
-    moves = np.stack(moving)
+    moves, replicas = moving(chains), len(chains.lengths)
     if not moves.all():
         replica = int(moves.all(1).argmin())
-        which = f"replica {replica} of {len(chains)}" if len(chains) > 1 else "the chain"
+        which = f"replica {replica} of {replicas}" if replicas > 1 else "the chain"
         log.warning("%s: %s never moved, it has no error", name, which)
-    estimates, moved = unknown, np.all(moves, axis=0)
-    gammas = autocovariance(chains)
-    for i in np.flatnonzero(moved):
-        window, found = summed(gammas[i], rows)
-        one = estimate_at(values[i], gammas[i][0], rows, window, found)
-        scatter = scatter_of_tau([chain[:, i] - values[i] for chain in chains], window)
-        error = tau_error(one.tau_int, one.tau_int_error, scatter)
-        estimates[i] = one._replace(tau_int_error=error)
+    estimates, moved = unknown, np.flatnonzero(np.all(moves, axis=0))
+    gammas = settled(chains, values)
+    windows = np.ones(len(values), int)
+    for i in moved:
+        windows[i], _ = summed(gammas[i], rows)
+        estimates[i] = estimate(values[i], gammas[i], rows)
+    scatters = scatter_of_tau(chains, values, windows)
+    for i in moved:
+        error = tau_error(estimates[i].tau_int, estimates[i].tau_int_error, scatters[i])
+        estimates[i] = estimates[i]._replace(tau_int_error=error)
     slowest = max((e.tau_int for e in estimates if not math.isnan(e.tau_int)), default=0.0)
     if rows < LONG * slowest or steps < LONG_REPLICA * slowest:
         few = "%s: %d steps in %d replicas are few for tau_int = %.3g, the error may be too small"
-        log.warning(few, name, rows, len(chains), slowest)
+        log.warning(few, name, rows, replicas, slowest)
     return estimates
 
 
-def autocovariance(chains: Sequence[np.ndarray]) -> np.ndarray:
+def finite_mean(chains: Chains, name: str) -> np.ndarray:
+    """The mean over all replicas; ValueError where something is NaN or infinity."""
+    with np.errstate(invalid="ignore"):
+        mean = chains.mean()
+    if not np.isfinite(mean).all():
+        raise ValueError(f"{name}: the chain holds NaN or infinity")
+    return mean
+
+
+def moving(chains: Chains) -> np.ndarray:
+    """Whether each column of a replica varies by more than rounding, ``(replicas, n)``, of those of
+    more than one step."""
+    low = np.full((len(chains.lengths), *chains.shape), math.inf)
+    high = -low
+    for _, stretch in chains.stretches():
+        for which, parts in stacked(stretch):
+            low[which] = np.minimum(low[which], parts.min(1))
+            high[which] = np.maximum(high[which], parts.max(1))
+    longer = chains.lengths > 1
+    low, high = low[longer], high[longer]
+    return high - low > ROUNDING * np.maximum(np.abs(low), np.abs(high))
+
+
+def autocovariance(chains: Sequence[np.ndarray] | Chains) -> np.ndarray:
     """Gamma(t) of the columns of replicas ``(steps, n)``, t < steps / 2: ``(n, times)``.
 
-    The average of (a_s - mean)(a_{s+t} - mean) over all s of all replicas, by FFT; the mean is that
-    of all replicas.
+    The average of (a_s - mean)(a_{s+t} - mean) over all s of all replicas; the mean is that of all
+    replicas.
     """
-    mean = np.concatenate(chains).mean(0)
-    steps = np.array([len(chain) for chain in chains])
-    times = steps.max() // 2
-    size = 1 << int(steps.max() + times - 1).bit_length()  # zeros between the end and the start
-    power = sum(np.abs(np.fft.rfft((chain - mean).T, size)) ** 2 for chain in chains)
-    pairs = np.maximum(steps[:, None] - np.arange(times), 0).sum(0)
-    return np.fft.irfft(power, size)[:, :times] / np.maximum(pairs, 1)
+    chains = Chains.of(chains)
+    return autocovariance_to(chains, chains.mean(), chains.steps // 2)
+
+
+def settled(chains: Chains, mean: np.ndarray) -> np.ndarray:
+    """The start of :func:`autocovariance`, as far as the windows of all columns need it."""
+    times, most = max(FEWEST, LAGS // len(chains.lengths)), chains.steps // 2
+    while True:
+        gamma = autocovariance_to(chains, mean, min(times, most))
+        moving = (column for column in gamma if len(column) and column[0] > 0)
+        if times >= most or all(tau_int_of(g, chains.rows)[1].any() for g in moving):
+            return gamma
+        times *= 8
 
 
 def estimate(value: float, gamma: np.ndarray, n: int) -> Estimate:
-    """Error and tau_int from Gamma(t) ``(times,)`` of n measurements; see :func:`summed`."""
-    return estimate_at(value, gamma[0], n, *summed(gamma, n))
+    """Error and tau_int from Gamma(t) ``(times,)`` of n measurements.
+
+    See :func:`summed`; the bias of the subtracted mean is taken out (eq. 49). The error of tau_int
+    is eq. (42), which holds for Gaussian measurements and many tau_int.
+    """
+    window, found = summed(gamma, n)
+    unbiased = found * (1 + (2 * window + 1) / n)
+    error = math.sqrt(2 * unbiased * gamma[0] / n)
+    spread = 2 * found * math.sqrt(abs(window + 0.5 - found) / n)
+    return Estimate(float(value), error, float(unbiased / (1 + 1 / n)), float(spread))
 
 
 def summed(gamma: np.ndarray, n: int) -> tuple[int, float]:
@@ -123,6 +163,17 @@ def summed(gamma: np.ndarray, n: int) -> tuple[int, float]:
     has the sign that alternates, would be all of a small tau_int.
     tau_int is at least 1 / (2 n): of a spread sigma no mean is better known than to sigma / n.
     """
+    tau_int, stop = tau_int_of(gamma, n)
+    stop[-1] = True
+    window = 1 + int(stop.argmax())
+    return window, max(float(tau_int[window]), 1 / (2 * n))
+
+
+def tau_int_of(gamma: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """tau_int(W), W = 0, 1, ..., and of W = 1, 2, ... whether the window may end there.
+
+    See :func:`summed`.
+    """
     rho = gamma / gamma[0]
     tau_int = np.cumsum(rho) - 0.5
     falling = tau_int
@@ -132,21 +183,7 @@ def summed(gamma: np.ndarray, n: int) -> tuple[int, float]:
     falling = np.maximum(falling[1:], 0.5 + np.finfo(float).eps)
     windows = np.arange(1, len(gamma))
     tau = 2 / np.log((2 * falling + 1) / (2 * falling - 1))
-    stop = np.exp(-windows / tau) < tau / np.sqrt(windows * n)
-    stop[-1] = True
-    window = int(windows[stop.argmax()])
-    return window, max(float(tau_int[window]), 1 / (2 * n))
-
-
-def estimate_at(value: float, variance: float, n: int, window: int, found: float) -> Estimate:
-    """With tau_int summed up to a window; the bias of the subtracted mean is taken out (eq. 49).
-
-    The error of tau_int is eq. (42), which holds for Gaussian measurements and many tau_int.
-    """
-    unbiased = found * (1 + (2 * window + 1) / n)
-    error = math.sqrt(2 * unbiased * variance / n)
-    spread = 2 * found * math.sqrt(abs(window + 0.5 - found) / n)
-    return Estimate(float(value), error, float(unbiased / (1 + 1 / n)), float(spread))
+    return tau_int, np.exp(-windows / tau) < tau / np.sqrt(windows * n)
 
 
 def replicas(chains: Sequence[np.ndarray], ensemble: str = "ensemble") -> "pyerrors.Obs":

@@ -1,8 +1,11 @@
 """Errors of weighted averages, by a jackknife over blocks of whole populations."""
 
 import logging
+import math
 
 import numpy as np
+
+from flowlat.analysis.stretches.chains import Chains, add_pieces
 
 log = logging.getLogger(__name__)
 
@@ -18,11 +21,32 @@ def block_starts(rows: int, population: int) -> np.ndarray:
 
 
 def leave_one_out(columns: np.ndarray, population: int) -> np.ndarray:
-    """Sums of ``(rows, n)`` over all blocks but one, ``(blocks, n)``.
+    """Sums of ``(rows, n)`` over all blocks but one, ``(blocks, n)``."""
+    return all_but_one(np.add.reduceat(columns, block_starts(len(columns), population), axis=0))
+
+
+def block_sums(rows: Chains, weight: np.ndarray, population: int) -> np.ndarray:
+    """Sums of (w, w a) over each block, ``(blocks, 1 + n)``.
+
+    Args:
+        rows: a ``(rows,)`` or ``(rows, n)``, as chains of one replica.
+        weight: w ``(rows,)``.
+    """
+    starts = block_starts(len(weight), population)
+    found = np.zeros((len(starts), 1 + math.prod(rows.shape)))
+    for start, (part,) in rows.stretches():
+        w = weight[start : start + len(part)]
+        columns = np.column_stack([w, (w * part.T).T.reshape(len(part), -1)])
+        at = np.arange(start, start + len(part))
+        add_pieces(found, np.searchsorted(starts, at, side="right") - 1, columns)
+    return found
+
+
+def all_but_one(blocks: np.ndarray) -> np.ndarray:
+    """The sums of all blocks ``(blocks, n)`` but one, for each of them.
 
     From both ends, not total - block: what one block dominates would cancel to nothing.
     """
-    blocks = np.add.reduceat(columns, block_starts(len(columns), population), axis=0)
     none = np.zeros_like(blocks[:1])
     before = np.cumsum(np.concatenate([none, blocks[:-1]]), 0)
     after = np.cumsum(np.concatenate([none, blocks[:0:-1]]), 0)[::-1]

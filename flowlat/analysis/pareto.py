@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 
+from flowlat.analysis.jackknife import block_sums
+from flowlat.analysis.stretches.chains import Chains
+
 #: k from which on weights have no variance, and beyond which no average of them settles
 NO_VARIANCE, HEAVY = 0.5, 0.7
 #: with fewer weights in the tail there is no shape to be seen
@@ -27,33 +30,51 @@ def pareto_k(log_weight: np.ndarray) -> float:
     Infinity where the largest are out of all proportion to the rest.
     """
     log_weight = np.asarray(log_weight, dtype=float)
-    n, highest = len(log_weight), log_weight.max()
-    size = math.ceil(min(0.2 * n, 3 * math.sqrt(n)))
-    if size < SHORTEST_TAIL or not math.isfinite(highest):
+    size = tail_size(len(log_weight))
+    if size < SHORTEST_TAIL:
         return math.nan
-    weight = np.sort(np.exp(log_weight - highest))
-    tail = weight[n - size :] - weight[n - size - 1]
+    return shape_above(np.partition(log_weight, -size - 1)[-size - 1 :])
+
+
+def tail_size(n: int) -> int:
+    """How many of n weights are the tail."""
+    return math.ceil(min(0.2 * n, 3 * math.sqrt(n)))
+
+
+def shape_above(largest: np.ndarray) -> float:
+    """k of the largest log weights above the least of these, in any order."""
+    highest = largest.max()
+    if not math.isfinite(highest):
+        return math.nan
+    weight = np.sort(np.exp(largest - highest))
+    tail = weight[1:] - weight[0]
     if tail[-1] < ROUNDING:
         return math.nan
     tail = tail[tail > FAINTEST]
     return generalised_pareto_shape(tail) if len(tail) >= SHORTEST_TAIL else math.inf
 
 
-def pareto_k_of(values: np.ndarray, log_weight: np.ndarray) -> float:
-    """k of w abs(a - <a>), the largest of the columns of measurements a, ``(n,)`` or ``(n, k)``.
+def pareto_k_of(values: np.ndarray | Chains, log_weight: np.ndarray) -> float:
+    """k of w abs(a - <a>), the largest of the columns of measurements a, ``(n,)`` or ``(n, k)``,
+    which may be chains of one replica.
 
     What the average of a needs is a variance of w a, not of w alone: a flow that is too narrow
     draws the large values of M^2 rarely, and gives them large weights. Vehtari et al., section 4.2.
     """
-    columns = values.reshape(len(values), -1).T
-    weight = np.exp(log_weight - log_weight.max())
-    shapes = []
-    for column in columns:
-        apart = np.abs(column - np.average(column, weights=weight))
+    rows = values if isinstance(values, Chains) else Chains.of([values])
+    size = tail_size(len(log_weight))
+    if size < SHORTEST_TAIL:
+        return math.nan
+    total, *sums = block_sums(rows, np.exp(log_weight - log_weight.max()), 1).sum(0)
+    mean = np.array(sums) / total
+    largest = np.full((len(mean), size + 1), -math.inf)
+    for start, (part,) in rows.stretches():
         with np.errstate(divide="ignore"):
-            shapes.append(pareto_k(log_weight + np.log(apart)))
-    known = [k for k in shapes if not math.isnan(k)]
-    return max(known, default=math.nan)
+            apart = np.log(np.abs(part.reshape(len(part), -1) - mean)).T
+        found = np.hstack([largest, log_weight[start : start + len(part)] + apart])
+        largest = np.partition(found, -size - 1)[:, -size - 1 :]
+    shapes = map(shape_above, largest)
+    return max((k for k in shapes if not math.isnan(k)), default=math.nan)
 
 
 def generalised_pareto_shape(x: np.ndarray) -> float:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flowlat.analysis.gamma_method import FEWEST, SHORTEST, autocovariance, estimate
+from flowlat.analysis.gamma_method import FEWEST, SHORTEST, estimate, settled
+from flowlat.analysis.stretches.chains import Chains
 
 #: below this many the approximation to Student's t is poor, and the error is not that of replicas
 FEWEST_REPLICAS = 4
@@ -17,7 +18,7 @@ INDEPENDENT = 5
 SIGMAS = 4.0
 
 
-def drift(chains: Sequence[np.ndarray]) -> float:
+def drift(chains: Sequence[np.ndarray] | Chains) -> float:
     """By how many errors the first tenth of the chains differs from their second half.
 
     Geweke's comparison (Bayesian Statistics 4 (1992) 169), with an error that replicas give and no
@@ -31,28 +32,38 @@ def drift(chains: Sequence[np.ndarray]) -> float:
     NaN of fewer than ten steps, or where nothing moves; of fewer than four replicas also where a
     window is too short for its mean to be independent of the next one's.
     """
-    steps = min(map(len, chains))
+    chains = Chains.of(chains)
+    steps, replicas = int(chains.lengths.min()), len(chains.lengths)
     if steps < 10:
         return math.nan
-    values = np.stack([chain[:steps] for chain in chains])
-    if len(chains) < FEWEST_REPLICAS:
-        return _drift_of_windows(values)
-    difference = values[:, : steps // 10].mean(1) - values[:, steps // 2 :].mean(1)
-    error = difference.std(ddof=1) / math.sqrt(len(chains))
-    return deviate(difference.mean(), error, len(chains) - 1)
+    chains = chains.part(0, steps)
+    if replicas < FEWEST_REPLICAS:
+        return _drift_of_windows(chains)
+    early, late = chains.part(0, steps // 10), chains.part(steps // 2, steps)
+    difference = early.block_means(early.steps) - late.block_means(late.steps)
+    error = difference.std(ddof=1) / math.sqrt(replicas)
+    return deviate(difference.mean(), error, replicas - 1)
 
 
-def _drift_of_windows(values: np.ndarray) -> float:
-    """:func:`drift` of few chains ``(replicas, steps)``."""
-    size = values.shape[1] // WINDOWS
-    late = values[:, -size * (WINDOWS // 2) :]
-    gamma = autocovariance([chain[:, None] for chain in late])[0]
-    if not size or not gamma[0] > 0 or size < INDEPENDENT * estimate(0.0, gamma, late.size).tau_int:
+def _drift_of_windows(chains: Chains) -> float:
+    """:func:`drift` of few chains of equal lengths."""
+    size = chains.steps // WINDOWS
+    if not size:
         return math.nan
-    means = late.reshape(-1, size).mean(1)
-    early = values[:, : 2 * size]
-    error = means.std(ddof=1) * math.sqrt(size / early.size + 1 / len(means))
+    early = chains.part(0, 2 * size)
+    late = chains.part(chains.steps - size * (WINDOWS // 2), chains.steps)
+    gamma = autocovariance_of(late)
+    if not gamma[0] > 0 or size < INDEPENDENT * estimate(0.0, gamma, late.rows).tau_int:
+        return math.nan
+    means = late.block_means(size)
+    error = means.std(ddof=1) * math.sqrt(size / early.rows + 1 / len(means))
     return deviate(early.mean() - means.mean(), error, len(means) - 1)
+
+
+def autocovariance_of(chains: Chains) -> np.ndarray:
+    """Gamma(t) of one quantity, as far as its window needs it."""
+    columns = chains.map(lambda part: part[:, None])
+    return settled(columns, columns.mean())[0]
 
 
 def deviate(difference: float, error: float, free: int) -> float:
@@ -64,18 +75,20 @@ def deviate(difference: float, error: float, free: int) -> float:
     return math.copysign(size, t)
 
 
-def tau_int_range(chains: Sequence[np.ndarray], thin: int) -> tuple[float, float]:
+def tau_int_range(chains: Sequence[np.ndarray] | Chains, thin: int) -> tuple[float, float]:
     """tau_int of replicas ``(steps,)``, and what it is at least.
 
     That is tau_int / (1 + ``SIGMAS`` r), r its relative error. Both are in steps of chains of which
     only every ``thin``-th is seen, as if the autocorrelation were a single exponential rho^t, with
     tau_int = 1/2 (1 + rho) / (1 - rho). NaN where they mean nothing.
     """
-    rows, steps = sum(map(len, chains)), max(map(len, chains))
-    gamma = autocovariance([chain[:, None] for chain in chains])[0]
-    if rows < FEWEST or steps < SHORTEST or not gamma[0] > 0:
+    chains = Chains.of(chains)
+    if chains.rows < FEWEST or chains.steps < SHORTEST:
         return math.nan, math.nan
-    found = estimate(0.0, gamma, rows)
+    gamma = autocovariance_of(chains)
+    if not gamma[0] > 0:
+        return math.nan, math.nan
+    found = estimate(0.0, gamma, chains.rows)
     least = found.tau_int / (1 + SIGMAS * found.tau_int_error / found.tau_int)
     seen = [max(0.0, 2 * tau_int - 1) / (2 * tau_int + 1) for tau_int in (found.tau_int, least)]
     tau_int, least = (0.5 * (1 + r) / (1 - r) for r in (r ** (1 / thin) for r in seen))

@@ -171,9 +171,10 @@ class Ensemble(AbstractContextManager["Ensemble"]):
         """What every observable measures on each row, ``(n,)`` or ``(n, k)``."""
         return {name: self.read(f"measured/{name}") for name in self.config["observables"]}
 
-    def chain_index(self) -> np.ndarray:
-        """The row at which the chains stand after each step, int64 ``(n - start_row,)``."""
-        return self._index
+    def chain_index(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """The row at which the chains stand after each step, int64 ``(n - start_row,)``; or of
+        those from ``start`` to ``stop``."""
+        return self._index[start:stop]
 
     @cached_property
     def _index(self) -> np.ndarray:

@@ -12,11 +12,13 @@ from flowlat.analysis.estimates import chain_estimate, weighted_estimate
 from flowlat.analysis.gamma_method import Estimate
 from flowlat.analysis.importance import ess, ess_of_populations, log_z_estimate, normalised
 from flowlat.analysis.pareto import HEAVY, pareto_k
+from flowlat.analysis.stretches.chains import Chains
 from flowlat.analysis.thermalisation import drift, tau_int_range
 from flowlat.analysis.trust import warnings
 from flowlat.ensemble.layout import FORMAT_0_1
 from flowlat.ensemble.pole_mass import correlator_of
 from flowlat.ensemble.reader import Ensemble
+from flowlat.ensemble.stretches import along_chains, in_rows
 from flowlat.ensemble.tails import heavy_observables, without_error
 from flowlat.observables import Observable
 
@@ -68,10 +70,10 @@ def summarize(
     averages: dict[str, dict[str, Any]] = {"observables": {}}
     for name, observable in observables.items():
         if ensemble.kind != "weighted":
-            estimate = chain_estimate(observable, ensemble.chains(name), name)
+            estimate = chain_estimate(observable, along_chains(ensemble, f"measured/{name}"), name)
             averages["observables"][name] = plain(estimate)
         if log_weight is not None:
-            values = ensemble.read(f"measured/{name}")
+            values = in_rows(ensemble, f"measured/{name}")
             estimate = weighted_estimate(observable, values, log_weight, population, name)
             estimate = without_error(estimate, summary["pareto_k"] > HEAVY or name in heavy)
             key = "observables" if ensemble.kind == "weighted" else "reweighted"
@@ -108,15 +110,14 @@ def thermalisation(ensemble: Ensemble) -> dict[str, Any]:
     ``proposals``, if any, are those that thermalised the chains before these count: 0 where the run
     was over before there were enough of them.
     """
-    index, replicas = ensemble.chain_index(), ensemble.replicas
-    magnetization = ensemble.read("measured/magnetization")
-    series = {"S": ensemble.action, "|M|": abs(magnetization), "M^2": magnetization**2}
-    if "phi2" in ensemble.config["observables"]:
-        series["phi^2"] = ensemble.read("measured/phi2")
+    magnetization = along_chains(ensemble, "measured/magnetization")
     chains = {
-        name: [values[index][r::replicas] for r in range(min(replicas, len(index)))]
-        for name, values in series.items()
+        "S": along_chains(ensemble, "action"),
+        "|M|": magnetization.map(np.abs),
+        "M^2": magnetization.map(np.square),
     }
+    if "phi2" in ensemble.config["observables"]:
+        chains["phi^2"] = along_chains(ensemble, "measured/phi2")
     pulls = {name: abs(drift(replicated)) for name, replicated in chains.items()}
     known = {name: pull for name, pull in pulls.items() if math.isfinite(pull)}
     name = max(known, key=known.__getitem__, default="")
@@ -128,7 +129,7 @@ def thermalisation(ensemble: Ensemble) -> dict[str, Any]:
     return found
 
 
-def burn_in(ensemble: Ensemble, chains: dict[str, list[np.ndarray]]) -> dict[str, Any]:
+def burn_in(ensemble: Ensemble, chains: dict[str, Chains]) -> dict[str, Any]:
     """See :func:`thermalisation`; empty where there is no thermalisation, or no tau_int."""
     option, node = "sampler", ensemble.config["sampler"]
     if isinstance(hmc := node.get("hmc"), dict):
@@ -158,10 +159,10 @@ def acceptance(ensemble: Ensemble) -> float | None:
 
 def sign_balance(ensemble: Ensemble) -> float:
     """<sign M>, along the chain or weighted."""
-    sign = np.sign(ensemble.read("measured/magnetization"))
     if ensemble.kind == "weighted":
+        sign = np.sign(ensemble.read("measured/magnetization"))
         return float(np.average(sign, weights=normalised(ensemble.read("log_weight"))[0]))
-    return float(sign[ensemble.chain_index()].mean())
+    return float(along_chains(ensemble, "measured/magnetization").map(np.sign).mean())
 
 
 def plain(estimate: Estimate | list[Estimate]) -> dict[str, float] | list[dict[str, float]]:

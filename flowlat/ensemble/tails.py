@@ -5,6 +5,7 @@ import math
 from flowlat.analysis.gamma_method import Estimate
 from flowlat.analysis.pareto import HEAVY, NO_VARIANCE, pareto_k_of
 from flowlat.ensemble.reader import Ensemble
+from flowlat.ensemble.stretches import in_rows
 
 
 def heavy_observables(ensemble: Ensemble, k: float) -> dict[str, float]:
@@ -17,7 +18,8 @@ def heavy_observables(ensemble: Ensemble, k: float) -> dict[str, float]:
     if ensemble.log_weight is None or not k > NO_VARIANCE:
         return {}
     names = ensemble.config["observables"]
-    shapes = {n: pareto_k_of(ensemble.read(f"measured/{n}"), ensemble.log_weight) for n in names}
+    log_weight = ensemble.log_weight
+    shapes = {n: pareto_k_of(in_rows(ensemble, f"measured/{n}"), log_weight) for n in names}
     return {name: shape for name, shape in shapes.items() if shape > HEAVY}
 
 

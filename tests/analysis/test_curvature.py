@@ -6,6 +6,7 @@ import torch
 
 from flowlat.analysis.curvature import beyond_linear, block_means
 from flowlat.analysis.estimates import chain_estimate
+from flowlat.analysis.stretches.chains import Chains
 from flowlat.observables import Binder, Observable
 
 
@@ -56,4 +57,4 @@ def test_it_is_small_where_there_are_many_measurements():
 def test_an_average_has_none_and_a_few_blocks_say_nothing():
     chain = np.random.default_rng(1).normal(size=(7, 1))
     assert not beyond_linear(Square(), chain.mean(0), chain.mean(0) ** 2, [chain]).any()
-    assert len(block_means([np.ones((1000, 2)), np.ones((500, 2))])) > 100
+    assert len(block_means(Chains.of([np.ones((1000, 2)), np.ones((500, 2))]))) > 100

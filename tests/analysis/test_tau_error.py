@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from flowlat.analysis.gamma_method import autocovariance, estimate, gamma_method, summed
+from flowlat.analysis.stretches import chains as stretches
+from flowlat.analysis.stretches.chains import Chains
 from flowlat.analysis.tau_error import scatter_of_tau, tau_error
 
 D = 8
@@ -67,26 +69,27 @@ def test_gaussian_chains_have_the_error_of_eq_42():
     assert 0.66 < after < 0.92
 
 
-def test_the_scatter_by_loops():
+@pytest.mark.parametrize("numbers", [2**19, 40])
+def test_the_scatter_by_loops(numbers, monkeypatch):
+    """Of two columns with windows of their own, at once and in stretches of a few steps."""
+    monkeypatch.setattr(stretches, "NUMBERS", numbers)
     rng = np.random.default_rng(5)
-    chains = [rng.normal(size=n) for n in (50, 43)]
-    mean = np.concatenate(chains).mean()
-    centred = [chain - mean for chain in chains]
-    window = 3
-    q = [
-        np.array([d[s] * (d[s] / 2 + d[s + 1 : s + 1 + window].sum()) for s in range(len(d))])
-        for d in centred
-    ]
-    d2 = np.concatenate(centred) ** 2
-    tau = np.concatenate(q).sum() / d2.sum()
-    blocks = [
-        np.mean((one - tau * d**2)[start : start + 6]) / d2.mean()
-        for one, d in zip(q, centred, strict=True)
-        for start in range(0, len(d) - 5, 6)
-    ]
-    expected = np.std(blocks, ddof=1) / math.sqrt(len(blocks))
-    assert scatter_of_tau(centred, window) == pytest.approx(expected)
-    assert scatter_of_tau([centred[0][:20]], window) == 0
+    chains = [rng.normal(size=(n, 2)).cumsum(0) % 1 for n in (50, 43)]
+    mean, windows = np.concatenate(chains).mean(0), np.array([3, 2])
+    found = scatter_of_tau(Chains.of(chains), mean, windows)
+    for i, window in enumerate(windows):
+        q, d2 = [], []
+        for chain in chains:
+            d = chain[:, i] - mean[i]
+            for start in range(0, len(d) - 2 * window + 1, 2 * window):
+                steps = range(start, start + 2 * window)
+                q.append(sum(d[s] * (d[s] / 2 + d[s + 1 : s + 1 + window].sum()) for s in steps))
+                d2.append(sum(d[s] ** 2 for s in steps))
+        tau = sum(q) / sum(d2)
+        residuals = [(a - tau * b) / np.mean(d2) for a, b in zip(q, d2, strict=True)]
+        assert found[i] == pytest.approx(np.std(residuals, ddof=1) / math.sqrt(len(q)))
+    few = Chains.of([chains[0][:20]])
+    assert (scatter_of_tau(few, mean, windows) == [0, 0]).all()
 
 
 def test_the_error_by_hand():

@@ -139,13 +139,18 @@ def test_a_weighted_ensemble(ensemble):
     assert summary["sign_balance"] == pytest.approx(np.average(sign, weights=weight))
 
 
+class Fake(SimpleNamespace):
+    def __len__(self):
+        return len(self.read("measured/magnetization"))
+
+
 def fake(magnetization, **columns):
     """As much of an ensemble as the sign balance reads."""
     measured = {"measured/magnetization": np.array(magnetization), **columns}
-    return SimpleNamespace(
+    return Fake(
         kind=columns.pop("kind", "chain"),
-        read=lambda name: measured[name],
-        chain_index=lambda: np.arange(len(magnetization)),
+        read=lambda name, start=0, stop=None: measured[name][start:stop],
+        chain_index=lambda start, stop: np.arange(len(magnetization))[start:stop],
         replicas=1,
         start_row=0,
         **{"log_weight": None, "accepted": None, **columns},
