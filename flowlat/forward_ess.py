@@ -1,25 +1,13 @@
 """python -m flowlat.forward_ess CKPT ENSEMBLE: does a flow cover what an ensemble covers?"""
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from flowlat.analysis.importance import ess, forward_ess, forward_log_z, log_z
-from flowlat.analysis.pareto import HEAVY, pareto_k
-from flowlat.analysis.trust import warnings
-from flowlat.config.build import build_action
-from flowlat.config.checkpoint import flow_of, read_checkpoint
-from flowlat.ensemble.reference import read_reference, require_theory
-from flowlat.flows.calibration import calibrate
-from flowlat.flows.proposals import proposals
-from flowlat.runs.cli import exit_code
+from flowlat.runs.program import exit_code
 from flowlat.utils.errors import CheckpointError
 from flowlat.utils.formatting import fraction, table, with_error
-from flowlat.utils.rng import Stream, generator
 
 BATCH_SIZE = 1024
 #: systematic over statistical error of log Z
@@ -34,6 +22,19 @@ def judge(checkpoint: Path, ensemble: Path, seed: int = 0) -> str:
             gives samples or the ensemble log weights of NaN or infinity.
         EnsembleError: an ensemble that cannot be read, or is of another theory.
     """
+    # here, not above: see flowlat/train.py
+    import torch
+
+    from flowlat.analysis.importance import ess, forward_ess, forward_log_z, log_z
+    from flowlat.analysis.pareto import pareto_k
+    from flowlat.analysis.trust import warnings
+    from flowlat.config.build import build_action
+    from flowlat.config.checkpoint import flow_of, read_checkpoint
+    from flowlat.ensemble.reference import read_reference, require_theory
+    from flowlat.flows.calibration import calibrate
+    from flowlat.flows.proposals import proposals
+    from flowlat.utils.rng import Stream, generator
+
     content = read_checkpoint(checkpoint)
     config = content["flowlat"]["config"]
     require_theory(ensemble, config)
@@ -52,15 +53,13 @@ def judge(checkpoint: Path, ensemble: Path, seed: int = 0) -> str:
             raise CheckpointError(f"CKPT={checkpoint}: log weights of NaN or infinity on {whose}")
     forward = [f(reference_log_w, reference.replicas)[:2] for f in (forward_ess, forward_log_z)]
     own = {"ess": ess(log_w), "pareto_k": pareto_k(log_w.numpy())}
-    value, spread = log_z(log_w)
-    own_log_z = value, math.nan if own["pareto_k"] > HEAVY else spread
     figures = dict(zip(("forward_ess", "forward_ess_err"), forward[0], strict=True))
     figures |= dict(zip(("forward_log_z", "forward_log_z_err"), forward[1], strict=True))
     rows = [
         ("", "samples of the flow", "ensemble (forward)"),
         ("configurations", str(n), str(n)),
         ("ESS", f"{own['ess']:.4g}", fraction(*forward[0])),
-        ("log Z", with_error(*own_log_z), with_error(*forward[1])),
+        ("log Z", with_error(*log_z(log_w, own["pareto_k"])), with_error(*forward[1])),
     ]
     lines = [f"\nWARNING: {w['text']}" for w in warnings({**own, **figures})]
     return "".join([table(rows), *lines])

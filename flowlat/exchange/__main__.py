@@ -6,13 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from flowlat.ensemble import open_ensemble
 from flowlat.exchange.convention import CONVENTIONS, theory_of
-from flowlat.exchange.export import FORMATS, export
-from flowlat.exchange.importing import import_ensemble
-from flowlat.exchange.series import analyse, series_report
-from flowlat.runs.cli import exit_code
-from flowlat.runs.console import sample_report
+from flowlat.runs.program import exit_code
 from flowlat.utils.formatting import shorten
 
 EXAMPLES = """
@@ -30,6 +25,13 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code."""
     options = parser().parse_args(arguments)
+    # here, not above: see flowlat/train.py
+    from flowlat.ensemble import open_ensemble
+    from flowlat.exchange.export import export
+    from flowlat.exchange.importing import import_ensemble
+    from flowlat.exchange.series import analyse, series_report
+    from flowlat.runs.console import sample_report
+
     logging.basicConfig(format="%(message)s")
     if options.command == "import":
         summary = import_ensemble(
@@ -59,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The three commands and their options."""
+    from flowlat.exchange.export import FORMATS
+
     top = argparse.ArgumentParser(
         prog="python -m flowlat.exchange",
         description="Data of other programs in, ensembles out.",

@@ -13,14 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from flowlat.config.build import instantiate
-from flowlat.config.checkpoint import family_of, flow_weights, read_checkpoint
-from flowlat.families.shipped import checkpoints
-from flowlat.flows.domain import Domain
-from flowlat.flows.ess_map import STATE, map_of
-from flowlat.runs.cli import exit_code
+from flowlat.runs.program import exit_code
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.files import replacing
 from flowlat.utils.formatting import table
@@ -45,6 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def overview() -> str:
     """A line for each family in the package: couplings, sides, ESS of its map, how it is made."""
+    # here, not above: see flowlat/train.py
+    from flowlat.config.build import instantiate
+    from flowlat.config.checkpoint import read_checkpoint
+    from flowlat.families.shipped import checkpoints
+    from flowlat.flows.domain import Domain
+    from flowlat.flows.ess_map import map_of
+
     rows = []
     for path in checkpoints():
         content = read_checkpoint(path)
@@ -62,6 +62,11 @@ def overview() -> str:
 
 def shrink(checkpoint: Path, output: Path) -> str:
     """Write the small file of a trained family; what was done, in a line."""
+    import torch
+
+    from flowlat.config.checkpoint import family_of, flow_weights, read_checkpoint
+    from flowlat.flows.ess_map import STATE
+
     if output.exists():
         raise ConfigError(f"--output {output}: is there already")
     content = read_checkpoint(checkpoint)

@@ -6,12 +6,8 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-from flowlat.report.build import build
-from flowlat.report.page.html import write
-from flowlat.report.page.terminal import as_text
-from flowlat.report.training.watch import watch
-from flowlat.runs.cli import exit_code
 from flowlat.runs.folder.lock import hold, release
+from flowlat.runs.program import exit_code
 from flowlat.utils.errors import ConfigError, WriteError
 from flowlat.utils.formatting import shorten
 
@@ -58,6 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="of the fit of the pole mass (default: that of the sampling, mass_window)",
     )
     options = parser.parse_args(arguments)
+    # here, not above: see flowlat/train.py
+    from flowlat.report.build import build
+    from flowlat.report.page.html import write
+    from flowlat.report.page.terminal import as_text
+    from flowlat.report.training.watch import watch
+
     if options.watch and (len(options.run) > 1 or options.out or options.window):
         parser.error("--watch takes one RUN and writes nothing")
     out = options.out or (options.run[0] if len(options.run) == 1 else Path("report"))

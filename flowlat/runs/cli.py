@@ -1,14 +1,13 @@
-"""What the commands share: one-line errors, and for train.py and sample.py the run folder."""
+"""What the commands that Hydra composes share: one-line errors, and the run folder."""
 
 import logging
-import signal
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import NoReturn, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -28,33 +27,12 @@ from flowlat.runs.signals import Obeyed, ignore_signals, said
 from flowlat.utils.errors import USER_ERRORS, Interrupted
 from flowlat.utils.formatting import shorten
 
-Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
 #: within the folder of a multirun, while it runs: why a job was refused its folder, by number
 REFUSED = ".refused"
-
-
-def exit_code(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
-    """Of ``python -m``: 2, with one line, on an error that the user can mend; 130 on Ctrl-C, as the
-    shell has it, and so for other signals that a sampling within answers."""
-
-    @wraps(main)
-    def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
-        try:
-            return main(*args, **kwargs)
-        except Interrupted as error:
-            print(error, file=sys.stderr)
-            return 128 + error.number
-        except (*USER_ERRORS, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            return 128 + signal.SIGINT
-
-    return wrapped
 
 
 def one_line_errors(task: Callable[[DictConfig], Result]) -> Callable[[DictConfig], Result | None]:

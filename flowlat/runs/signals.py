@@ -10,12 +10,15 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from flowlat.utils.errors import Interrupted
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 #: Ctrl-C; what a scheduler sends before it kills, SIGUSR2 where submitit asked it to
 NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
@@ -84,15 +87,15 @@ def interrupted(stop: KeyboardInterrupt) -> Interrupted:
     return Interrupted(said, number)
 
 
-def obeying(main: Callable[[], None]) -> Callable[[], None]:
+def obeying(main: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Of a program, before it imports what takes seconds: a signal ends it with one line, and the
     shell's exit code for it. A job of SLURM that is to go on (``resume=true``) is requeued."""
 
     @wraps(main)
-    def wrapped() -> None:
+    def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         with Obeyed() as signals:
             try:
-                main()
+                return main(*args, **kwargs)
             except BaseException as caught:
                 error = None if isinstance(caught, SystemExit) else signals.error(caught)
                 if error is None:

@@ -11,9 +11,9 @@ from pyerrors.input.json import load_json_dict
 from flowlat.analysis.estimates import chain_estimate
 from flowlat.analysis.gamma_method import replicas
 from flowlat.ensemble import open_ensemble
-from flowlat.exchange import export, named
+from flowlat.exchange import named
 from flowlat.exchange.__main__ import main
-from flowlat.exchange.export import in_one
+from flowlat.exchange.export import export, in_one
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from flowlat.utils.errors import ConfigError, EnsembleError

@@ -9,8 +9,9 @@ import torch
 from flowlat.actions import Phi4
 from flowlat.ensemble import open_ensemble
 from flowlat.ensemble.reference import read_reference, require_theory
-from flowlat.exchange import import_ensemble, imported
+from flowlat.exchange import imported
 from flowlat.exchange.__main__ import main
+from flowlat.exchange.importing import import_ensemble
 from flowlat.lattice import Lattice
 from flowlat.report.build import build
 from flowlat.samplers import HMC

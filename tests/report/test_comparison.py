@@ -4,11 +4,12 @@ import math
 
 import pytest
 
-from flowlat.report import build, write
+from flowlat.report.build import build
 from flowlat.report.compare.columns import Column, Comparison, columns_of, flat, with_errors
 from flowlat.report.compare.comparison import comparison
 from flowlat.report.compare.cost import cost, of_chain, of_weights
 from flowlat.report.page.blocks import Table
+from flowlat.report.page.html import write
 from flowlat.runs.folders import read_run
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw

@@ -6,10 +6,9 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
-from flowlat.report import build, write
-from flowlat.report.build import ensemble
+from flowlat.report.build import build, ensemble
 from flowlat.report.page.blocks import Page, Section, Table, Text
-from flowlat.report.page.html import render
+from flowlat.report.page.html import render, write
 from flowlat.runs.folders import read_run
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw

@@ -4,7 +4,8 @@ import json
 
 import yaml
 
-from flowlat.report import build
+from flowlat.actions import Free, Phi4
+from flowlat.report.build import build
 from flowlat.report.page.header import header
 from flowlat.runs.folders import read_run
 from flowlat.runs.jobs import read_jobs

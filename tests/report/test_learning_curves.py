@@ -2,7 +2,8 @@
 
 import pytest
 
-from flowlat.report import build, write
+from flowlat.report.build import build
+from flowlat.report.page.html import write
 from flowlat.report.training.learning_curves import reached
 from flowlat.runs.folders import read_run
 from flowlat.utils.errors import ConfigError

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from flowlat.report import build, write
+from flowlat.report.build import build
 from flowlat.report.page.blocks import Table
+from flowlat.report.page.html import write
 from flowlat.report.sweep.groups import grouped
 from flowlat.report.sweep.study import curves, study
 from flowlat.report.sweep.time_to_target import reached, time_to_target

@@ -7,9 +7,8 @@ import time
 
 import pytest
 
-from flowlat.report import watch
 from flowlat.report.__main__ import main
-from flowlat.report.training.watch import line
+from flowlat.report.training.watch import line, watch
 from flowlat.runs.metrics import COLUMNS
 from flowlat.utils.errors import ConfigError
 from tests.support.run_folders import row, write_multirun, write_summary, write_training

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from flowlat.runs.cli import exit_code
+from flowlat.runs.program import exit_code
 from flowlat.runs.signals import SIGNALS, Signals, obeying
 from flowlat.utils.errors import Interrupted
 from tests.support.helpers import ROOT
@@ -91,19 +91,38 @@ def test_a_run_has_them_in_between():
     assert signals.received == signal.SIGUSR2
 
 
-@pytest.mark.parametrize("script", ["train.py", "sample.py", "flowlat/scan/__main__.py"])
-def test_they_are_heard_before_hydra_is_imported(script):
-    """In place of Hydra something that is interrupted while it is imported."""
-    program = (
-        "import runpy, signal, sys\n"
-        "class Finder:\n"
-        "    def find_spec(self, name, *_):\n"
-        "        if name == 'hydra':\n"
-        "            signal.raise_signal(signal.SIGINT)\n"
-        "sys.meta_path.insert(0, Finder())\n"
-        "sys.argv = sys.argv[1:]\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+#: in place of the first of these something that is interrupted while it is imported
+INTERRUPTED = """
+import runpy, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name in ("hydra", "numpy", "torch"):
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+name, *sys.argv[1:] = sys.argv[1:]
+run = runpy.run_path if name.endswith(".py") else runpy.run_module
+run(name, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train.py",
+        "sample.py",
+        "flowlat.scan",
+        "flowlat.report RUN",
+        "flowlat.exchange series FILE",
+        "flowlat.families",
+        "flowlat.forward_ess CKPT ENSEMBLE",
+        "flowlat.validate --quick",
+    ],
+)
+def test_they_are_heard_before_anything_heavy_is_imported(command):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *command.split()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
-    command = [sys.executable, "-c", program, str(ROOT / script)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "interrupted\n")

@@ -10,7 +10,7 @@ from scipy import stats
 
 from flowlat.actions import Phi4
 from flowlat.samplers import HMC
-from flowlat.validate import __main__ as module
+from flowlat.validate import command as module
 from flowlat.validate import coverage
 from flowlat.validate.__main__ import main
 from flowlat.validate.cases import cases
