@@ -11,7 +11,7 @@ from flowlat.report.ensemble.history import history
 from flowlat.report.ensemble.overview import observables, origin, overview
 from flowlat.report.ensemble.weights import weights
 from flowlat.report.page.blocks import Page, Section
-from flowlat.report.page.header import Run, header
+from flowlat.report.page.header import Run, convention, header
 from flowlat.report.scan.sections import scan_sections
 from flowlat.report.sweep.study import study
 from flowlat.report.training.learning_curves import training
@@ -56,7 +56,8 @@ def build(paths: Sequence[Path], window: Sequence[int] | None = None) -> Page:
         sections += ensemble(sampled[0], window) if len(sampled) == 1 else comparison(sampled)
     if len(columns) == 1:  # its name is the title
         columns = {"": next(iter(columns.values()))}
-    subtitle = sampled[0].ensemble.convention if sampled else "All values in lattice units."
+    formulas = convention([run for column in columns.values() for run in column])
+    subtitle = formulas or "All values in lattice units."
     title = " and ".join(path.name or path.resolve().name for path in paths)
     return Page(f"flowlat: {title}", subtitle, [Section("Runs", [header(columns)]), *sections])
 

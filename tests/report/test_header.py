@@ -54,6 +54,23 @@ def test_of_a_training(tmp_path):
     }
 
 
+def test_the_formula_of_the_action_is_the_subtitle(tmp_path):
+    """Of trainings, too, whose config names the class; not of a class that no file may name."""
+    folder = trained(tmp_path / "a")
+    assert build([folder]).subtitle == Phi4.convention
+    path = folder / ".hydra" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    for target, subtitle in (
+        ("flowlat.actions.Free", Free.convention),
+        ("tests.support.fakes.Walk", "All values in lattice units."),
+    ):
+        config["action"]["_target_"] = target
+        path.write_text(yaml.safe_dump(config))
+        assert build([folder]).subtitle == subtitle
+    both = build([folder, trained(tmp_path / "b")]).subtitle
+    assert both == Phi4.convention
+
+
 def test_of_samplings_side_by_side(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
     for name, seed in (("a", 1), ("b", 2)):

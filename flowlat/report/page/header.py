@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flowlat.actions import Action
+from flowlat.config.trust import check_node
+from flowlat.config.validation import locate
 from flowlat.report.page.blocks import Table
 from flowlat.runs.folders import Sampled, Scanned, Trained
+from flowlat.utils.errors import ConfigError
 
 #: what is said of a run, in this order
 FACTS = ("theory", "lattice", "architecture", "recipe", "seed", "flowlat", "folder")
@@ -24,6 +28,24 @@ def header(columns: Mapping[str, Sequence[Run]]) -> Table:
         if any(texts):
             rows.append([name, *(text or "-" for text in texts)])
     return Table(["", *columns], rows, "Couplings in lattice units.")
+
+
+def convention(runs: Sequence[Run]) -> str:
+    """The formula of S, as it is in the files of an ensemble; that of each action where there are
+    several, empty where none is known."""
+    return "; ".join(dict.fromkeys(filter(None, map(formula, runs))))
+
+
+def formula(run: Run) -> str:
+    """The formula of the action of a run; of a config only if the class may stand in a file."""
+    if isinstance(run, Sampled):
+        return run.ensemble.convention
+    action = node(run.config, "action")
+    try:
+        check_node(action, "flowlat.actions", Action, "action")
+    except ConfigError:
+        return ""
+    return str(getattr(locate(action["_target_"]), "convention", ""))
 
 
 def facts(run: Run) -> dict[str, str]:
