@@ -1,10 +1,14 @@
-"""What a training and a sampling print at their end."""
+"""What a training and a sampling print: at their end, and beside a bar."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from itertools import compress
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from flowlat.utils.formatting import (
     fraction,
@@ -19,6 +23,13 @@ from flowlat.utils.formatting import (
 
 #: what a sampling run leaves in its folder
 FILES = (".h5", ".png", ".json", ".html")
+
+
+@contextmanager
+def lines_above(bar: tqdm) -> Iterator[None]:
+    """Within, what is logged to a terminal stands above the bar, and not in the middle of it."""
+    with nullcontext() if bar.disable else logging_redirect_tqdm():
+        yield
 
 
 def fit_report(summary: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from flowlat.ensemble.writer import EnsembleWriter
 from flowlat.kernels.arithmetic import arithmetic
 from flowlat.kernels.library import Buffer
 from flowlat.report.page.plots import plot_ensemble
+from flowlat.runs.console import lines_above
 from flowlat.runs.folder.record import Record, record_without_hydra, require_free
 from flowlat.runs.signals import Signals
 from flowlat.samplers.base import IndependentSampler, State
@@ -141,7 +142,7 @@ def advance(
     # disable=None: no bar where the output is no terminal
     with tqdm(total=n_blocks * sampler.rows, unit="sample", disable=quiet or None) as bar:
         bar.update(writer.n_blocks * sampler.rows)
-        with Signals() as signals, closing(draws):
+        with Signals() as signals, closing(draws), lines_above(bar):
             for state, columns in draws:
                 writer.append(columns, state)
                 bar.update(sampler.rows)

@@ -1,6 +1,10 @@
 import math
+import re
+import sys
 
 from flowlat.runs.console import against, fit_report, sample_report
+from tests.support.helpers import ROOT
+from tests.support.terminal import on_a_terminal
 
 
 def estimate(value, error, tau_int=0.5):
@@ -114,3 +118,18 @@ def test_a_pull_only_where_there_is_an_error():
     assert against({"value": 0.99, "error": 0.01}, 1) == "0.990(10), exactly 1: -1.0 sigma"
     for error, text in ((0.0, "0.99"), (math.nan, "0.99(?)"), (None, "0.99(?)")):
         assert against({"value": 0.99, "error": error}, 1) == f"{text}, exactly 1"
+
+
+def test_what_is_logged_stands_above_the_bar(tmp_path):
+    """On a terminal, byte by byte: the line of the solver comes when the bar is there already."""
+    short = ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "evaluation.n_samples=16"]
+    options = ["lattice.shape=[4,4]", "phase=symmetric", "trainer=cpu", "threads=1", *short]
+    command = [sys.executable, str(ROOT / "train.py"), *options, "hydra.run.dir=run"]
+    written = on_a_terminal(command, tmp_path, PYTHONPATH=str(ROOT))
+    lines = [line for line in re.split(r"[\r\n]+", written) if line.strip()]
+    bars = [line for line in lines if re.search(r"\| \d+/2 ", line)]
+    assert bars
+    assert lines.index(bars[0]) < next(
+        i for i, line in enumerate(lines) if line.startswith("solver of the continuous flow")
+    )
+    assert all(re.match(r" *0%|epoch 1/1:", bar) for bar in bars)

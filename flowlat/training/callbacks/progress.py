@@ -3,11 +3,14 @@
 import logging
 import math
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
+
+from flowlat.runs.console import lines_above
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,7 @@ class Progress(ProgressBar):
         super().__init__()
         self._disabled: bool | None = None  # to tqdm: where there is no terminal
         self._bar = tqdm(disable=True)
+        self._lines = ExitStack()
         self._last_line = -math.inf
 
     def disable(self) -> None:
@@ -32,6 +36,7 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         bar = {"total": int(trainer.estimated_stepping_batches), "initial": trainer.global_step}
         self._bar = tqdm(**bar, unit="step", smoothing=0.05, disable=self._disabled)
+        self._lines.enter_context(lines_above(self._bar))
         self._show(trainer)
 
     def on_train_batch_end(
@@ -45,10 +50,14 @@ class Progress(ProgressBar):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._show(trainer, last=True)
-        self._bar.close()
+        self._close()
 
     def on_exception(self, *_: Any) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._bar.close()
+        self._lines.close()
 
     def _show(self, trainer: Trainer, last: bool = False) -> None:
         metrics, done, total = trainer.callback_metrics, trainer.current_epoch, trainer.max_epochs
