@@ -40,6 +40,11 @@ class PriorDataModule(LightningDataModule):
         self.batch_size, self.seed, self.configurations = batch_size, seed, configurations
         self.n_drawn = 0  # batches
 
+    @property
+    def n_samples(self) -> int:
+        """Configurations that were trained on so far, over all ranks."""
+        return self.n_drawn * self.batch_size
+
     def train_dataloader(self) -> Iterable[int]:
         return repeat(0)  # in place of batches; ``trainer.limit_train_batches`` ends an epoch
 

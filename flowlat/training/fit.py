@@ -73,7 +73,8 @@ def fit(config: dict[str, Any], folder: Path, record: Record | None = None) -> d
             checkpoint = folder / "checkpoints" / "best_ess.ckpt"
             module = cast(LitFlow, trainer.lightning_module)
             device = trainer.strategy.root_device
-            measured = evaluation.final(checkpoint, cast(Any, module.action), device)
+            trained = cast(Any, trainer).datamodule.n_samples
+            measured = evaluation.final(checkpoint, cast(Any, module.action), device, trained)
             best = [c for c in trainer.checkpoint_callbacks if isinstance(c, Best)]
             summary = {
                 **measured,

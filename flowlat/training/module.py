@@ -143,7 +143,7 @@ class LitFlow(LightningModule):
         figures = {
             "epoch": self.current_epoch,
             "step": self.global_step,  # what loggers take as the abscissa
-            "samples": data.n_drawn * data.batch_size,
+            "samples": data.n_samples,
             "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": self.seconds,
         }

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -12,7 +12,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from flowlat.actions import Action
 from flowlat.analysis.importance import ess, forward_quality, log_z
-from flowlat.analysis.pareto import HEAVY, pareto_k
+from flowlat.analysis.pareto import pareto_k
 from flowlat.config.checkpoint import load_flow
 from flowlat.ensemble.reference import read_reference
 from flowlat.flows.density_check import check_density
@@ -25,6 +25,9 @@ from flowlat.utils.errors import DivergedError
 from flowlat.utils.limits import NUMBERS, Count
 from flowlat.utils.rng import Stream, generator
 
+#: fresh configurations of an evaluation, where no number of them is asked for
+LEAST, MOST = 1024, 8192
+
 
 class Evaluation(Callback):
     """ESS, acceptance of a Metropolis-Hastings chain and log Z on fresh samples of every rank.
@@ -34,11 +37,13 @@ class Evaluation(Callback):
     ``forward_ess_err``, see :func:`flowlat.analysis.importance.forward_ess`.
 
     Args:
-        n_samples: fresh configurations an evaluation, over all ranks.
+        n_samples: fresh configurations an evaluation, over all ranks; None: twice as many as were
+            trained on since the one before, and at the end twice those of the whole training, but
+            ``LEAST`` to ``MOST``: a short training takes no longer to evaluate than to train.
         batch_size: of the proposals.
         every_n_epochs: how often; the last epoch is always evaluated.
-        ensemble: a run of sample.py of the same theory; ``n_samples`` of its configurations, or all
-            if there are fewer, are used every time.
+        ensemble: a run of sample.py of the same theory; ``n_samples`` of its configurations (None:
+            ``MOST``), or all if there are fewer, are used every time.
 
     Raises:
         EnsembleError: an ensemble that cannot be read.
@@ -47,7 +52,7 @@ class Evaluation(Callback):
     def __init__(
         self,
         seed: int,
-        n_samples: Annotated[int, Field(ge=1, le=NUMBERS)] = 8192,
+        n_samples: Annotated[int, Field(ge=1, le=NUMBERS)] | None = None,
         batch_size: Annotated[int, Field(ge=1)] = 1024,
         every_n_epochs: Count = 1,
         ensemble: str | None = None,
@@ -56,7 +61,7 @@ class Evaluation(Callback):
         self.n_samples = n_samples
         self.batch_size = batch_size
         self.every_n_epochs = every_n_epochs
-        self.reference = read_reference(ensemble, n_samples) if ensemble else None
+        self.reference = read_reference(ensemble, n_samples or MOST) if ensemble else None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.due(trainer):
@@ -64,8 +69,10 @@ class Evaluation(Callback):
         epoch = trainer.current_epoch
         module: Any = pl_module
         share = trainer.global_rank, trainer.world_size
+        data: Any = cast(Any, trainer).datamodule
+        n = self.size(data.batch_size * int(trainer.num_training_batches) * self.every_n_epochs)
         try:
-            measured, log_w, phi = self.measure(module.best_flow, module.action, epoch, *share)
+            measured, log_w, phi = self.measure(module.best_flow, module.action, n, epoch, *share)
             if not math.isfinite(measured["ess"]):
                 raise ValueError("no log weight is finite")
         except ValueError as error:
@@ -80,27 +87,40 @@ class Evaluation(Callback):
         n_epochs = trainer.current_epoch + 1
         return not n_epochs % self.every_n_epochs or n_epochs == trainer.max_epochs
 
-    def final(self, checkpoint: Path, action: Action, device: torch.device) -> dict[str, Any]:
+    def size(self, trained: int) -> int:
+        """Fresh configurations for an evaluation after so many that were trained on."""
+        return self.n_samples or min(MOST, max(LEAST, 2 * trained))
+
+    def final(
+        self, checkpoint: Path, action: Action, device: torch.device, trained: int
+    ) -> dict[str, Any]:
         """The same on fresh samples of a checkpoint, for the summary of a training.
 
+        ``trained``: the configurations that it was trained on.
         Beyond that forward against inverse, and of an even action the flow against its mirror
         image: ``inverse``, and ``log_z_short`` with ``log_z_short_err``.
         """
         flow = load_flow(checkpoint).to(device)
-        measured, *_ = self.measure(flow, action, epoch=None)
-        if measured["pareto_k"] > HEAVY:  # it would say less than 1, whatever is missing
-            measured["log_z_err"] = math.nan
+        n = self.size(trained)
+        measured, log_w, _ = self.measure(flow, action, n, epoch=None)
+        measured["log_z_err"] = log_z(log_w, measured["pareto_k"])[1]
         stream = generator(self.seed, Stream.FINAL, device=device)
         inverse = check_density(flow, stream, batch_size=min(256, self.batch_size))
         if action.even:
             mirrored = mirrored_log_z(flow, action, stream, min(1024, max(256, self.batch_size)))
             measured |= {"log_z_short": mirrored.value, "log_z_short_err": mirrored.error}
-        return {**measured, "inverse": inverse._asdict(), "n_samples": self.n_samples}
+        return {**measured, "inverse": inverse._asdict(), "n_samples": n}
 
     def measure(
-        self, flow: Flow, action: Action, epoch: int | None, rank: int = 0, world_size: int = 1
+        self,
+        flow: Flow,
+        action: Action,
+        n: int,
+        epoch: int | None,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> tuple[dict[str, float], Tensor, Tensor]:
-        """What is logged; all log weights ``(n,)``; phi of the last batch of this rank, if any.
+        """What is logged, of n samples; all log weights ``(n,)``; phi of this rank's last batch.
 
         ``epoch=None``: after the training, on samples that it never saw. Of several ranks all have
         to call it, and all get the figures of the log weights of all.
@@ -113,7 +133,7 @@ class Evaluation(Callback):
         share = rank, world_size
         phi = torch.empty(0, dtype=torch.float64, device=next(flow.parameters()).device)
         parts, signs = [phi], [phi]  # there may be no batch
-        for batch in proposals(flow, action, self.n_samples, *options, stream, epoch or 0, *share):
+        for batch in proposals(flow, action, n, *options, stream, epoch or 0, *share):
             phi = batch.phi
             parts.append(batch.log_weight)
             signs.append(phi.double().flatten(1).mean(1).sign())

@@ -17,7 +17,7 @@ from flowlat.flows.ess_map import STATE
 from flowlat.flows.family import Family
 from flowlat.lattice import Lattice
 from flowlat.report.page.family_map import plot_family_map
-from flowlat.training.callbacks.evaluation import Evaluation, gather
+from flowlat.training.callbacks.evaluation import MOST, Evaluation, gather
 from flowlat.utils.errors import DivergedError
 from flowlat.utils.files import replacing
 from flowlat.utils.rng import Stream, generator
@@ -44,7 +44,7 @@ class FamilyEvaluation(Callback):
 
     def __init__(self, evaluation: Evaluation, folder: Path):
         self.evaluation, self.folder = evaluation, folder
-        self.n_samples, self.batch_size = evaluation.n_samples, evaluation.batch_size
+        self.n_samples, self.batch_size = evaluation.n_samples or MOST, evaluation.batch_size
         self.map = torch.empty(0, dtype=torch.float64)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -83,7 +83,7 @@ class FamilyEvaluation(Callback):
         for i in range(rank, len(points), world_size):
             m2, lam, shape = points[i]
             flow = family.at(m2, lam, Lattice(shape))
-            measured, *_ = self.evaluation.measure(flow, action_at(m2, lam), epoch)
+            measured, *_ = self.evaluation.measure(flow, action_at(m2, lam), self.n_samples, epoch)
             if not math.isfinite(measured["ess"]):
                 raise ValueError(f"no log weight is finite at m2={m2:g}, lam={lam:g}")
             found[i] = torch.tensor([measured[name] for name in FIGURES])
@@ -94,8 +94,11 @@ class FamilyEvaluation(Callback):
             for p, f in zip(points, figures, strict=True)
         ]
 
-    def final(self, checkpoint: Path, action_at: Any, device: torch.device) -> dict[str, Any]:
-        """The same on fresh samples of a checkpoint, for the summary of a training."""
+    def final(
+        self, checkpoint: Path, action_at: Any, device: torch.device, trained: int
+    ) -> dict[str, Any]:
+        """The same on fresh samples of a checkpoint, for the summary of a training; as many at each
+        point, however many were ``trained`` on."""
         family = load_family(checkpoint).to(device)
         rows = self.measure(family, action_at, None)
         worst: Any = min(rows, key=lambda row: row["ess"])

@@ -81,8 +81,8 @@ def test_a_training_that_collapses_says_so(tmp_path, monkeypatch, caplog):
     """At the epoch, and in the end; the checkpoint of before is as good as it was."""
     measure = Evaluation.measure
 
-    def measured(self, flow, action, epoch, *share):
-        figures, *more = measure(self, flow, action, epoch, *share)
+    def measured(self, flow, action, n, epoch, *share):
+        figures, *more = measure(self, flow, action, n, epoch, *share)
         return {**figures, "ess": 0.01 if epoch == 1 else 0.5}, *more
 
     monkeypatch.setattr("flowlat.training.fit.plot_training", lambda rows, path: None)

@@ -10,25 +10,32 @@ from flowlat.ensemble.reference import read_reference
 from flowlat.sampling import draw as draw_module
 from flowlat.sampling.draw import draw
 from flowlat.training.callbacks import Evaluation
+from flowlat.training.callbacks import evaluation as module
 from flowlat.training.callbacks.evaluation import quality
 from flowlat.utils.errors import DivergedError
 from tests.support.fakes import walk_config
 from tests.support.helpers import moved_flow
 
 
-def evaluate(callback, epoch, max_epochs, flow=None):
-    """What the callback logs at the end of an epoch."""
+def evaluate(callback, epoch, max_epochs, flow=None, steps=4):
+    """What the callback logs at the end of an epoch of so many steps of 32 configurations."""
     logged = {}
-    module = SimpleNamespace(
+    lit = SimpleNamespace(
         best_flow=flow or moved_flow("lattice.shape=[4,4]", "arch=combconv_k1"),
         action=Phi4(1.0, 1.0),
         device="cpu",
         log_dict=lambda values, **options: logged.update(values),
     )
     trainer = SimpleNamespace(
-        current_epoch=epoch, max_epochs=max_epochs, global_rank=0, world_size=1, loggers=[]
+        current_epoch=epoch,
+        max_epochs=max_epochs,
+        num_training_batches=steps,
+        datamodule=SimpleNamespace(batch_size=32),
+        global_rank=0,
+        world_size=1,
+        loggers=[],
     )
-    callback.on_train_epoch_end(trainer, module)
+    callback.on_train_epoch_end(trainer, lit)
     return logged
 
 
@@ -40,6 +47,17 @@ def test_what_is_logged_and_how_often():
     assert set(logged[2]) == names
     assert logged[2]["ess"] != logged[4]["ess"]  # fresh samples every time
     assert logged[2] == evaluate(callback, 2, max_epochs=5)
+
+
+def test_a_short_training_is_evaluated_on_fewer(monkeypatch):
+    """Twice what was trained on since the last time, 1,024 to 8,192; what is asked for always."""
+    drawn = []
+    monkeypatch.setattr(module, "proposals", lambda *args: drawn.append(args[2]) or iter(()))
+    monkeypatch.setattr(module, "quality", lambda *_: {"ess": 1.0})
+    for steps, every in ((5, 1), (60, 1), (60, 2), (150, 1)):
+        evaluate(Evaluation(seed=0, every_n_epochs=every), 1, 2, steps=steps)
+    evaluate(Evaluation(seed=0, n_samples=20_000), 1, 2, steps=5)
+    assert drawn == [1024, 3840, 7680, 8192, 20_000]
 
 
 def test_a_flow_without_weights_stops_the_training():
