@@ -20,9 +20,12 @@ def task(cfg: "DictConfig") -> float | None:
     """Train as the config says; the ESS, for a search. Of ranks other than 0 nothing."""
     # here, not above: PyTorch takes a second and Lightning several, for which neither --help nor a
     # mistyped option has to wait
-    from flowlat.config.compose import validate
+    from hydra.core.hydra_config import HydraConfig
+
+    from flowlat.config.compose import refuse_lattice, validate
     from flowlat.config.schemas import TrainConfig
 
+    refuse_lattice(HydraConfig.get().overrides.task, cfg)
     config = validate(cfg, TrainConfig)
 
     from flowlat.runs.cli import run_dir

@@ -32,8 +32,38 @@ def compose(overrides: Iterable[str] = (), config_name: str = "train") -> DictCo
             cfg = hydra.compose(config_name, overrides=overrides)
     except COMPOSITION_ERRORS as error:
         raise ConfigError(in_one_line(error, overrides)) from error
+    if config_name == "train":
+        refuse_lattice(overrides, cfg)
     validate(cfg, TrainConfig if config_name == "train" else SampleConfig)
     return cfg
+
+
+def refuse_lattice(overrides: Iterable[str], cfg: DictConfig) -> None:
+    """Raise ConfigError if ``lattice=NAME`` was typed, and another dimension has come of it.
+
+    As of "family=phi4_2d lattice=3d": families and experiments say ``lattice.shape`` themselves.
+
+    Args:
+        overrides: what was typed.
+        cfg: that was composed of it.
+    """
+    typed = _typed(overrides)
+    name = typed.get("lattice", "").partition("=")[2]
+    option = conf_dir() / "lattice" / f"{name}.yaml"
+    if "lattice.shape" in typed or not option.exists():
+        return
+    d, shape = len(OmegaConf.load(option).shape), list(cfg.lattice.shape)
+    if len(shape) != d:
+        whose = " ".join(typed[key] for key in ("experiment", "family", "recipe") if key in typed)
+        raise ConfigError(
+            f"lattice={name} with {whose}: that has lattice.shape={shape}, d={len(shape)}, and "
+            f"lattice={name} is d={d}"
+        )
+
+
+def _typed(overrides: Iterable[str]) -> dict[str, str]:
+    """What was typed by its key, such as "action.lam" of "action.lam=5"."""
+    return {override.lstrip("+~").partition("=")[0]: override for override in overrides}
 
 
 def refuse_theory(overrides: Iterable[str]) -> None:
@@ -44,7 +74,7 @@ def refuse_theory(overrides: Iterable[str]) -> None:
     Args:
         overrides: what was typed, such as "action.lam=5".
     """
-    typed = {override.lstrip("+~").partition("=")[0]: override for override in overrides}
+    typed = _typed(overrides)
     if typed.get("ckpt_path", "").partition("=")[2] in ("", "null"):
         return
     theory = {key for key in typed if key.partition(".")[0] in ("lattice", "action")}

@@ -4,6 +4,9 @@ import shlex
 
 import pytest
 
+from flowlat import compose
+from flowlat.utils.errors import ConfigError
+
 MISTYPED = {
     "optimizer.learning_rate=0.1": "optimizer.learning_rate=0.1: no such option (known: .*betas",
     "nosuch=1": "nosuch=1: no such option (known: .*seed",
@@ -47,3 +50,21 @@ def test_a_job_of_a_sweep(command):
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: optimizer.learning_rate=0.1,0.2: no such option (known: ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "shape"), [("family=phi4_2d", [12, 12]), ("experiment=E1", [6, 6])]
+)
+def test_a_lattice_of_another_dimension_than_the_family(typed, shape, command):
+    done = command("train.py", "lattice=3d", typed, "hydra.run.dir=run")
+    expected = (
+        f"lattice=3d with {typed}: that has lattice.shape={shape}, d=2, and lattice=3d is d=3"
+    )
+    assert (done.returncode, done.stderr) == (2, f"error: {expected}\n")
+
+
+def test_a_lattice_of_the_same_dimension_may_be_typed():
+    assert compose(["family=phi4_2d", "lattice=2d"]).lattice.shape == [12, 12]
+    assert compose(["lattice=3d", "lattice.shape=[4,4]"]).lattice.shape == [4, 4]  # as it is typed
+    with pytest.raises(ConfigError, match="lattice=4d with family=phi4_3d: "):
+        compose(["lattice=4d", "family=phi4_3d"])
