@@ -29,9 +29,11 @@ def test_it_is_a_normal_deviate_in_equilibrium(replicas):
 
 
 def test_a_start_far_away_is_seen():
+    """It is 8.5, with a standard deviation of 0.45 over such runs: 6 is five and a half of them off
+    (p = 2e-8)."""
     chains = autoregressive(np.random.default_rng(), 5.0, replicas=32, steps=200)
-    assert drift(chains) > 8
-    assert drift(-chains) < -8
+    assert drift(chains) > 6
+    assert drift(-chains) < -6
     assert drift(list(chains)) == drift(chains)
 
 
