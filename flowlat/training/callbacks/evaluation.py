@@ -38,8 +38,8 @@ class Evaluation(Callback):
 
     Args:
         n_samples: fresh configurations an evaluation, over all ranks; None: twice as many as were
-            trained on since the one before, and at the end twice those of the whole training, but
-            ``LEAST`` to ``MOST``: a short training takes no longer to evaluate than to train.
+            trained on since the one before, at the end twice those of the whole training; of a
+            short training at least ``LEAST``, of a long one at most ``MOST``.
         batch_size: of the proposals.
         every_n_epochs: how often; the last epoch is always evaluated.
         ensemble: a run of sample.py of the same theory; ``n_samples`` of its configurations (None:
