@@ -50,8 +50,8 @@ def test_along_the_chains(kind, rows, tmp_path, monkeypatch):
 def test_a_longer_run_needs_hardly_more_memory_for_its_summary(kind, tmp_path):
     """Of its rows it holds a few numbers each, not the hundred that are measured on them."""
     peaks = []
-    for n in (40_000, 80_000):
-        lattice = {"_target_": "flowlat.lattice.Lattice", "shape": [128]}
+    for n in (20_000, 40_000):
+        lattice = {"_target_": "flowlat.lattice.Lattice", "shape": [64]}
         sampler = {"kind": kind, "replicas": 4, "steps": 1000}
         folder = tmp_path / str(n)
         folder.mkdir()
@@ -63,5 +63,5 @@ def test_a_longer_run_needs_hardly_more_memory_for_its_summary(kind, tmp_path):
             summarize(ensemble, observables, even=True)
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    a_row = (peaks[1] - peaks[0]) / 40_000
+    a_row = (peaks[1] - peaks[0]) / 20_000
     assert a_row < 10 * 8, a_row

@@ -110,7 +110,9 @@ def test_ctrl_c_is_clean(tmp_path, monkeypatch, capsys):
 
     folder = write_training(tmp_path / "a", [0.1], finished=False)
     monkeypatch.setattr(time, "sleep", interrupt)
-    assert main(["--watch", str(folder)]) == 130
+    with pytest.raises(SystemExit) as stop:
+        main(["--watch", str(folder)])
+    assert stop.value.code == 130
     out, err = capsys.readouterr()
     assert out.startswith("epoch 1/1")
-    assert err == ""
+    assert err == "interrupted\n"

@@ -345,6 +345,8 @@ def test_the_progress_counts_what_is_there(run, monkeypatch):
     bars = []
 
     class Bar:
+        disable = True
+
         def __init__(self, total, **options):
             self.total, self.n = total, []
             bars.append(self)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flowlat.analysis.stretches.chains import Chains
+from flowlat.analysis.stretches.chains import Chains, stacked
 
 
 def autocovariance(chains: Chains, mean: np.ndarray, times: int) -> np.ndarray:
@@ -14,15 +14,16 @@ def autocovariance(chains: Chains, mean: np.ndarray, times: int) -> np.ndarray:
     stretch = max(times, chains.stretch)
     total = np.zeros((len(mean), times))
     for start in range(0, chains.steps, stretch):
-        parts = chains.read(start, min(start + stretch + times - 1, chains.steps))
+        read = chains.read(start, min(start + stretch + times - 1, chains.steps))
         # zeros between the end and the start
-        size = 1 << int(min(stretch, max(map(len, parts))) + times - 2).bit_length()
-        power = np.zeros((len(mean), size // 2 + 1), dtype=complex)
-        for part in filter(len, parts):
-            centred = (part - mean).T
-            after = np.fft.rfft(centred, size)
-            own = after if len(part) <= stretch else np.fft.rfft(centred[:, :stretch], size)
-            power += own.conj() * after
-        total += np.fft.irfft(power, size)[:, :times]
+        size = 1 << int(min(stretch, max(map(len, read))) + times - 2).bit_length()
+        power = np.zeros((size // 2 + 1, len(mean)), dtype=complex)
+        for _, parts in stacked(read):
+            centred = parts - mean
+            after = np.fft.rfft(centred, size, axis=1)
+            beyond = parts.shape[1] > stretch
+            own = np.fft.rfft(centred[:, :stretch], size, axis=1) if beyond else after
+            power += (own.conj() * after).sum(0)
+        total += np.fft.irfft(power, size, axis=0)[:times].T
     pairs = np.maximum(chains.lengths[:, None] - np.arange(times), 0).sum(0)
     return total / np.maximum(pairs, 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 #: numbers of all replicas together in a stretch
-NUMBERS = 2**18
+NUMBERS = 2**19
 #: some steps of every replica, ``(steps,)`` or ``(steps, n)`` each
 Stretch = list[np.ndarray]
 
@@ -17,11 +17,14 @@ class Chains:
     Args:
         lengths: the steps of each.
         read: (start, stop) -> these steps of every replica; fewer, or none, of one that ends there.
+        width: numbers that are read for a row, where they are more than it has.
     """
 
-    def __init__(self, lengths: Sequence[int], read: Callable[[int, int], Stretch]):
+    def __init__(self, lengths: Sequence[int], read: Callable[[int, int], Stretch], width: int = 1):
         self.lengths = np.array(lengths)
         self.read = read
+        self.shape: tuple[int, ...] = read(0, 1)[0].shape[1:]  # of a row: () or (n,)
+        self.width = max(width, math.prod(self.shape))
 
     @classmethod
     def of(cls, chains: "Sequence[np.ndarray] | Chains") -> "Chains":
@@ -30,11 +33,6 @@ class Chains:
             return chains
         arrays = [np.asarray(chain, float) for chain in chains]
         return cls([len(array) for array in arrays], lambda a, b: [c[a:b] for c in arrays])
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of a row: () or (n,)."""
-        return self.read(0, 1)[0].shape[1:]
 
     @property
     def rows(self) -> int:
@@ -49,7 +47,7 @@ class Chains:
     @property
     def stretch(self) -> int:
         """Steps of a stretch."""
-        return max(1, NUMBERS // max(1, len(self.lengths) * math.prod(self.shape)))
+        return max(1, NUMBERS // (len(self.lengths) * self.width))
 
     def stretches(self) -> Iterator[tuple[int, Stretch]]:
         """All of them in their order, with the step at which each begins."""
@@ -59,14 +57,13 @@ class Chains:
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Chains":
         """With a function of each stretch of a replica in its place, row by row."""
-        return Chains(
-            self.lengths.tolist(), lambda a, b: [function(part) for part in self.read(a, b)]
-        )
+        lengths, read = self.lengths.tolist(), self.read
+        return Chains(lengths, lambda a, b: [function(part) for part in read(a, b)], self.width)
 
     def part(self, start: int, stop: int) -> "Chains":
         """The steps from ``start`` to ``stop``."""
-        lengths = np.clip(self.lengths, start, stop) - start
-        return Chains(lengths.tolist(), lambda a, b: self.read(start + a, min(start + b, stop)))
+        lengths, read = (np.clip(self.lengths, start, stop) - start).tolist(), self.read
+        return Chains(lengths, lambda a, b: read(start + a, min(start + b, stop)), self.width)
 
     def mean(self) -> np.ndarray:
         """Over all steps of all replicas, ``()`` or ``(n,)``."""
@@ -79,8 +76,11 @@ class Chains:
         """
         found = np.zeros((len(self.lengths), -(-self.steps // size), *self.shape))
         for start, stretch in self.stretches():
-            for sums, part in zip(found, stretch, strict=True):
-                add_pieces(sums, np.arange(start, start + len(part)) // size, part)
+            for which, parts in stacked(stretch):
+                steps = np.arange(start, start + parts.shape[1])
+                sums = found[which]
+                add_pieces(sums.swapaxes(0, 1), steps // size, parts.swapaxes(0, 1))
+                found[which] = sums
         return found
 
     def block_means(self, size: int) -> np.ndarray:
@@ -92,8 +92,16 @@ class Chains:
         )
 
 
+def stacked(stretch: Stretch) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Replicas with equally many steps, if any, as one array ``(replicas, steps, ...)``, and which
+    they are: numpy takes longer to begin than for a few steps of one."""
+    lengths = [len(part) for part in stretch]
+    for length in {*lengths} - {0}:
+        which = [replica for replica, own in enumerate(lengths) if own == length]
+        yield which, np.stack([stretch[replica] for replica in which])
+
+
 def add_pieces(sums: np.ndarray, numbers: np.ndarray, rows: np.ndarray) -> None:
     """Add ``rows`` to the pieces that they belong to, whose ``numbers`` ascend."""
-    if len(rows):
-        begins = np.flatnonzero(np.diff(numbers, prepend=-1))
-        sums[numbers[begins]] += np.add.reduceat(rows, begins, axis=0)
+    begins = np.flatnonzero(np.diff(numbers, prepend=-1))
+    sums[numbers[begins]] += np.add.reduceat(rows, begins, axis=0)
