@@ -28,7 +28,7 @@ def tau_error(tau_int: float, gaussian: float, scatter: float) -> float:
 
 
 def scatter_of_tau(chains: Chains, mean: np.ndarray, windows: np.ndarray) -> np.ndarray:
-    """The errors of tau_int(W) from its scatter over blocks of 2 W, ``(n,)``; 0 of fewer than eight.
+    """Errors of tau_int(W) from its scatter over blocks of 2 W, ``(n,)``; 0 of fewer than eight.
 
     tau_int(W) is <q> / <d^2>, q_s = d_s (d_s / 2 + d_{s+1} + ... + d_{s+W}): a ratio of averages,
     with the error of one, whatever the distribution of d. Chains of rejections, which stand still

@@ -10,7 +10,9 @@ from flowlat.analysis.gamma_method import Estimate
 from flowlat.analysis.mass.covariance import chain_blocks, weighted_blocks
 from flowlat.analysis.mass.pole_mass import pole_mass
 from flowlat.analysis.mass.windows import PoleMass
+from flowlat.analysis.stretches.chains import Chains
 from flowlat.ensemble.reader import Ensemble
+from flowlat.ensemble.stretches import along_chains
 from flowlat.observables import Observable, TwoPoint
 
 #: a Binder cumulant above this is nearer to +-v (2/3) than to a Gaussian M (0)
@@ -43,14 +45,14 @@ class Correlator(NamedTuple):
             population = self.ensemble.population
             found = weighted_estimate(observable, *self._weighted(), population, self.name)
         else:
-            found = chain_estimate(observable, self.ensemble.chains(self.name), self.name)
+            found = chain_estimate(observable, self._chains(), self.name)
         return found if isinstance(found, list) else [found]
 
     def blocks(self) -> np.ndarray:
         """Its scatter over blocks of the chains, or without one of those of weighted rows."""
         if self.ensemble.kind == "weighted":
             return weighted_blocks(self.observable, *self._weighted(), self.ensemble.population)
-        return chain_blocks(self.observable, self.ensemble.chains(self.name))
+        return chain_blocks(self.observable, self._chains())
 
     def mass(self, window: Sequence[int] | None) -> PoleMass:
         """See :func:`flowlat.analysis.mass.pole_mass.pole_mass`."""
@@ -64,6 +66,9 @@ class Correlator(NamedTuple):
         fits = [fit._asdict() for fit in mass.fits]
         entry = {"of": self.name, "window": window, "value": mass.value, "error": mass.error}
         return {**entry, "fits": fits}
+
+    def _chains(self) -> Chains:
+        return along_chains(self.ensemble, f"measured/{self.name}")
 
     def _weighted(self) -> tuple[np.ndarray, np.ndarray]:
         return self.ensemble.read(f"measured/{self.name}"), self.ensemble.read("log_weight")

@@ -9,18 +9,20 @@ from flowlat.analysis.curvature import block_means
 from flowlat.analysis.estimates import evaluate, gradient
 from flowlat.analysis.importance import normalised
 from flowlat.analysis.jackknife import leave_one_out, ratio
+from flowlat.analysis.stretches.chains import Chains
 from flowlat.observables import Observable
 
 
-def chain_blocks(observable: Observable, chains: Sequence[np.ndarray]) -> np.ndarray:
+def chain_blocks(observable: Observable, chains: Sequence[np.ndarray] | Chains) -> np.ndarray:
     """Scatter of f = derive(means), a vector, over blocks of replicas: ``(blocks, m)``.
 
     The mean of the linear part of f in stretches that are long beside tau_int, at most 200, of
     replicas ``(steps, n)``.
     """
-    means = np.concatenate(chains).astype(float).mean(0)
+    chains = Chains.of(chains)
+    means = chains.mean()
     slope = gradient(observable, means)
-    return block_means([(chain - means) @ slope.T for chain in chains])
+    return block_means(chains.map(lambda part: (part - means) @ slope.T))
 
 
 def weighted_blocks(
