@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action
-from flowlat.flows.calibration import PILOT, PLANNED, calibrate, set_steps
+from flowlat.flows.calibration import PILOT, PLANNED, calibrate
 from flowlat.flows.flow import Flow
 from flowlat.lattice import batch_fastest
 from flowlat.samplers.accept import metropolis_test, select
@@ -117,6 +117,7 @@ class LatentHMC(MarkovChain):
         options = self.tolerance, self.n_samples, min(self.replicas, PILOT)
         flow = self.density.flow
         found = calibrate(flow, self.action, generator, *options, least_ess=LEAST_ESS)
+        self.density.set_steps(found.steps)
         chains, n_steps, sums = self.density.sample(self.replicas, generator), 1, 0.0
         part = math.ceil(self.thermalization / PARTS)
         for i in range(1, self.thermalization + 1):
@@ -136,7 +137,7 @@ class LatentHMC(MarkovChain):
         return LatentState(*chains, torch.tensor(1), none, zero, none, zero, zero)
 
     def advance(self, state: LatentState, generator: torch.Generator) -> tuple[LatentState, Tensor]:
-        set_steps(self.density.flow, int(state.steps))
+        self.density.set_steps(int(state.steps))
         moved = torch.zeros(self.replicas, dtype=torch.bool, device=generator.device)
         for _ in range(self.thin):
             chains = Latent(*state[: len(Latent._fields)])

@@ -77,9 +77,9 @@ def assert_rejects_what_blows_up(sampler):
     assert torch.equal(after.phi.abs(), state.phi.abs())
 
 
-def prior_only():
+def prior_only(d=1):
     """Couplings that are the identity: unit Gaussians, far from any interacting theory."""
-    flow = build_flow(compose(overrides(1, "arch=combconv_k1", "prior=normal"))).double()
+    flow = build_flow(compose(overrides(d, "arch=combconv_k1", "prior=normal"))).double()
     with torch.no_grad():
         for parameter in flow.bijection.parameters():
             parameter.zero_()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.bijections.continuous import solvers_of
+from flowlat.flows.calibration import set_steps
 from flowlat.flows.flow import Flow, PushforwardFlow, SymmetrizedFlow
 from flowlat.lattice import batch_fastest, sum_sites
 from flowlat.priors import Prior
@@ -35,9 +36,9 @@ class LatentDensity:
     f maps white noise to fields, prior and bijection together, and log w = -S - log q is the log
     weight of what a flow draws: a constant where the flow is perfect. Of a symmetrised flow f is
     the map of the flow within. S and z are in float64, f in the flow's precision. The force is by
-    autograd, one backward. Where the flow solves ODEs, it is that of the same flow as it is solved
-    in training: a function of z like any other, which leaves trajectories reversible and their
-    volume as it is, at a small part of the cost; the energy is of the flow in evaluation mode.
+    autograd, one backward. Where the flow solves ODEs, it is that of a solution in half as many
+    steps: a function of z like any other, which leaves trajectories reversible and their volume as
+    it is.
 
     Raises:
         ConfigError: a flow that is no map of Gaussian noise.
@@ -59,11 +60,13 @@ class LatentDensity:
         self.flow = copy.deepcopy(flow).eval().requires_grad_(False)
         self.dtype = next(self.flow.parameters()).dtype
         self.action = action
-        self._guide = self.flow
-        if solvers_of(self.flow):
-            self._guide = copy.deepcopy(self.flow)
-            for solver in solvers_of(self._guide):
-                solver.train()
+        # for the force
+        self._guide = copy.deepcopy(self.flow) if solvers_of(self.flow) else self.flow
+
+    def set_steps(self, steps: int) -> None:
+        """Solve the flow's ODEs in so many steps, in half of them for a force; 0: it has none."""
+        set_steps(self._guide, math.ceil(steps / 2))
+        set_steps(self.flow, steps)
 
     def sample(self, n: int, generator: torch.Generator) -> Latent:
         """Where the flow itself draws."""
