@@ -18,7 +18,7 @@ from flowlat.samplers import HMC, MCLMC, Annealed, Cluster, Hybrid, LatentHMC, M
 
 #: turns of each sampler, so that a noisy machine slows all of them
 TURNS = 10
-#: ESS of a few draws that a flow needs to take part
+#: ESS of a few draws that the flow of a family needs to take part
 LEAST_ESS = 0.05
 #: steps that a chain needs, in tau_int, or its tau_int is a bound; and effective samples that
 #: weights need, or their ESS and their error of log Z are
@@ -44,7 +44,7 @@ def measure(
     entries = contenders(name, point, thermalization, folder)
     rows, makers = [], {}
     for sampler, (make, known) in entries.items():
-        if known and known.ess < LEAST_ESS:
+        if known and sampler in WITH_FLOW and known.ess < LEAST_ESS:
             reason = {"reason": f"the ESS of {PILOT} draws is {known.ess:.3f}"}
             rows.append(head(name, point, sampler, known) | reason)
         else:
