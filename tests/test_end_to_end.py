@@ -178,7 +178,7 @@ def test_summary_of_the_sampling(sampled):
     summary = read_json(folder / "summary.json")
     assert set(summary) == {
         *("sampler", "kind", "replicas", "n_samples", "acceptance", "ess", "log_z"),
-        *("pareto_k", "warnings", "thermalisation"),
+        *("pareto_k", "warnings", "thermalisation", "pole_mass"),
         *("free_energy_density", "longest_rejection_run", "sign_balance", "schwinger_dyson"),
         *("observables", "reweighted", "seconds", "samples_per_second"),
     }

@@ -79,6 +79,8 @@ def correlator_of(
 ) -> Correlator | None:
     """C(t), its connected part in an ordered phase; None where there is none, or one time slice.
 
+    In one dimension there is no ordered phase: C(t) decays with the gap, however small.
+
     Not of an observable of another class that goes by its name.
 
     Args:
@@ -87,6 +89,7 @@ def correlator_of(
     if not isinstance(observables.get("two_point"), TwoPoint) or ensemble.shape[-1] < 2:
         return None
     binder = (averages.get("binder") or {}).get("value") or 0.0
-    ordered = binder > ORDERED and isinstance(observables.get("two_point_connected"), TwoPoint)
+    connected = isinstance(observables.get("two_point_connected"), TwoPoint)
+    ordered = binder > ORDERED and connected and len(ensemble.shape) > 1
     name = "two_point_connected" if ordered else "two_point"
     return Correlator(ensemble, name, observables[name], vector(averages[name]))

@@ -21,6 +21,8 @@ class Flow(nn.Module, ABC):
     """The contract: noise -> (phi, log q(phi)), and log q of any field."""
 
     lattice: Lattice
+    #: whether it draws both wells of a site as often as the theory; see ``Prior``
+    crosses: bool = False
 
     @abstractmethod
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -91,6 +93,7 @@ class PushforwardFlow(Flow):
         self.prior = prior
         self.bijection = bijection
         self.lattice = prior.lattice
+        self.crosses = prior.crosses
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         return self.prior.noise(n, generator)

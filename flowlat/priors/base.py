@@ -19,14 +19,16 @@ class Prior(nn.Module, ABC):
 
     #: the one dimension of lattice that it is for; None: any
     only_d: ClassVar[int | None] = None
+    #: whether it draws both wells of a site as often as the theory, and no barrier stops it
+    crosses: ClassVar[bool] = False
     device_anchor: Tensor
 
     def __init__(self, lattice: Lattice):
         super().__init__()
         if self.only_d not in (None, lattice.d):
             raise ValueError(
-                f"lattice.shape={list(lattice.shape)}: {type(self).__name__} is a prior of "
-                f"d={self.only_d} alone"
+                f"lattice.shape={list(lattice.shape)}: the prior {type(self).__name__} "
+                f"is for d={self.only_d} alone"
             )
         self.lattice = lattice
         # carries device and dtype for priors without parameters

@@ -47,6 +47,7 @@ class ExactChain(UniformPrior):
     """
 
     only_d = 1
+    crosses = True
 
     def __init__(self, lattice: Lattice, m2: float, lam: float):
         super().__init__(lattice)

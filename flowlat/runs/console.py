@@ -73,7 +73,8 @@ def sample_report(summary: dict[str, Any], folder: Path) -> str:
     ]
     mass = summary.get("pole_mass") or {}
     if mass.get("fits"):
-        vectors.append(("pole_mass", f"{measured(mass) or '-'}, {cosh_fit(mass['fits'])}"))
+        of = "" if mass["of"] == "two_point" else f" of {mass['of']}"
+        vectors.append(("pole_mass", f"{measured(mass) or '-'}{of}, {cosh_fit(mass['fits'])}"))
     tables = quality(summary), scalars(summary), vectors
     body = "\n\n".join(table(rows) for rows in tables if rows)
     files = ", ".join(p.name for p in sorted(folder.iterdir()) if p.suffix in FILES)

@@ -67,6 +67,7 @@ class Metropolis(IndependentSampler):
         if batch_size % replicas:
             raise ValueError(f"batch_size={batch_size}: must be a multiple of replicas={replicas}")
         self.flow = flow
+        self.crosses = flow.crosses
         self.action = action
         self.rows = batch_size
         self.replicas = replicas

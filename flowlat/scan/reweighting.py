@@ -1,6 +1,8 @@
 """Curves between the points of a line: each point's samples reweighted towards its neighbours."""
 
+import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -88,8 +90,10 @@ def curve_of(sums: Mapping[Point, BlockSums], line: Sequence[Point], along: str)
     derived from them.
 
     Each alone is an estimate at every coupling between; the shares make the curve continuous, and
-    give each point where its weights are good. For errors the blocks of every point are drawn with
-    replacement (bootstrap: Efron, Ann. Statist. 7 (1979) 1), anew for each point.
+    give each point where its weights are good. NaN between two points that do not overlap: of which
+    one has fewer than ``FEWEST_EFFECTIVE`` effective samples halfway. For errors the blocks of
+    every point are drawn with replacement (bootstrap: Efron, Ann. Statist. 7 (1979) 1), anew for
+    each point.
     """
     at = fine_grid([getattr(point, along) for point in line])
     means = np.zeros((1 + RESAMPLED, len(at), 3))
@@ -100,9 +104,11 @@ def curve_of(sums: Mapping[Point, BlockSums], line: Sequence[Point], along: str)
         first = max(number - 1, 0) * FINE
         share = 1 - np.abs(np.arange(first, first + len(found.at)) - number * FINE) / FINE
         means[:, first : first + len(found.at)] += share[:, None] * total[..., 1:] / total[..., :1]
-    values = derived(means, volume(line[0]))
-    halfway = [sums[p].effective[i] for p in line for i in halves(sums[p], getattr(p, along))]
-    return Curve(line, along, at, values, float(min(halfway)))
+    halfway = [overlap(sums[a], sums[b]) for a, b in pairwise(line)]
+    for number, effective in enumerate(halfway):
+        if effective < FEWEST_EFFECTIVE:
+            means[:, number * FINE + 1 : (number + 1) * FINE] = math.nan
+    return Curve(line, along, at, derived(means, volume(line[0])), min(halfway))
 
 
 def derived(means: np.ndarray, sites: int) -> dict[str, np.ndarray]:
@@ -112,10 +118,10 @@ def derived(means: np.ndarray, sites: int) -> dict[str, np.ndarray]:
     return dict(zip(NAMES, columns, strict=True))
 
 
-def halves(sums: BlockSums, own: float) -> list[int]:
-    """Where in ``sums.at`` the middle of each interval beside the point is."""
-    here = int(np.argmin(np.abs(sums.at - own)))
-    return [i for i in (here - FINE // 2, here + FINE // 2) if 0 <= i < len(sums.at)]
+def overlap(lower: BlockSums, upper: BlockSums) -> float:
+    """The fewest effective samples of two neighbours halfway between them."""
+    # the stretch between them ends the one and begins the other
+    return float(min(lower.effective[-1 - FINE // 2], upper.effective[FINE // 2]))
 
 
 def resampling(blocks: int, number: int, point: Point) -> np.ndarray:

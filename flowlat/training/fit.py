@@ -88,6 +88,7 @@ def fit(config: dict[str, Any], folder: Path, record: Record | None = None) -> d
                 "provenance": provenance(),
             }
             barrier = getattr(module.action, "barrier", 0.0)  # of a family there are many actions
+            barrier *= not getattr(module.flow, "crosses", False)
             seen = [c.seen for c in cast(Any, trainer).callbacks if isinstance(c, Decline)]
             summary["warnings"] = warnings(
                 {**summary, "barrier": barrier, **(seen[0] if seen else {})}

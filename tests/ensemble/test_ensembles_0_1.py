@@ -52,7 +52,7 @@ def test_the_summary_is_the_one_of_then(kind):
     with open_ensemble(FOLDER / kind) as ensemble:
         observables = ensemble.observables()
         found = summarize(ensemble, observables, ensemble.theory().even)
-    for new in ("pareto_k", "thermalisation", "warnings"):
+    for new in ("pareto_k", "thermalisation", "warnings", "pole_mass"):
         found.pop(new, None)
     if kind == "chain":
         del found["acceptance"]  # there it is the sampler's own, of its trajectories
@@ -77,6 +77,9 @@ def with_error(found, expected):
 def same_numbers(found, expected):
     if isinstance(expected, dict):
         assert found.keys() == expected.keys()
+        if (error := expected.get("tau_int_error")) is not None:  # then of Gaussian chains alone
+            assert found["tau_int_error"] >= error * (1 - 1e-9)
+            found = {**found, "tau_int_error": error}
         if (found.get("tau_int") or 1) < 0.5:  # then it was 0.5 at least, and the error too large
             assert expected["tau_int"] >= found["tau_int"]
             assert expected["error"] >= found["error"]

@@ -5,7 +5,7 @@ import torch
 
 from flowlat.kernels import StencilSpec, available_kernels, first_use, stencil_stack
 from flowlat.kernels.compile import library
-from flowlat.kernels.library import peak_gflops
+from flowlat.kernels.library import kernels, peak_gflops
 
 needs_compiler = pytest.mark.skipif(
     "cpu" not in available_kernels(), reason="no C++ compiler on this machine"
@@ -69,11 +69,13 @@ def test_the_kernel_asked_for_by_name_needs_a_compiler(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(first_use, "_faults", {})  # which are for the whole process
     monkeypatch.setattr(first_use, "_sound", set())
-    library.cache_clear()
+    for cached in (library, kernels):
+        cached.cache_clear()
     try:
         spec = StencilSpec((4, 4), 1, 3, ("tanh",))
         with pytest.raises(RuntimeError, match="no-such-compiler") as error:
             stencil_stack(torch.ones(2, 1, 4, 4), *ones(spec), spec, "cpu")
         assert "\n" not in str(error.value)
     finally:
-        library.cache_clear()
+        for cached in (library, kernels):
+            cached.cache_clear()

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from flowlat import build_flow, compose
 from flowlat.actions import Free, Phi4
 from flowlat.analysis.exact import transfer_matrix
 from flowlat.lattice import Lattice
@@ -129,3 +130,10 @@ def test_a_theory_that_cannot_be_solved_is_one_line(m2, lam, line):
     with pytest.raises(ValueError, match=line) as caught:
         ExactChain(Lattice([4]), m2, lam)
     assert "\n" not in str(caught.value)
+
+
+def test_no_barrier_stops_it():
+    """So that nobody is warned of wells that it crosses; of another prior it is not known."""
+    names = ["lattice=1d", "action.lam=0.1", "phase=symmetric"]
+    assert build_flow(compose([*names, "prior=transfer_matrix"])).crosses
+    assert not build_flow(compose(names)).crosses

@@ -67,6 +67,8 @@ def test_the_steps_are_those_of_the_calibration():
 class Gaussian(nn.Module):
     """A "flow" that is a free field of some mass, far too wide: acceptance 0.17, ESS 0.19."""
 
+    crosses = False
+
     def __init__(self, lattice, mass2):
         super().__init__()
         self.prior = FreeField(lattice, mass2).double()
