@@ -11,6 +11,7 @@ again.
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,20 @@ def line(row: Row, runs: Sequence[dict[str, Any]]) -> str:
         f"{ess[0]:.3f}, {ess[len(ess) // 2]:.3f}",
         f"{min(run['sampled']['acceptance'] for run in runs):.3f}",
         f"{max(run['sampled']['cpu_seconds'] for run in runs):.0f}",
-        f"{max(pulls):.2f} of {len(pulls)}" if pulls else "",
+        in_pulls(pulls),
         "" if row.ess is None else f"{row.ess:g}",
         "" if row.ess is None else ("yes" if ess[0] >= row.ess else "**no**"),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def in_pulls(pulls: Sequence[float]) -> str:
+    """The largest, of how many, and how many log Z have no error, for the tail of the weights."""
+    told = [pull for pull in pulls if pull < math.inf]
+    parts = [f"{max(told):.2f} of {len(told)}"] if told else []
+    if len(told) < len(pulls):
+        parts.append(f"no error of {len(pulls) - len(told)}")
+    return ", ".join(parts)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
