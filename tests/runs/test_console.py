@@ -58,14 +58,21 @@ def test_the_pole_mass_is_a_line(tmp_path):
     """With the quality of the fit of largest weight; NaN is None in a file."""
     fit = {"t_min": 1, "t_max": 4, "chi2": 1.234, "dof": 2, "p_value": 0.54, "weight": 0.875}
     other = {**fit, "t_min": 2, "dof": 1, "p_value": None, "weight": 0.125}
-    mass = {"value": 0.7931, "error": 0.0019, "fits": [other, fit]}
+    mass = {"of": "two_point", "value": 0.7931, "error": 0.0019, "fits": [other, fit]}
     text = sample_report({**SUMMARY, "pole_mass": mass}, tmp_path)
     quality = "t = 1 to 4 of weight 0.88: chi2 = 1.23, dof = 2, p = 0.54"
     assert f"\n  pole_mass  0.7931(19), cosh fits over 2 windows, {quality}\n" in text
     alone = sample_report({**SUMMARY, "pole_mass": {**mass, "fits": [other]}}, tmp_path)
     assert "0.7931(19), cosh fit over t = 2 to 4: chi2 = 1.23, dof = 1\n" in alone
-    failed = {"value": None, "error": None, "fits": [{**other, "chi2": None, "weight": None}]}
+    failed = {
+        **mass,
+        "value": None,
+        "error": None,
+        "fits": [{**other, "chi2": None, "weight": None}],
+    }
     assert "pole_mass  -, cosh fit" in sample_report({**SUMMARY, "pole_mass": failed}, tmp_path)
+    connected = {**SUMMARY, "pole_mass": {**mass, "of": "two_point_connected"}}
+    assert "0.7931(19) of two_point_connected, cosh" in sample_report(connected, tmp_path)
     none = {**SUMMARY, "pole_mass": {**mass, "fits": []}}
     assert "\n  pole_mass" not in sample_report(none, tmp_path)
 

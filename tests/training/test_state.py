@@ -129,6 +129,11 @@ ALTERED = [
     (("callbacks", "Decline", "ess_left_last"), -1.0, "was never measured"),
     (("callbacks", "Decline", "best_log_z"), math.nan, "was never measured"),
     (("flowlat", "loss_range"), "x", "no state to go on from: AttributeError"),
+    (
+        ("loops", "fit_loop", "epoch_progress", "total", "completed"),
+        None,
+        "loops.fit_loop.epoch_progress.total.completed=None: not a number of times",
+    ),
     (("PriorDataModule",), GONE, "PriorDataModule.n_drawn=None: not a number of times"),
     (("PriorDataModule", "n_drawn"), -1, "PriorDataModule.n_drawn=-1"),
     (("PriorDataModule", "n_drawn"), 2**62, "PriorDataModule.n_drawn="),
