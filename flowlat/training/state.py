@@ -15,8 +15,8 @@ from flowlat.utils.errors import CheckpointError
 COUNTS = ("epoch", "flowlat.rollbacks", "PriorDataModule.n_drawn")
 SCORES = ("callbacks.best_ess.score", "callbacks.best_acceptance.score")
 #: what Lightning counts in its loop of a training
-LOOP, COUNTED = "loops.fit_loop.", ("ready", "started", "processed", "completed")
-STEPPED = "loops.fit_loop.epoch_loop.state_dict._batches_that_stepped"
+LOOP = "loops.fit_loop."
+COUNTED = ("ready", "started", "processed", "completed", "_batches_that_stepped")
 BATCHES = "loops.fit_loop.epoch_loop.batch_progress"
 STEPS = "loops.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step"
 
@@ -59,7 +59,7 @@ def check_state(content: dict[str, Any], steps_per_epoch: int) -> None:
             raise CheckpointError(f"{key}: not finite numbers")
     for key in flat:
         counted = key.startswith(LOOP) and key.rpartition(".")[2] in COUNTED
-        if (counted or key == STEPPED) and type(flat[key]) is not int:
+        if counted and type(flat[key]) is not int:
             raise CheckpointError(f"{key}={flat[key]!r}: not a number of times")
     losses = flat.get("flowlat.losses")
     if not isinstance(losses, Tensor) or losses.dim() != 2 or not losses.is_floating_point():
