@@ -80,8 +80,8 @@ def gamma_methods(chains: Sequence[np.ndarray] | Chains, name: str) -> list[Esti
     gammas = settled(chains, values)
     windows = np.ones(len(values), int)
     for i in moved:
-        windows[i], _ = summed(gammas[i], rows)
-        estimates[i] = estimate(values[i], gammas[i], rows)
+        windows[i], tau_int = summed(gammas[i], rows)
+        estimates[i] = estimate_at(values[i], gammas[i][0], rows, windows[i], tau_int)
     scatters = scatter_of_tau(chains, values, windows)
     for i in moved:
         error = tau_error(estimates[i].tau_int, estimates[i].tau_int_error, scatters[i])
@@ -138,14 +138,17 @@ def settled(chains: Chains, mean: np.ndarray) -> np.ndarray:
 
 
 def estimate(value: float, gamma: np.ndarray, n: int) -> Estimate:
-    """Error and tau_int from Gamma(t) ``(times,)`` of n measurements.
+    """Error and tau_int from Gamma(t) ``(times,)`` of n measurements; see :func:`summed`."""
+    return estimate_at(value, gamma[0], n, *summed(gamma, n))
 
-    See :func:`summed`; the bias of the subtracted mean is taken out (eq. 49). The error of tau_int
-    is eq. (42), which holds for Gaussian measurements and many tau_int.
+
+def estimate_at(value: float, variance: float, n: int, window: int, found: float) -> Estimate:
+    """With tau_int summed up to a window; the bias of the subtracted mean is taken out (eq. 49).
+
+    The error of tau_int is eq. (42), which holds for Gaussian measurements and many tau_int.
     """
-    window, found = summed(gamma, n)
     unbiased = found * (1 + (2 * window + 1) / n)
-    error = math.sqrt(2 * unbiased * gamma[0] / n)
+    error = math.sqrt(2 * unbiased * variance / n)
     spread = 2 * found * math.sqrt(abs(window + 0.5 - found) / n)
     return Estimate(float(value), error, float(unbiased / (1 + 1 / n)), float(spread))
 
