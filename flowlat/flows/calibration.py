@@ -66,9 +66,9 @@ def calibrate(
     moves the density by that times the volume, 2e-4 at 32^2, of which all but 1e-5 is in log q.
     ``offset``, what is left of both, is log <w> in the flow's own precision and in n steps minus
     that in float64 and in more; with it taken off, log Z is a multilevel estimate (Giles, Oper.
-    Res. 56 (2008) 607). What remains, ``systematic``, is the
-    statistical error of the offset and the error of the finer solution, at most a fifth of that of
-    the n steps. The smallest n is taken for which
+    Res. 56 (2008) 607). What remains, ``systematic``, is the statistical error of the offset and
+    the error of the finer solution, at most a fifth of that of the n steps. The smallest n is taken
+    for which
 
         [(log <w>_n - log <w>_finer) / 5]^2 + variance of that difference
 
