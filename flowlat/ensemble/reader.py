@@ -1,4 +1,4 @@
-"""The reader of ensemble.h5; what is in the file: ``flowlat.ensemble.layout``."""
+"""The reader of ensemble.h5; what is in the file: ``flowlat.ensemble.file.layout``."""
 
 import hashlib
 import json
@@ -20,15 +20,15 @@ from flowlat.analysis.estimates import chain_obs
 from flowlat.config.build import build_action, instantiate_all
 from flowlat.config.trust import check_node
 from flowlat.config.validation import check_nodes
-from flowlat.ensemble.foreign import IMPORT, require_own
-from flowlat.ensemble.hdf5 import attribute, datasets, reading
-from flowlat.ensemble.layout import (
+from flowlat.ensemble.file.hdf5 import attribute, datasets, reading
+from flowlat.ensemble.file.layout import (
     FORMAT,
     FORMAT_0_1,
     fields_column,
     open_columns,
     parse_config,
 )
+from flowlat.ensemble.foreign import IMPORT, require_own
 from flowlat.lattice import Lattice
 from flowlat.observables import Observable
 from flowlat.samplers import chain_index, longest_rejection_run
@@ -64,7 +64,7 @@ def open_ensemble(path: str | Path) -> "Ensemble":
 
 
 class Ensemble(AbstractContextManager["Ensemble"]):
-    """An ensemble file, open for reading; see ``flowlat.ensemble.layout`` for what is in it.
+    """An ensemble file, open for reading; see ``flowlat.ensemble.file.layout`` for what is in it.
 
     ``proposals``, ``log_weight`` and ``accepted`` are None where the file has none. Every method
     raises EnsembleError, in one line, on data that turn out to be damaged.

@@ -15,7 +15,7 @@ from flowlat.analysis.pareto import HEAVY, pareto_k
 from flowlat.analysis.stretches.chains import Chains
 from flowlat.analysis.thermalisation import drift, tau_int_range
 from flowlat.analysis.trust import warnings
-from flowlat.ensemble.layout import FORMAT_0_1
+from flowlat.ensemble.file.layout import FORMAT_0_1
 from flowlat.ensemble.pole_mass import correlator_of
 from flowlat.ensemble.reader import Ensemble
 from flowlat.ensemble.stretches import along_chains, in_rows

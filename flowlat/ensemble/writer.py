@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from flowlat.config.compare import differences
-from flowlat.ensemble.hdf5 import create_dataset, creating, reading, set_attribute
-from flowlat.ensemble.layout import FORMAT, FORMAT_0_1
+from flowlat.ensemble.file.hdf5 import create_dataset, creating, reading, set_attribute
+from flowlat.ensemble.file.layout import FORMAT, FORMAT_0_1
 from flowlat.ensemble.reader import open_ensemble
 from flowlat.ensemble.state import state_from_arrays, state_to
 from flowlat.kernels.arithmetic import differing

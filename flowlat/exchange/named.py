@@ -16,8 +16,8 @@ import h5py
 import numpy as np
 
 from flowlat.ensemble import Ensemble
-from flowlat.ensemble.hdf5 import CHUNK, creating, set_attribute
-from flowlat.ensemble.layout import fields_column
+from flowlat.ensemble.file.hdf5 import CHUNK, creating, set_attribute
+from flowlat.ensemble.file.layout import fields_column
 
 #: numbers that are copied at once
 NUMBERS = 2**22

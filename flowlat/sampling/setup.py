@@ -14,7 +14,7 @@ from flowlat.config.checkpoint import checkpoint_file, flow_of, is_family, read_
 from flowlat.config.sizes import check_sizes
 from flowlat.config.trust import check_node
 from flowlat.config.validation import locate, signature
-from flowlat.ensemble.layout import fields_column
+from flowlat.ensemble.file.layout import fields_column
 from flowlat.families import flow_at, shipped_family
 from flowlat.lattice import Lattice
 from flowlat.observables import Observable

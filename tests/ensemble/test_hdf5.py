@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from flowlat.ensemble.hdf5 import attribute, create_dataset, creating, dataset, set_attribute
+from flowlat.ensemble.file.hdf5 import attribute, create_dataset, creating, dataset, set_attribute
 
 
 def test_what_is_written_comes_back(tmp_path):

@@ -42,7 +42,7 @@ import numpy as np
 from flowlat.config.renamed import with_new_names
 from flowlat.config.sizes import check_sizes
 from flowlat.config.validation import check_parameters
-from flowlat.ensemble.hdf5 import dataset, datasets
+from flowlat.ensemble.file.hdf5 import dataset, datasets
 from flowlat.lattice import Lattice
 
 FORMAT = "flowlat ensemble 2"

@@ -1,0 +1,1 @@
+"""The ensemble file: what is in it, and its checksums."""
