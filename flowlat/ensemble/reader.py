@@ -73,7 +73,7 @@ class Ensemble(AbstractContextManager["Ensemble"]):
     def __init__(self, path: Path):
         self.path = path
         with reading(path):
-            # without a lock: nobody writes to a file with its name
+            # without a lock: nobody writes to a file with its name, a longer run renames it first
             self._file = h5py.File(path, "r", locking=False)
             try:
                 self._read_header()

@@ -1,13 +1,14 @@
-"""A sampling run on the disk: parts as they are drawn, then one ensemble.
+"""A sampling run on the disk: parts as they are drawn, in the end one ensemble.
 
     parts/000000.h5, ...    an ensemble of the blocks from this one on that were drawn within about
-                            a second, with the sampler's state after them; removed once they are in
-                            ensemble.h5
-    ensemble.h5             all blocks, one after another, with the state after the last one
+                            a second, with the sampler's state after them; in the end the first
+                            takes all the others, a few at a time
+    ensemble.h5             all blocks, one after another, with the state after the last one: the
+                            first part when it is complete, and again while a longer run ends
 
-Each of them appears whole or not at all, so that a run which is killed at any moment goes on from
-its last part. A block depends on nothing but the state before it and its number, so the result is
-the same to the last bit.
+Each of them appears, or changes, as a whole or not at all, so that a run which is killed at any
+moment goes on from its last part. A block depends on nothing but the state before it and its
+number, so the result is the same to the last bit.
 """
 
 import json
@@ -15,7 +16,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,17 @@ import torch
 from torch import Tensor
 
 from flowlat.config.compare import differences
-from flowlat.ensemble.file.hdf5 import create_dataset, creating, reading, set_attribute
+from flowlat.ensemble.file.changes import changing, settle
+from flowlat.ensemble.file.columns import Columns, describe
+from flowlat.ensemble.file.hdf5 import creating, reading, set_attribute
 from flowlat.ensemble.file.layout import FORMAT, FORMAT_0_1
+from flowlat.ensemble.gathering import gather
 from flowlat.ensemble.reader import open_ensemble
 from flowlat.ensemble.state import state_from_arrays, state_to
 from flowlat.kernels.arithmetic import differing
 from flowlat.samplers.base import Sampler, State
 from flowlat.utils.errors import ConfigError, EnsembleError
-from flowlat.utils.files import replacing
+from flowlat.utils.files import replacing, to_disk
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,8 @@ log = logging.getLogger(__name__)
 FREE = ("n_samples", "resume", "device", "devices", "threads", "flow", "family", "mass_window")
 #: a part is written when the one before is so many seconds old
 PART_SECONDS = 1.0
+#: to which the others are moved in the end
+FIRST_PART = "000000.h5"
 
 
 class EnsembleWriter:
@@ -104,18 +110,25 @@ class EnsembleWriter:
             with self.writing():
                 self.parts.mkdir(exist_ok=True)
                 # no sync, which takes longer: parts have checksums, and can be drawn again
-                with replacing(part, sync=False) as partial:
-                    rows = len(self._pending) * self.sampler.rows
-                    self._write(partial, self._pending, rows, rows, self._first_block())
+                with replacing(part, sync=False) as partial, creating(partial) as file:
+                    self._write(file)
             self._files.append(part)
             self._pending = []
         self._written = time.monotonic()
 
     def finish(self) -> None:
-        """Write all blocks into ensemble.h5, unless they are there; remove the parts."""
+        """Move all blocks into ensemble.h5, unless they are there; remove the parts."""
         if self.n > self.n_samples:
-            with self.writing(), replacing(self.path) as partial:
-                self._write(partial, self._blocks(), self.n_blocks * self.sampler.rows, self.n)
+            self.flush()
+            with self.writing():
+                self.parts.mkdir(exist_ok=True)
+                whole, block = self.parts / FIRST_PART, self.sampler.rows
+                header = self.header | {"first_block": 0}
+                gather(self._files, whole, header, self.n_blocks * block, block)
+                with changing(whole) as file:
+                    self._complete(file)
+                whole.replace(self.path)
+                to_disk(self.folder)
         shutil.rmtree(self.parts, ignore_errors=True)
 
     @contextmanager
@@ -137,52 +150,34 @@ class EnsembleWriter:
         """The number of the first block that is in no file."""
         return self.n_blocks - len(self._pending)
 
-    def _blocks(self) -> Iterator[dict[str, np.ndarray]]:
-        """The columns of every block."""
-        for path in self._files:
-            with open_ensemble(path) as ensemble:
-                yield from ensemble.blocks(self.sampler.rows)
-        yield from self._pending
+    def _write(self, file: h5py.File) -> None:
+        """A part of the blocks that are in no file."""
+        rows = len(self._pending) * self.sampler.rows
+        columns = Columns(file, rows)
+        for block in self._pending:
+            columns.append(block)
+        if "accepted" in file:
+            accepted = torch.from_numpy(file["accepted"][:])
+            # what the state says of rows is of those of all blocks, not of a part's
+            _, index = self.sampler.chains(self.sampler.initial_state(), accepted, rows)
+            columns.append({"chain_index": index.numpy()})
+        self._describe(file, n_samples=rows, first_block=self._first_block())
 
-    def _write(
-        self,
-        path: Path,
-        blocks: Iterable[dict[str, np.ndarray]],
-        n_rows: int,
-        n_samples: int,
-        first_block: int = 0,
-    ) -> None:
-        """An ensemble of so many rows, with the state after the last one."""
-        sampler = self.sampler
-        attributes = self.header | {"n_samples": n_samples, "seconds": self.seconds}
-        attributes |= {"first_block": first_block}
-        with creating(path) as file:
-            for name, value in attributes.items():
-                set_attribute(file, name, value)
-            # kept open: a dataset that is opened again reads its last chunk again
-            columns: dict[str, h5py.Dataset] = {}
-            for start, block in zip(range(0, n_rows, sampler.rows), blocks, strict=True):
-                block.pop("chain_index", None)  # that of another file counts other rows
-                for name, values in block.items():
-                    shape = (n_rows, *values.shape[1:])
-                    if name not in columns:
-                        columns[name] = create_dataset(file, name, shape, values.dtype)
-                    if columns[name].shape != shape:
-                        raise EnsembleError(f"{self.folder}: {name} has several shapes")
-                    columns[name][start : start + sampler.rows] = values
-            state = state_to(self.state, "cpu")._asdict()
-            arrays = {f"state/{name}": tensor.numpy() for name, tensor in state.items()}
-            if "accepted" in columns:
-                accepted = torch.from_numpy(columns["accepted"][:])
-                # what the state says of rows is of those of all blocks, not of a part's
-                whole = n_rows == self.n_blocks * sampler.rows
-                at = self.state if whole else sampler.initial_state()
-                start_row, index = sampler.chains(at, accepted, n_samples)
-                set_attribute(file, "start_row", start_row)
-                arrays["chain_index"] = index.numpy()
-            for name, values in arrays.items():
-                values = np.atleast_1d(values)
-                create_dataset(file, name, values.shape, values.dtype)[:] = values
+    def _complete(self, file: h5py.File) -> None:
+        """What is said of all blocks together."""
+        self._describe(file, n_samples=self.n, first_block=0)
+        if "accepted" in file:
+            accepted = torch.from_numpy(file["accepted"][:])
+            start_row, index = self.sampler.chains(self.state, accepted, self.n)
+            set_attribute(file, "start_row", start_row)
+            file["chain_index"][:] = index.numpy()
+
+    def _describe(self, file: h5py.File, **attributes: int) -> None:
+        """The header, and the state after the last block."""
+        state = {
+            name: values.numpy() for name, values in state_to(self.state, "cpu")._asdict().items()
+        }
+        describe(file, self.header | {"seconds": self.seconds} | attributes, state)
 
     def _resume(self) -> None:
         """Find the blocks of an earlier run, if there are any."""
@@ -210,6 +205,8 @@ class EnsembleWriter:
             EnsembleError: it is damaged.
         """
         rows = self.sampler.rows
+        with reading(path):
+            settle(path)
         with open_ensemble(path) as ensemble:
             if ensemble.format == FORMAT_0_1:
                 self._refuse_0_1()

@@ -290,8 +290,9 @@ def part(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parts")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer, "PART_SECONDS", 0.0)
-        patch.setattr(writer.shutil, "rmtree", lambda *_, **__: None)
-        draw(walk_config(sampler={"kind": "proposals"}, n_samples=12), folder)
+        patch.setattr(writer.EnsembleWriter, "finish", lambda self: open_ensemble(folder))
+        with pytest.raises(EnsembleError, match="not finished"):
+            draw(walk_config(sampler={"kind": "proposals"}, n_samples=12), folder)
     return folder / "parts" / "000000.h5"
 
 

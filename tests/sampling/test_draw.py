@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pytest
 
-from flowlat.ensemble import open_ensemble, writer
+from flowlat.ensemble import gathering, open_ensemble, writer
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from flowlat.utils.errors import ConfigError, EnsembleError, Interrupted
@@ -91,6 +91,7 @@ def killed_after(seconds: float, config: dict, folder: Path) -> int:
 def test_killed_at_random_moments(run, tmp_path, monkeypatch):
     """At least 15 times kill -9, anywhere from the first block to the summary. Six seconds."""
     monkeypatch.setattr(writer, "PART_SECONDS", 0.01)  # parts of several blocks
+    monkeypatch.setattr(gathering, "LEAST", 0)  # in the end moved one by one
     config = walk_config(n_samples=400, sampler={"kind": "proposals"})
     run("warm", **config)
     started = time.monotonic()

@@ -1,1 +1,1 @@
-"""The ensemble file: what is in it, and its checksums."""
+"""The ensemble file: what is in it, its checksums, and changes that come all at once."""

@@ -19,17 +19,20 @@ import numpy as np
 
 from flowlat.utils.errors import ConfigError, EnsembleError
 
-#: bytes a chunk; no more than HDF5's cache for a dataset, or every write would go to the disk
-CHUNK = 2**20
+#: bytes a chunk; no more than HDF5's cache for a dataset, or every write would go to the disk, and
+#: few, as the last chunk of each column is written again when rows are appended
+CHUNK = 2**18
 #: the one filter that flowlat's datasets have
 CHECKSUM = h5py.h5z.FILTER_FLETCHER32
+#: the oldest format that has checksums everywhere
+VERSIONS = ("v110", "v110")
 #: bytes of an attribute
 LARGEST_ATTRIBUTE = 2**16
 #: what HDF5 says of a file that is open elsewhere
 IN_USE = ("already open for write", "unable to lock file")
 
 
-class _CheckedFile(io.FileIO):
+class CheckedFile(io.FileIO):
     """A file that keeps its first error and takes everything from then on.
 
     HDF5 writes late, when a dataset is closed: there h5py prints an error and goes on, and the
@@ -58,14 +61,14 @@ class _CheckedFile(io.FileIO):
 
 @contextmanager
 def creating(path: Path) -> Iterator[h5py.File]:
-    """A new file, in the oldest format that has checksums everywhere.
+    """A new file.
 
     Raises:
         OSError: something could not be written, at the latest when the block ends.
     """
-    with _CheckedFile(path, "w+") as raw:
+    with CheckedFile(path, "w+") as raw:
         try:
-            with h5py.File(raw, "w", libver=("v110", "v110")) as file:
+            with h5py.File(raw, "w", libver=VERSIONS) as file:
                 yield file
         finally:
             if raw.error is not None:
@@ -73,12 +76,28 @@ def creating(path: Path) -> Iterator[h5py.File]:
 
 
 def create_dataset(
-    file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype
+    file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype, rows: int | None = None
 ) -> h5py.Dataset:
-    """A dataset of known size, not a scalar, to fill row by row, with checksums."""
+    """A dataset, not a scalar, to fill row by row, with checksums.
+
+    ``rows``: that it is to grow to; None: its size stays.
+    """
+    whole = (shape[0] if rows is None else rows, *shape[1:])
+    return file.create_dataset(
+        name,
+        shape,
+        dtype,
+        maxshape=None if rows is None else (None, *shape[1:]),
+        chunks=chunks(whole, dtype),
+        fletcher32=True,
+    )
+
+
+def chunks(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:
+    """The chunks of a dataset: of whole rows, about CHUNK bytes, as full as they can be."""
     a_row = int(np.prod(shape[1:])) * dtype.itemsize
-    rows = min(shape[0], max(1, CHUNK // a_row))
-    return file.create_dataset(name, shape, dtype, chunks=(rows, *shape[1:]), fletcher32=True)
+    n = -(-shape[0] // max(1, CHUNK // a_row))
+    return (-(-shape[0] // n), *shape[1:])
 
 
 def set_attribute(file: h5py.File, name: str, value: Any) -> None:
