@@ -41,6 +41,7 @@ def summarize(
     Weights whose Pareto k is above 0.7 give log Z and reweighted averages no error; below that,
     ``pareto_k_above`` names the observables whose weighted measurements are above, with that k.
     ``pole_mass`` is of the two-point function that it names (``of``), over its ``fits``.
+    Observables that do not exist on the lattice are left out.
     ``warnings`` is what cannot be trusted: :mod:`flowlat.analysis.trust`.
     """
     log_weight, population = ensemble.log_weight, ensemble.population
@@ -69,6 +70,8 @@ def summarize(
         summary["thermalisation"] = found
     averages: dict[str, dict[str, Any]] = {"observables": {}}
     for name, observable in observables.items():
+        if not observable.exists(ensemble.shape):
+            continue
         if ensemble.kind != "weighted":
             estimate = chain_estimate(observable, along_chains(ensemble, f"measured/{name}"), name)
             averages["observables"][name] = plain(estimate)

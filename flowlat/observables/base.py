@@ -1,6 +1,7 @@
 """The contract of an observable."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -70,6 +71,10 @@ class Observable(ABC):
     @abstractmethod
     def measure(self, configurations: Configurations) -> Tensor:
         """Numbers of each configuration, ``(batch,)`` or ``(batch, n)``."""
+
+    def exists(self, shape: Sequence[int]) -> bool:
+        """Whether it is anything at all on a lattice of these sides; else summaries lack it."""
+        return True
 
     def derive(self, means: Tensor) -> Tensor:
         """Averages ``()`` or ``(n,)`` in float64 -> the observable, a number or a vector.

@@ -1,6 +1,7 @@
 """The second-moment correlation length."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -21,10 +22,13 @@ class CorrelationLength(Observable):
 
     symbol = "xi"
 
+    def exists(self, shape: Sequence[int]) -> bool:
+        return max(shape) > 1  # a single site has no momentum but 0
+
     def measure(self, configurations: Configurations) -> Tensor:
         side = max(configurations.shape)
         longest = [a for a, length in enumerate(configurations.shape) if length == side]
-        first = min(1, side // 2)  # a single site has no momentum but 0
+        first = min(1, side // 2)  # to measure something of a single site, too
         modes = torch.stack([configurations.spectra[a][:, first] for a in longest])
         mode = configurations.volume * modes.mean(0)
         chi2 = configurations.volume * configurations.mean_field**2

@@ -1,5 +1,7 @@
 """Averages over the sites: of the action, its two parts, and of powers of the field."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from flowlat.lattice import sum_sites
@@ -16,9 +18,12 @@ class ActionDensity(Observable):
 
 
 class KineticDensity(Observable):
-    """<(1/V) sum_x sum_mu (phi(x+mu) - phi(x))^2>."""
+    """<(1/V) sum_x sum_mu (phi(x+mu) - phi(x))^2>; a single site has no neighbours."""
 
     symbol = "<K>/V"
+
+    def exists(self, shape: Sequence[int]) -> bool:
+        return max(shape) > 1
 
     def measure(self, configurations: Configurations) -> Tensor:
         return configurations.kinetic / configurations.volume

@@ -1,6 +1,7 @@
 """The pole mass from the decay of the two-point function."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -29,6 +30,9 @@ class EffectiveMass(Observable):
     def __init__(self, connected: bool = False, all_axes: bool = True):
         self.connected = connected
         self.all_axes = all_axes
+
+    def exists(self, shape: Sequence[int]) -> bool:
+        return shape[-1] > 1
 
     def measure(self, configurations: Configurations) -> Tensor:
         full = correlator(configurations, self.all_axes)

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from flowlat.analysis.gamma_method import gamma_method
 from flowlat.analysis.trust import warnings
@@ -13,7 +14,9 @@ from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from flowlat.utils.errors import ConfigError
 from tests.support.fakes import Walk, free_config, walk_config
+from tests.support.helpers import CONF
 
+STANDARD = OmegaConf.to_container(OmegaConf.load(CONF / "observables" / "standard.yaml"))
 ESTIMATE = {"value", "error", "tau_int", "tau_int_error"}
 
 
@@ -234,3 +237,22 @@ def test_acceptance_of_a_single_proposal_is_unknown():
     assert math.isnan(acceptance(fake([1.0], kind="proposals", accepted=np.ones(1, bool))))
     assert acceptance(fake([1.0], accepted=np.ones(1, bool))) == 1
     assert acceptance(fake([1.0], kind="weighted")) is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "missing"),
+    [
+        ([1, 1], {"kinetic_density", "correlation_length", "effective_mass"}),
+        ([4, 1], {"effective_mass"}),
+        ([1, 2], set()),
+    ],
+    ids=str,
+)
+def test_what_a_lattice_cannot_have_is_left_out(shape, missing, tmp_path, monkeypatch, caplog):
+    """Without a word: nothing is amiss with the run."""
+    monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
+    lattice = {"_target_": "flowlat.lattice.Lattice", "shape": shape}
+    summary = draw(walk_config(lattice=lattice, observables=STANDARD, n_samples=600), tmp_path)
+    assert set(STANDARD) - set(summary["observables"]) == missing
+    assert "no_error" not in [warning["code"] for warning in summary["warnings"]]
+    assert "never moved" not in caplog.text

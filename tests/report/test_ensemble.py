@@ -134,7 +134,7 @@ def test_an_observable_of_the_users_own_is_reported_but_not_run(drawn, monkeypat
     assert "\ncube | " in words(folder)
 
 
-@pytest.mark.parametrize("shape", [[5], [1, 3], [2, 2, 2], [3, 2, 1]], ids=str)
+@pytest.mark.parametrize("shape", [[5], [1, 3], [2, 2, 2], [3, 2, 1], [1, 1]], ids=str)
 def test_lattices_of_any_shape(shape, drawn):
     lattice = {"_target_": "flowlat.lattice.Lattice", "shape": shape}
     text = words(drawn(f"shape {shape}", lattice=lattice, n_samples=120))
