@@ -1,5 +1,6 @@
 """The pole mass of an ensemble, from its two-point function."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 from flowlat.analysis.estimates import chain_estimate, weighted_estimate
 from flowlat.analysis.gamma_method import Estimate
 from flowlat.analysis.mass.covariance import chain_blocks, weighted_blocks
+from flowlat.analysis.mass.plateau import Plateau
 from flowlat.analysis.mass.pole_mass import pole_mass
 from flowlat.analysis.mass.windows import PoleMass
 from flowlat.analysis.stretches.chains import Chains
@@ -54,6 +56,14 @@ class Correlator(NamedTuple):
             return weighted_blocks(self.observable, *self._weighted(), self.ensemble.population)
         return chain_blocks(self.observable, self._chains())
 
+    def effective_mass(self) -> list[Estimate]:
+        """m(t), t = 0 .. T//2 - 1: of the function that the pole mass is fitted to.
+
+        Without an error where that has none, of weights of too heavy a tail.
+        """
+        found = self.estimate(Plateau(self.observable, self.period))
+        return [one._replace(error=math.nan) for one in found] if self._bare else found
+
     def mass(self, window: Sequence[int] | None) -> PoleMass:
         """See :func:`flowlat.analysis.mass.pole_mass.pole_mass`."""
         return pole_mass(
@@ -63,9 +73,12 @@ class Correlator(NamedTuple):
     def entry(self, window: Sequence[int] | None) -> dict[str, Any]:
         """``pole_mass`` of a summary: of which function, over which window (null: averaged)."""
         mass = self.mass(window)
-        fits = [fit._asdict() for fit in mass.fits]
         entry = {"of": self.name, "window": window, "value": mass.value, "error": mass.error}
-        return {**entry, "fits": fits}
+        return {**entry, "fits": [fit._asdict() for fit in mass.fits]}
+
+    @property
+    def _bare(self) -> bool:
+        return bool(np.isnan(self.known[1]).all())
 
     def _chains(self) -> Chains:
         return along_chains(self.ensemble, f"measured/{self.name}")

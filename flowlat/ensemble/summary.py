@@ -20,7 +20,7 @@ from flowlat.ensemble.pole_mass import correlator_of
 from flowlat.ensemble.reader import Ensemble
 from flowlat.ensemble.stretches import along_chains, in_rows
 from flowlat.ensemble.tails import heavy_observables, without_error
-from flowlat.observables import Observable
+from flowlat.observables import EffectiveMass, Observable
 
 
 def summarize(
@@ -40,8 +40,9 @@ def summarize(
 
     Weights whose Pareto k is above 0.7 give log Z and reweighted averages no error; below that,
     ``pareto_k_above`` names the observables whose weighted measurements are above, with that k.
-    ``pole_mass`` is of the two-point function that it names (``of``), over its ``fits``.
-    Observables that do not exist on the lattice are left out.
+    ``pole_mass`` is of the two-point function that it names (``of``), over its ``fits``, and so is
+    ``effective_mass`` in it; that of ``observables`` is as its options say. Observables that do not
+    exist on the lattice are left out.
     ``warnings`` is what cannot be trusted: :mod:`flowlat.analysis.trust`.
     """
     log_weight, population = ensemble.log_weight, ensemble.population
@@ -86,6 +87,8 @@ def summarize(
     summary |= averages
     if correlator := correlator_of(ensemble, observables, summary["observables"]):
         summary["pole_mass"] = correlator.entry(window)
+        if isinstance(observables.get("effective_mass"), EffectiveMass):
+            summary["pole_mass"]["effective_mass"] = plain(correlator.effective_mass())
     figures = {**summary, "barrier": barrier}
     if not even:
         figures["sign_balance"] = None

@@ -66,16 +66,19 @@ def fit_report(summary: dict[str, Any]) -> str:
 
 def sample_report(summary: dict[str, Any], folder: Path) -> str:
     """What a sampling run measured, and where it is."""
-    vectors = [
-        (name, in_brief([measured(element) for element in entry]))
+    vectors = {
+        name: in_brief([measured(element) for element in entry])
         for name, entry in summary["observables"].items()
         if isinstance(entry, list)
-    ]
+    }
     mass = summary.get("pole_mass") or {}
+    of = f" of {mass['of']}" if mass.get("of", "two_point") != "two_point" else ""
+    # of the function that decays, as the pole mass and the report are, however it was measured
+    if found := mass.get("effective_mass"):
+        vectors["effective_mass"] = in_brief([measured(element) for element in found]) + of
     if mass.get("fits"):
-        of = "" if mass["of"] == "two_point" else f" of {mass['of']}"
-        vectors.append(("pole_mass", f"{measured(mass) or '-'}{of}, {cosh_fit(mass['fits'])}"))
-    tables = quality(summary), scalars(summary), vectors
+        vectors["pole_mass"] = f"{measured(mass) or '-'}{of}, {cosh_fit(mass['fits'])}"
+    tables = quality(summary), scalars(summary), [*vectors.items()]
     body = "\n\n".join(table(rows) for rows in tables if rows)
     files = ", ".join(p.name for p in sorted(folder.iterdir()) if p.suffix in FILES)
     end = f"{alarms(summary)}In {shorten(str(folder))}: {files}"

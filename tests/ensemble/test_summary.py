@@ -233,6 +233,18 @@ def test_the_systematic_error_of_the_sampler_is_that_of_log_z(kind, ensemble, mo
         assert ("systematic" in [warning["code"] for warning in summary["warnings"]]) == warned
 
 
+def test_weights_of_too_heavy_a_tail_give_no_effective_mass_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
+    config = free_config(sampler={"kind": "weighted"}, observables=STANDARD)
+    for k, known in ((0.2, True), (0.9, False)):
+        monkeypatch.setattr("flowlat.ensemble.summary.pareto_k", lambda _, k=k: k)
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        entries = draw(config, folder)["pole_mass"]["effective_mass"]
+        assert math.isfinite(entries[0]["value"])
+        assert math.isfinite(entries[0]["error"]) == known
+
+
 def test_acceptance_of_a_single_proposal_is_unknown():
     assert math.isnan(acceptance(fake([1.0], kind="proposals", accepted=np.ones(1, bool))))
     assert acceptance(fake([1.0], accepted=np.ones(1, bool))) == 1

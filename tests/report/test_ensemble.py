@@ -1,6 +1,7 @@
 """The page of one ensemble: of every kind, whole, escaped, and needing nothing else."""
 
 import json
+import math
 import re
 
 import pytest
@@ -9,10 +10,12 @@ from omegaconf import OmegaConf
 from flowlat.report.build import build, ensemble
 from flowlat.report.page.blocks import Page, Section, Table, Text
 from flowlat.report.page.html import render, write
+from flowlat.runs.console import sample_report
 from flowlat.runs.folders import read_run
 from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from flowlat.utils.errors import ConfigError
+from flowlat.utils.formatting import measured
 from tests.support.fakes import free_config, walk_config
 from tests.support.helpers import CONF
 
@@ -155,6 +158,35 @@ def test_the_window_of_the_fit_can_be_chosen(drawn, tmp_path):
         build([folder], [1, 5])
     with pytest.raises(ConfigError, match=r"^--window=1,2: is of one run of sample.py alone"):
         build([folder, folder], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("lam", "name", "symbol"),
+    [(2.0, "two_point_connected", "C(t) - <|M|>^2"), (20.0, "two_point", "C(t)")],
+    ids=["ordered", "symmetric"],
+)
+def test_the_effective_mass_is_of_what_the_pole_mass_is_of(lam, name, symbol, drawn, tmp_path):
+    """On the page and on the terminal, whatever the options of the observable are; it solves the
+    ratio of two values of that function."""
+    folder = drawn(
+        f"lam={lam}",
+        lattice={"_target_": "flowlat.lattice.Lattice", "shape": [4, 4]},
+        action={"_target_": "flowlat.actions.Phi4", "m2": -4.0, "lam": lam},
+        sampler={"_target_": "flowlat.samplers.Cluster", "replicas": 16},
+    )
+    summary = json.loads((folder / "summary.json").read_text())
+    c = [entry["value"] for entry in summary["observables"][name]]
+    mass = summary["pole_mass"]
+    assert mass["of"] == name
+    for t, entry in enumerate(mass["effective_mass"]):
+        far, m = 2 - t, entry["value"]
+        assert c[t] / c[t + 1] == pytest.approx(math.cosh(m * far) / math.cosh(m * (far - 1)))
+    texts = [measured(entry) for entry in mass["effective_mass"]]
+    of = "" if name == "two_point" else f" of {name}"
+    assert f"\n  effective_mass       {' '.join(texts)}{of}\n" in sample_report(summary, tmp_path)
+    rows = words(folder).splitlines()
+    start = next(i for i, row in enumerate(rows) if row.endswith(f"| effective mass of {symbol}"))
+    assert [row.split(" | ")[-1] for row in rows[start + 1 : start + 3]] == texts
 
 
 def test_a_run_too_short_for_errors(drawn):

@@ -6,7 +6,6 @@ from itertools import zip_longest
 
 import numpy as np
 
-from flowlat.analysis.mass.plateau import Plateau
 from flowlat.analysis.mass.windows import require_window
 from flowlat.ensemble.pole_mass import Correlator, correlator_of, vector
 from flowlat.report.page.blocks import Block, Picture, Table, Text
@@ -23,17 +22,22 @@ class Decay:
         require_window(window, correlator.period, "--window")
         self.name, self.period = correlator.name, correlator.period
         self.two_point = correlator.known
-        masses = correlator.estimate(Plateau(correlator.observable, self.period))
-        self.masses = np.array([mass[:2] for mass in masses]).T
+        self.masses = np.array([mass[:2] for mass in correlator.effective_mass()]).T
         self.mass = correlator.mass(window)
 
     @property
     def fitted(self) -> bool:
         return math.isfinite(self.mass.value)
 
+    @property
+    def symbol(self) -> str:
+        return "C(t)" if self.name == "two_point" else "C(t) - <|M|>^2"
+
     def sentence(self) -> str:
         """The pole mass, in a sentence."""
-        of = "C(t)" if self.name == "two_point" else "C(t) - <|M|>^2 (the ensemble is ordered)"
+        of = self.symbol
+        if self.name != "two_point":
+            of += " (the ensemble is ordered)"
         if not self.fitted:
             return f"The cosh fit of {of} found no mass."
         m, error, size = self.mass.value, self.mass.error, self.period
@@ -95,8 +99,8 @@ def correlator(run: Sampled, window: Sequence[int] | None = None) -> list[Block]
     decay = Decay(found, window or (run.summary.get("pole_mass") or {}).get("window"))
     functions = {"C(t)": vector(averages["two_point"])}
     if decay.name != "two_point":
-        functions["C(t) - <|M|>^2"] = decay.two_point
-    vectors = {**functions, "effective mass": decay.masses}
+        functions[decay.symbol] = decay.two_point
+    vectors = {**functions, f"effective mass of {decay.symbol}": decay.masses}
     texts = [[with_error(*pair) for pair in vector.T] for vector in vectors.values()]
     rows = [[str(t), *row] for t, row in enumerate(zip_longest(*texts, fillvalue=""))]
     return [
@@ -140,7 +144,8 @@ def _effective_mass(decay: Decay) -> Picture:
     axes.set(xlabel="t, lattice units", ylabel="m, inverse lattice units")
     axes.set_xlim(0, decay.period / 2)
     caption = (
-        "Effective mass of the periodic form between t and t + 1, drawn half-way. Points with no "
-        "solution are left out. The band is the pole mass, over the window of largest weight."
+        f"Effective mass of {decay.symbol}, of the periodic form between t and t + 1, drawn "
+        "half-way. Points with no solution are left out. The band is the pole mass, of the same "
+        "function, over the window of largest weight."
     )
     return Picture("effective_mass", figure, caption)
