@@ -5,6 +5,7 @@ be held against them.
 """
 
 import math
+from contextlib import suppress
 
 import numpy as np
 
@@ -16,7 +17,7 @@ Known = dict[str, float | np.ndarray]
 
 
 def known(action: Action, lattice: Lattice) -> Known:
-    """Exact values by name, numbers and ``two_point`` ``(T // 2 + 1,)``; empty where nothing is.
+    """Exact values by name, numbers and ``two_point`` ``(T // 2 + 1,)``, as far as they are known.
 
     ``schwinger_dyson`` is 1 for every action of this project, and <M> is 0 for an even one.
     """
@@ -29,7 +30,8 @@ def known(action: Action, lattice: Lattice) -> Known:
     if action.lam == 0:
         return {**values, **free(action.m2, lattice)}
     if lattice.d == 1:
-        return {**values, **transfer_matrix(action.m2, action.lam, lattice.volume)}
+        with suppress(ValueError):  # too flat or too steep for a quadrature
+            values |= transfer_matrix(action.m2, action.lam, lattice.volume)
     return values
 
 
@@ -63,8 +65,8 @@ def free(m2: float, lattice: Lattice) -> Known:
     }
 
 
-def transfer_matrix(m2: float, lam: float, length: int, n: int = 256) -> Known:
-    """The periodic chain, from the eigenvalues of its transfer matrix T on n nodes.
+def transfer_matrix(m2: float, lam: float, length: int, n: int | None = None) -> Known:
+    """The periodic chain, from the eigenvalues of its transfer matrix T on n nodes, or on enough.
 
     Z = tr T^L and <phi(0) phi(t)> = tr(phi T^t phi T^(L-t)) / Z, see
     :class:`flowlat.actions.transfer_matrix.TransferMatrix`. By <phi dS/dphi> = 1 the kinetic

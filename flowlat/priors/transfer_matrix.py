@@ -1,25 +1,16 @@
 """The theory itself in one dimension, where the transfer matrix solves it."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from flowlat.actions.potential import Potential
-from flowlat.actions.transfer_matrix import REACH, TransferMatrix
+from flowlat.actions.transfer_matrix import TransferMatrix, number_of_nodes
 from flowlat.lattice import Lattice, neighbour, sum_sites
 from flowlat.priors.base import UniformPrior
 from flowlat.priors.node_quantile import SIDE, node_quantile
-from flowlat.utils.errors import ConfigError
 
-#: spacing of the nodes in standard deviations of the narrowest Gaussian between them
+#: as in ``number_of_nodes``: sums over nodes need half as many, interpolation between them does not
 FINENESS = 0.25
-#: how far V rises above its minimum where that is looked for: beyond, the density is below 4e-4
-TYPICAL = 8.0
-#: of the transfer matrix, which is one of 8 MB then
-MOST_NODES = 1024
-#: what an interpolation needs
-LEAST_NODES = 2 * SIDE + 2
 #: powers of eigenvalue ratios below this add nothing in float64
 NEGLIGIBLE = 1e-16
 #: numbers of a table of densities on the nodes, so that a processor's cache holds it
@@ -54,7 +45,8 @@ class ExactChain(UniformPrior):
         self.set_couplings(m2, lam)
 
     def set_couplings(self, m2: float, lam: float) -> None:
-        solved = TransferMatrix(m2, lam, number_of_nodes(Potential(m2, lam)))
+        nodes = max(2 * SIDE + 2, number_of_nodes(Potential(m2, lam), FINENESS))
+        solved = TransferMatrix(m2, lam, nodes)
         self.potential, self._ratios = solved.potential, solved.values
         self._log_norm = solved.log_norm(self.lattice.volume)
         first = (solved.vectors**2 * solved.values**self.lattice.volume).sum(1)
@@ -96,24 +88,3 @@ class ExactChain(UniformPrior):
             sites.append(node_quantile(step.mul_(back), nodes, self._spacing, u[:, i]))
             step = hops(sites[-1])
         return torch.stack(sites, 1)
-
-
-def number_of_nodes(potential: Potential) -> int:
-    """How many nodes resolve what a site does between its neighbours.
-
-    S has the curvature 4 + V'' there, which is largest where the field is; a Gaussian of that
-    width is sampled at ``FINENESS`` of its standard deviation.
-
-    Raises:
-        ConfigError: more than ``MOST_NODES``, or a number beyond the range of floating point.
-    """
-    _, typical = potential.support(TYPICAL)
-    near, far = potential.support(REACH)
-    curvature = 4 + 2 * potential.m2 + 12 * potential.lam * typical**2
-    needed = 2 * (far - near) * math.sqrt(curvature) / FINENESS
-    if not needed <= MOST_NODES:
-        raise ConfigError(
-            f"m2={potential.m2}, lam={potential.lam}: the transfer matrix would need "
-            f"{needed:.3g} nodes, at most {MOST_NODES}"
-        )
-    return max(LEAST_NODES, 2 * math.ceil(needed / 2))

@@ -40,6 +40,30 @@ def test_deep_wells_are_an_ising_chain(m2, lam):
     assert found["chi2"] == pytest.approx(ising, rel=1 / barrier)
 
 
+@pytest.mark.parametrize(("m2", "lam"), [(0.0035, 1e-7), (0.005, 1e-6), (0.02, 1e-4)])
+def test_a_wide_potential_has_the_nodes_that_it_needs(m2, lam):
+    """At the first of them 256 nodes are off by 4e-5 in log Z."""
+    found, finer = transfer_matrix(m2, lam, 8), transfer_matrix(m2, lam, 8, n=1500)
+    for name, value in found.items():
+        assert value == pytest.approx(finer[name], rel=1e-11, abs=1e-11), name
+
+
+@pytest.mark.parametrize("m2", [0.004, 0.01])
+def test_a_wide_potential_next_to_the_free_one(m2):
+    """To first order log Z falls by lam <sum phi^4> = 3 L lam <phi^2>^2."""
+    lam, length, exactly = 1e-12, 4, free(m2, Lattice([4]))
+    shift = 3 * length * lam * exactly["phi2"] ** 2
+    found = transfer_matrix(m2, lam, length)["log_z"]
+    assert found == pytest.approx(exactly["log_z"] - shift, abs=1e-10)
+
+
+def test_of_what_takes_too_many_nodes_nothing_is_known():
+    always = {"schwinger_dyson": 1.0, "magnetization": 0.0}
+    assert known(Phi4(1e-6, 1e-12), Lattice([4])) == always
+    with pytest.raises(ValueError, match=r"would need .* nodes, at most 1024"):
+        transfer_matrix(1e-6, 1e-12, 4)
+
+
 @pytest.mark.parametrize(("m2", "lam"), THEORIES)
 def test_densities_are_derivatives_of_log_z(m2, lam):
     """d log Z / d m2 = -L <phi^2> and d log Z / d lam = -L <phi^4>."""
