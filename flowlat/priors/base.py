@@ -17,6 +17,8 @@ class Prior(nn.Module, ABC):
     ``(z, log r(z))`` with gradients; ``log_prob`` evaluates the density of any field.
     """
 
+    #: what one types for it: NAME of conf/prior/NAME.yaml
+    option: ClassVar[str | None] = None
     #: the one dimension of lattice that it is for; None: any
     only_d: ClassVar[int | None] = None
     #: whether it draws both wells of a site as often as the theory, and no barrier stops it
@@ -27,12 +29,17 @@ class Prior(nn.Module, ABC):
         super().__init__()
         if self.only_d not in (None, lattice.d):
             raise ValueError(
-                f"lattice.shape={list(lattice.shape)}: the prior {type(self).__name__} "
-                f"is for d={self.only_d} alone"
+                f"lattice.shape={list(lattice.shape)}: {self.typed} is for d={self.only_d} alone"
             )
         self.lattice = lattice
         # carries device and dtype for priors without parameters
         self.register_buffer("device_anchor", torch.zeros(()), persistent=False)
+
+    @property
+    def typed(self) -> str:
+        """What a message calls it; a class of somebody else's goes by its own name."""
+        option = vars(type(self)).get("option")  # not that of a class it is derived from
+        return f"prior={option}" if option else f"the prior {type(self).__name__}"
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """White Gaussian noise ``(n, *shape)`` on the prior's device."""

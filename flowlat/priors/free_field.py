@@ -23,6 +23,7 @@ class FreeField(Prior):
     field starts; None leaves it out (and the prior even).
     """
 
+    option = "free_field"
     _khat2: Tensor
 
     def __init__(

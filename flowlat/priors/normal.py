@@ -8,6 +8,8 @@ from flowlat.priors.base import Prior, log_standard_normal
 class Normal(Prior):
     """r(z) = prod_x N(z(x); 0, 1): independent unit Gaussians."""
 
+    option = "normal"
+
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         return noise, self.log_prob(noise)
 

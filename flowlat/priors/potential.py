@@ -30,6 +30,8 @@ class SingleSitePotential(UniformPrior):
             the range of floating-point numbers.
     """
 
+    option = "potential"
+
     def __init__(self, lattice: Lattice, m2: float, lam: float, n_bins: Count = 4096):
         super().__init__(lattice)
         self.potential = Potential(m2, lam)

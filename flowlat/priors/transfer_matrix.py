@@ -37,6 +37,7 @@ class ExactChain(UniformPrior):
             than 1,024 nodes.
     """
 
+    option = "transfer_matrix"
     only_d = 1
     crosses = True
 

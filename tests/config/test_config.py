@@ -179,7 +179,7 @@ BAD = {
     "prior.shift=x": "prior.shift='x': must be a valid number",
     "prior=potential action.lam=0 action.m2=-1": "m2=-1, lam=0",
     "prior=potential action=free action.m2=-1": "m2=-1",
-    "prior=transfer_matrix": r"prior: lattice.shape=\[8, 8\]: the prior ExactChain is for d=1 ",
+    "prior=transfer_matrix": r"prior: lattice.shape=\[8, 8\]: prior=transfer_matrix is for d=1 ",
     "prior=transfer_matrix lattice=1d action.m2=0 action.lam=1e-9": "lam=1e-09: .* nodes, at most",
     "data.batch_size=0": "data.batch_size=0",
     "data.batch_size=many": "data.batch_size='many': must be a valid integer",

@@ -35,6 +35,14 @@ def test_another_dimension_is_one_line(d, name):
     assert "\n" not in str(caught.value)
 
 
+def test_it_is_called_what_one_types(prior, request):
+    """And a class of somebody else's, derived or not, by its own name."""
+    name = request.node.callspec.params["prior"][1]
+    assert prior.typed == f"prior={name}"
+    prior.__class__ = type("Mine", (type(prior),), {})
+    assert prior.typed == "the prior Mine"
+
+
 @pytest.mark.parametrize("n", [1, 6])
 def test_density_of_a_draw_is_the_density(prior, n):
     z, log_r = prior(prior.noise(n))

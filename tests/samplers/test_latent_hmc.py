@@ -261,7 +261,7 @@ def test_what_is_no_map_of_gaussian_noise_is_refused():
     conv = random_weights(2)
     uniform = PushforwardFlow(SingleSitePotential(conv.lattice, 1.0, 1.0), conv.bijection)
     for flow in (uniform, SymmetrizedFlow(uniform)):
-        with pytest.raises(ConfigError, match="noise of SingleSitePotential is not Gaussian"):
+        with pytest.raises(ConfigError, match="noise of prior=potential is not Gaussian"):
             LatentHMC(flow, ACTION)
     with pytest.raises(ConfigError, match="SymmetrizedFlow is no map of noise"):
         LatentHMC(SymmetrizedFlow(SymmetrizedFlow(conv)), ACTION)

@@ -53,7 +53,7 @@ class LatentDensity:
             )
         if type(flow.prior).noise is not Prior.noise:
             raise ConfigError(
-                f"sampler=latent_hmc: the noise of {type(flow.prior).__name__} is not Gaussian; "
+                f"sampler=latent_hmc: the noise of {flow.prior.typed} is not Gaussian; "
                 "that of prior=normal and prior=free_field is; sampler=metropolis takes any"
             )
         # a copy of its own: held fixed, so that no gradient of a weight is ever computed
