@@ -17,6 +17,7 @@ from flowlat.families import read_start
 from flowlat.lattice import Lattice
 from flowlat.runs.launcher import rank
 from flowlat.samplers import HMC
+from flowlat.training.build import build_module, check_ensembles
 from flowlat.utils.errors import CheckpointError, ConfigError
 from flowlat.utils.rng import Stream, generator
 from flowlat.utils.threads import set_threads
@@ -77,7 +78,7 @@ def resolve_phase(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: ``phase=ordered`` for an action that is not even, or for weights of a
-            symmetric phase.
+            symmetric phase. Where it would measure also all that the training would refuse.
         CheckpointError: ``init_from`` cannot be read.
     """
     phase, action = config["phase"], build_action(config)
@@ -91,6 +92,8 @@ def resolve_phase(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         return {**config, "phase": "ordered" if config["symmetrize"] else "symmetric"}
     if phase == "ordered" and config["prior"].get("shift", 0) is not None:
         return _ordered(config, 0.0)  # nothing to measure
+    check_ensembles(config)  # what would be refused after a minute of HMC is so before
+    build_module(config, {})
     lattice, started = instantiate(config, "lattice"), time.monotonic()
     set_threads(config["threads"], lattice.shape, 64)
     try:

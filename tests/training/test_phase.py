@@ -11,7 +11,7 @@ from flowlat.lattice import Lattice
 from flowlat.training import phase as module
 from flowlat.training.fit import fit
 from flowlat.training.phase import Order, measure_order, resolve_phase
-from flowlat.utils.errors import CheckpointError, ConfigError
+from flowlat.utils.errors import CheckpointError, ConfigError, EnsembleError
 from tests.support.tilted import Tilted
 from tests.support.trainings import TINY
 
@@ -82,6 +82,23 @@ def test_a_mean_that_is_given_stays_and_needs_no_hmc(tmp_path, monkeypatch):
     for names in (["phase=symmetric"], ["recipe=published"]):
         given = config(*names)
         assert resolve_phase(given, tmp_path) == given
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (["prior=transfer_matrix"], r"^prior: lattice\.shape=.*prior=transfer_matrix is for d=1"),
+        (["optimizer.lr=-1"], r"^optimizer\.lr=-1"),
+        (["objective=forward_kl", "objective.ensemble=none"], r"^objective\.ensemble: none"),
+        (["arch=combconv_k3"], r"^arch: "),
+    ],
+    ids=["prior", "rate", "ensemble", "arch"],
+)
+def test_what_cannot_be_trained_is_refused_before_hmc_runs(names, line, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "HMC", None)
+    given = config("lattice.shape=[4,4]", *names)
+    with pytest.raises((ConfigError, EnsembleError), match=line):
+        resolve_phase(given, tmp_path)
 
 
 def test_an_ordered_phase_in_a_symmetric_one(tmp_path):
