@@ -131,12 +131,29 @@ def _explain(error: Any, value: Any, schema: Any, path: str) -> tuple[str, str]:
         if inside or (isinstance(value, list) and part in range(len(value))):
             value = value[part]
             keys.append(str(part))
+    where = f"{path}{'.'.join(keys)}"
     if error["type"] == "missing" and isinstance(value, dict):
         return f"{path}{'.'.join([*keys, str(error['loc'][-1])])}", "missing"
-    message = error["msg"].replace("Input should be", "must be")
-    message = message.replace("a valid dictionary", "a mapping")
+    if error["loc"][-1] == "[key]":  # the only pattern that there is: see Name
+        return where, "a name has letters, digits and _ alone"
     if error["type"] == "extra_forbidden":
         for key in keys[:-1]:
             schema = schema.__annotations__[key]
-        message = f"no such option (known: {', '.join(schema.__annotations__)})"
-    return f"{path}{'.'.join(keys)}={value!r}", message
+        return f"{where}={value!r}", f"no such option (known: {', '.join(schema.__annotations__)})"
+    return f"{where}={value!r}", _must_be(error, value)
+
+
+def _must_be(error: Any, value: Any) -> str:
+    """What is wrong with a value, in words that hold of what is in a yaml."""
+    bound, n = "least", 0
+    match error["type"]:
+        case "too_short":
+            n = error["ctx"]["min_length"]
+        case "too_long":
+            bound, n = "most", error["ctx"]["max_length"]
+        case "missing":  # the next item of a tuple
+            n = error["loc"][-1] + 1
+    if n:
+        return f"must have at {bound} {n} item{'s' * (n != 1)}, not {len(value)}"
+    message: str = error["msg"].replace("Input should be", "must be")
+    return message.replace("a valid dictionary", "a mapping").replace("a valid tuple", "a list")

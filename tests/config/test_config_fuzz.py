@@ -7,6 +7,7 @@ every time. FLOWLAT_FUZZ=N tries N new ones of each kind; FLOWLAT_FUZZ_SEED=N ot
 import inspect
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ LEFT_OUT = {"hydra", "hparams_search"}
 SITES = 10**4
 #: groups of which one goes without
 OPTIONAL = ("recipe", "experiment")
+#: what pydantic says by itself, of its own types and of what it did to the input
+RAW = r": (List|Tuple|String|Input|Field|Dictionary|Value error)\b|after validation"
 #: a checkpoint in the folder of a test
 FLOW = "flow.ckpt"
 
@@ -202,6 +205,7 @@ def built_or_refused(build, names: list[str], folder: Path) -> None:
         message = str(error)
         assert message.isprintable()
         assert 0 < len(message) < 2100
+        assert not re.search(RAW, message)
 
 
 def fuzz(name: str):

@@ -6,10 +6,11 @@ from typing import Any, Literal
 import pytest
 import torch
 
+from flowlat.config.schemas import Name
 from flowlat.config.validation import check_parameters
 from flowlat.lattice import Lattice
 from flowlat.utils.errors import ConfigError
-from flowlat.utils.limits import Count, Positive, Probability
+from flowlat.utils.limits import Count, Positive, Probability, Shape
 
 
 def build(
@@ -24,6 +25,9 @@ def build(
     either: list[int] | str | int = 1,
     mode: Literal["a", 2] = "a",
     p: Probability = 0.5,
+    extent: Shape = (1,),
+    nested: Sequence[Shape] = (),
+    named: dict[Name, int] | None = None,
     anything=None,
 ) -> None: ...
 
@@ -51,6 +55,14 @@ def test_what_fits(node):
 @pytest.mark.parametrize(
     ("node", "message"),
     [
+        ({"betas": [0.5]}, r"x.betas=\[0.5\]: must have at least 2 items, not 1$"),
+        ({"betas": [0.5, 0.5, 0.5]}, r"x.betas=.*: must have at most 2 items, not 3$"),
+        ({"betas": 0.5}, r"x.betas=0.5: must be a list$"),
+        ({"extent": []}, r"x.extent=\[\]: must have at least 1 item, not 0$"),
+        ({"extent": [1] * 8}, r"x.extent=.*: must have at most 7 items, not 8$"),
+        ({"extent": [[2]]}, r"x.extent.0=\[2\]: must be a valid integer$"),
+        ({"nested": [[1], []]}, r"x.nested.1=\[\]: must have at least 1 item, not 0$"),
+        ({"named": {"a-b": 1}}, r"x.named.a-b: a name has letters, digits and _ alone$"),
         ({"n": True}, "x.n=True: must be a valid integer"),
         ({"n": 1.0}, "x.n=1.0: must be a valid integer"),
         ({"n": "3"}, "x.n='3': must be a valid integer"),
@@ -62,7 +74,6 @@ def test_what_fits(node):
         ({"mass": float("nan")}, "x.mass=nan: must be"),
         ({"mass": float("inf")}, "x.mass=inf: must be a finite number"),
         ({"p": 1}, "x.p=1: must be less than 1"),
-        ({"betas": [0.5]}, r"x.betas=\[0.5\]: Field required"),
         ({"betas": [0.5, True]}, "x.betas.1=True: must be a valid number"),
         ({"shape": [4, "4"]}, "x.shape.1='4': must be a valid integer"),
         ({"shape": "44"}, "x.shape='44': must be a valid list"),
