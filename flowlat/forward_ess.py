@@ -1,11 +1,10 @@
 """python -m flowlat.forward_ess CKPT ENSEMBLE: does a flow cover what an ensemble covers?"""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from flowlat.runs.program import exit_code
+from flowlat.runs.program import Parser, exit_code
 from flowlat.utils.errors import CheckpointError
 from flowlat.utils.formatting import fraction, table, with_error
 
@@ -68,7 +67,7 @@ def judge(checkpoint: Path, ensemble: Path, seed: int = 0) -> str:
 @exit_code
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m flowlat.forward_ess",
         description="ESS and log Z of a flow on its own samples and on an ensemble of the same "
         "theory, of HMC for instance. A flow that leaves out a mode looks good on its own samples "

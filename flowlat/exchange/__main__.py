@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flowlat.exchange.convention import CONVENTIONS, theory_of
-from flowlat.runs.program import exit_code
+from flowlat.runs.program import Parser, exit_code
 from flowlat.utils.formatting import shorten
 
 EXAMPLES = """
@@ -59,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The three commands and their options."""
     from flowlat.exchange.export import FORMATS
 
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python -m flowlat.exchange",
         description="Data of other programs in, ensembles out.",
         epilog=EXAMPLES,
@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _import(command: argparse.ArgumentParser) -> None:
+def _import(command: Parser) -> None:
     add = command.add_argument
     forms = "; ".join(f"{name}: {' '.join(c.couplings)}" for name, c in CONVENTIONS.items())
     add("source", type=Path, metavar="SOURCE", help=".npy, .npz, HDF5 or text")
@@ -131,13 +131,19 @@ def names(text: str) -> list[str]:
 
 def sides(text: str) -> list[int]:
     """A shape as it is typed."""
-    return [int(side) for side in text.strip("[]()").split(",")]
+    try:
+        return [int(side) for side in text.strip("[]()").split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: must be integers, L0,L1,...") from error
 
 
 def coupling(text: str) -> tuple[str, float]:
     """A coupling as it is typed."""
     name, _, value = text.partition("=")
-    return name, float(value)
+    try:
+        return name, float(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: must be NAME=VALUE, a number") from error
 
 
 if __name__ == "__main__":

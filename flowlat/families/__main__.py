@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flowlat.runs.program import exit_code
+from flowlat.runs.program import Parser, exit_code
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.files import replacing
 from flowlat.utils.formatting import table
@@ -22,7 +22,7 @@ from flowlat.utils.formatting import table
 @exit_code
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m flowlat.families",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

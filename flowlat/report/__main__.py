@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from flowlat.runs.folder.lock import hold, release
-from flowlat.runs.program import exit_code
+from flowlat.runs.program import Parser, exit_code
 from flowlat.utils.errors import ConfigError, WriteError
 from flowlat.utils.formatting import shorten
 
@@ -33,7 +33,7 @@ examples:
 @exit_code
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m flowlat.report",
         description="Pictures and one self-contained HTML page of runs of flowlat.",
         epilog=EXAMPLES,

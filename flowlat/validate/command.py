@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from flowlat.runs.program import Parser
 from flowlat.utils.files import write_json
 from flowlat.utils.formatting import table, with_error
 from flowlat.utils.provenance import provenance
@@ -38,7 +39,7 @@ examples:
 def validate(arguments: Sequence[str] | None) -> int:
     """The exit code; 1 on disagreement."""
     groups = [*dict.fromkeys(case.group for case in cases()), "coverage"]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m flowlat.validate",
         description=DESCRIPTION,
         epilog=EPILOG,

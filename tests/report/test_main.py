@@ -102,12 +102,6 @@ def test_a_folder_that_cannot_be_written(tmp_path, refused):
     assert "cannot be written" in refused(folder, "--out", tmp_path / "file" / "out")
 
 
-def test_watch_takes_one_run(tmp_path, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        main(["--watch", str(tmp_path), str(tmp_path)])
-    assert "--watch takes one RUN" in capsys.readouterr().err
-
-
 def test_help_has_examples(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
