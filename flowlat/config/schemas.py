@@ -108,7 +108,7 @@ class SampleConfig(TypedDict):
     threads: Workers | None
 
 
-def sampler_name(node: dict[str, Any]) -> str:
-    """What a sampler is called: its class, as one types it, LatentHMC as latent_hmc."""
+def option_name(node: dict[str, Any]) -> str:
+    """What a sampler or an action is called: its class as one types it, LatentHMC as latent_hmc."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", node["_target_"].rpartition(".")[2])
     return words.lower()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from flowlat.config.compose import compose, validate
-from flowlat.config.schemas import SampleConfig, sampler_name
+from flowlat.config.schemas import SampleConfig, option_name
 from flowlat.ensemble import open_ensemble
 from flowlat.ensemble.summary import summarize
 from flowlat.ensemble.writer import EnsembleWriter
@@ -136,7 +136,7 @@ def write(reading: Reading, source: Path, config: dict[str, Any], folder: Path) 
     writer.finish()
     with open_ensemble(writer.path) as ensemble:
         summary = summarize(ensemble, observables, action.even)
-        summary = {"sampler": sampler_name(config["sampler"]), **summary}
+        summary = {"sampler": option_name(config["sampler"]), **summary}
         with writer.writing():
             write_json(folder / "summary.json", summary)
             plot(ensemble, folder / "ensemble.png")

@@ -6,6 +6,7 @@ from typing import Any
 
 from flowlat.config.build import instantiate
 from flowlat.config.checkpoint import read_checkpoint
+from flowlat.config.schemas import option_name
 from flowlat.flows.domain import Domain, Point
 from flowlat.utils.errors import ConfigError
 
@@ -36,7 +37,7 @@ def shipped_family(config: dict[str, Any]) -> Path:
     }
     if not near:
         raise ConfigError(
-            f"action._target_={action['_target_']} lattice.shape={shape}: flowlat has no trained "
-            "flows for it; train one (python train.py) and name its ckpt_path"
+            f"lattice.shape={shape} action={option_name(action)}: no family in the package is for "
+            "it (python -m flowlat.families lists them)"
         )
     return min(near, key=lambda path: near[path])

@@ -24,7 +24,10 @@ def read_start(config: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
         CheckpointError: it cannot be read.
     """
     named = config["init_from"]
-    path = shipped_family(config) if named == FAMILY else Path(named)
+    try:
+        path = shipped_family(config) if named == FAMILY else Path(named)
+    except ConfigError as error:
+        raise ConfigError(f"init_from={named}: {error}; a training needs no start") from error
     try:
         return path, read_checkpoint(path)
     except CheckpointError as error:

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from flowlat.analysis.importance import normalised
 from flowlat.analysis.mass.windows import require_window
-from flowlat.config.schemas import sampler_name
+from flowlat.config.schemas import option_name
 from flowlat.ensemble import Ensemble, open_ensemble
 from flowlat.ensemble.state import state_to
 from flowlat.ensemble.summary import summarize
@@ -57,7 +57,7 @@ def draw(
     devices = pick_devices(config["device"], config["devices"])
     setup = build_setup(config, devices[0])
     require_window(config["mass_window"], setup.lattice.shape[-1], "mass_window")
-    sampler, name = setup.sampler, sampler_name(config["sampler"])
+    sampler, name = setup.sampler, option_name(config["sampler"])
     if len(devices) > 1 and not isinstance(sampler, IndependentSampler):
         raise ConfigError(
             f"devices={len(devices)}: a block of sampler={name} starts from the one before; raise "

@@ -55,7 +55,13 @@ def build_setup(config: dict[str, Any], device: torch.device) -> Setup:
     node, path = config["sampler"], config["ckpt_path"]
     parameters, flow = signature(locate(node["_target_"])), None
     if path is None and "flow" in parameters and parameters["flow"].default is Parameter.empty:
-        path = shipped_family(config)
+        try:
+            path = shipped_family(config)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{error}: train a flow and give its folder as ckpt_path, or draw without one, by "
+                "sampler=hmc or sampler=annealed"
+            ) from error
     if path is not None:
         content = read_checkpoint(path)
         trained_on, family = content["flowlat"]["config"], is_family(content)

@@ -113,10 +113,13 @@ def test_a_theory_has_the_family_whose_domain_it_lies_in_or_is_nearest():
 @pytest.mark.parametrize(
     ("names", "line"),
     [
-        (["action=free", "action.m2=1"], r"action\._target_=flowlat\.actions\.Free .*ckpt_path"),
+        (
+            ["action=free", "action.m2=1"],
+            r"^lattice\.shape=.* action=free: .*ckpt_path, or .* sampler=hmc",
+        ),
         (
             ["lattice=4d", "lattice.shape=[4,4,4,4,4]"],
-            r"lattice\.shape=\[4, 4, 4, 4, 4\]: .*no trained flows",
+            r"^lattice\.shape=\[4, 4, 4, 4, 4\] action=phi4: no family in the package",
         ),
         (["lattice.shape=[64,64]"], r"lattice\.shape=\[64, 64\]: .*family\.extrapolate=true"),
     ],
