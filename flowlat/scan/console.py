@@ -6,8 +6,11 @@ from typing import Any
 
 from flowlat.analysis.trust import SUSPICIOUS
 from flowlat.report.scan.sections import transition_rows
+from flowlat.scan.grid import volume_name
 from flowlat.utils.formatting import shorten, table
 
+#: discretisation over statistical error of the check of log Z
+COARSE = 1.0
 #: what a scan leaves in its folder
 FILES = ("scan.csv", "curves.csv", "scan.png", "summary.json", "index.json")
 
@@ -22,18 +25,29 @@ def scan_report(summary: Mapping[str, Any], folder: Path) -> str:
 
 
 def check_line(check: Mapping[str, Any] | None) -> str:
-    """The worst pull of log Z against its derivative; nothing where there is no log Z."""
+    """The worst pull of log Z against its derivative, and a warning of steps that are too coarse
+    for it; nothing where there is no log Z."""
     if check is None:
         return ""
-    coupling = check["coupling"]
-    low, high = (point[coupling] for point in check["between"])
-    shape = "x".join(map(str, check["between"][0]["shape"]))
+    coupling, off = check["coupling"], check["discretisation_over_error"]
     average = {"m2": "sum phi^2", "lam": "sum phi^4"}[coupling]
     line = (
         f"  d log Z / d {coupling} = -<{average}>: worst pull {check['worst_pull']:+.1f} of "
-        f"{check['pairs']} pairs of neighbours ({shape}, {coupling}={low:g} to {high:g}); "
-        f"discretisation at most {check['discretisation_over_error']:.1g} of the error"
+        f"{check['pairs']} pairs of neighbours ({interval(check)}); "
+        f"discretisation at most {off:.2g} of the error"
     )
     if abs(check["worst_pull"]) > SUSPICIOUS:
         line = f"WARNING: {line.strip()}"
+    if off > COARSE:
+        line += (
+            f"\nWARNING: the steps of action.{check['coarsest']['coupling']} are too coarse to "
+            f"check log Z: its discretisation error is {off:.2g} times the statistical one "
+            f"({interval(check['coarsest'])}); half the step makes it 32 times smaller"
+        )
     return line
+
+
+def interval(where: Mapping[str, Any]) -> str:
+    """Lattice and couplings of a pair of neighbours."""
+    coupling, (low, high) = where["coupling"], where["between"]
+    return f"{volume_name(low['shape'])}, {coupling}={low[coupling]:g} to {high[coupling]:g}"

@@ -45,6 +45,15 @@ class Check(NamedTuple):
         """In units of the error."""
         return self.difference / self.error if self.error else math.nan
 
+    @property
+    def coarseness(self) -> float:
+        """The discretisation error in units of the error."""
+        return self.discretisation / self.error if self.error else math.nan
+
+    def where(self) -> dict[str, Any]:
+        """The coupling and the two points."""
+        return {"coupling": self.coupling, "between": [self.low._asdict(), self.high._asdict()]}
+
 
 def end_of(samples: Samples, coupling: str, step: float, upper: bool) -> End:
     """A point as an end of the interval of length ``step`` in a coupling c.
@@ -116,14 +125,15 @@ def checks(ends: Ends, grid: Grid) -> list[Check]:
 
 
 def summary_of(found: Sequence[Check]) -> dict[str, Any] | None:
-    """The worst pull and where; chi^2 of all; discretisation over error at its largest."""
+    """The worst pull and where; discretisation over error at its largest, and where (coarsest)."""
     if not found:
         return None
     worst = max(found, key=lambda check: abs(check.pull))
+    coarsest = max(found, key=lambda check: np.nan_to_num(check.coarseness, nan=-1.0))
     return {
         "pairs": len(found),
         "worst_pull": worst.pull,
-        "coupling": worst.coupling,
-        "between": [worst.low._asdict(), worst.high._asdict()],
-        "discretisation_over_error": max(c.discretisation / (c.error or math.nan) for c in found),
+        **worst.where(),
+        "discretisation_over_error": coarsest.coarseness,
+        "coarsest": coarsest.where(),
     }

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import chi2
 
 from flowlat.flows.domain import Point
+from flowlat.scan.console import check_line
 from flowlat.scan.free_energy import checks, end_of, ends_of, summary_of
 from flowlat.scan.grid import Grid
 from flowlat.scan.samples import Samples
@@ -26,15 +27,17 @@ def exact_samples(point):
 @pytest.mark.parametrize("coupling", ["m2", "lam"])
 def test_without_noise_it_is_the_quadrature_that_is_off(coupling):
     """By less than what a lower order is off, and as the seventh power of the step at the least."""
-    off = []
+    off, estimates = [], []
     for step in (0.4, 0.2):
         low = Point(0.3, 0.8, (6,))
         high = low._replace(**{coupling: getattr(low, coupling) + step})
         a, b = (exact_samples(point) for point in (low, high))
         lower, upper = end_of(a, coupling, step, False), end_of(b, coupling, step, True)
         off.append(abs(upper.value - lower.value))
-        assert off[-1] < abs(upper.lower_order - lower.lower_order) / 5
+        estimates.append(abs(upper.lower_order - lower.lower_order))
+        assert off[-1] < estimates[-1] / 5
     assert off[0] / off[1] > 60
+    assert estimates[0] / estimates[1] == pytest.approx(32, rel=0.5)
 
 
 def test_the_ends_are_log_z_where_the_step_is_nothing():
@@ -66,6 +69,23 @@ def test_all_pairs_are_held_against_each_other():
     assert [c.coupling for c in found].count("lam") == 6
     assert [c.coupling for c in found].count("m2") == 4
     assert summary_of(found)["discretisation_over_error"] < 0.3
+
+
+def test_a_coarse_grid_is_told_with_what_to_do():
+    """Without noise the error is that of the discretisation alone, whatever it is set to."""
+    low, high = Point(0.0, 0.6, (6,)), Point(0.0, 3.0, (6,))
+    grid, ends = Grid([(6,)], [0.0], [0.6, 3.0]), {}
+    for point in (low, high):
+        ends |= ends_of(exact_samples(point), grid)
+    (found,) = checks(ends, grid)
+    for error, coarse in ((found.discretisation / 3, True), (found.discretisation * 3, False)):
+        line = check_line(summary_of([found._replace(error=error)]))
+        expected = (
+            "\nWARNING: the steps of action.lam are too coarse to check log Z: its discretisation "
+            "error is 3 times the statistical one (6, lam=0.6 to 3); half the step "
+        )
+        assert (expected in line) == coarse
+        assert ("WARNING" in line) == coarse
 
 
 def test_a_wrong_log_z_is_seen():
