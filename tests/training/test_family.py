@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -83,6 +84,14 @@ def test_a_training_that_is_cut_short_goes_on_to_the_last_bit(n, trained, tmp_pa
     fit(config("resume=true"), tmp_path)
     assert_same(everything(tmp_path), everything(trained[0]))
     assert (tmp_path / "map.csv").read_text() == (trained[0] / "map.csv").read_text()
+
+
+def test_the_start_says_of_how_many_points_and_samples_the_figures_are(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "flowlat.training")
+    fit(config("trainer.max_epochs=1", "evaluation.n_samples=48"), tmp_path)
+    (line,) = [text for text in caplog.messages if text.startswith("ESS and acceptance")]
+    points = len((tmp_path / "map.csv").read_text().splitlines()) - 1
+    assert f"nine tenths of {points} points have more, of 48 fresh samples each" in line
 
 
 def test_another_domain_is_another_training(trained):

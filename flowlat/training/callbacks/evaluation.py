@@ -1,5 +1,6 @@
 """What a flow is worth, measured after every epoch."""
 
+import logging
 import math
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -24,6 +25,8 @@ from flowlat.training.loggers import Wandb
 from flowlat.utils.errors import DivergedError
 from flowlat.utils.limits import NUMBERS, Count
 from flowlat.utils.rng import Stream, generator
+
+log = logging.getLogger(__name__)
 
 #: fresh configurations of an evaluation, where no number of them is asked for
 LEAST, MOST = 1024, 8192
@@ -63,14 +66,17 @@ class Evaluation(Callback):
         self.every_n_epochs = every_n_epochs
         self.reference = read_reference(ensemble, n_samples or MOST) if ensemble else None
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            log.info("ESS and acceptance of an epoch are of %d fresh samples", self.in_fit(trainer))
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.due(trainer):
             return
         epoch = trainer.current_epoch
         module: Any = pl_module
         share = trainer.global_rank, trainer.world_size
-        data: Any = cast(Any, trainer).datamodule
-        n = self.size(data.batch_size * int(trainer.num_training_batches) * self.every_n_epochs)
+        n = self.in_fit(trainer)
         try:
             measured, log_w, phi = self.measure(module.best_flow, module.action, n, epoch, *share)
             if not math.isfinite(measured["ess"]):
@@ -86,6 +92,11 @@ class Evaluation(Callback):
         """Whether this epoch is evaluated."""
         n_epochs = trainer.current_epoch + 1
         return not n_epochs % self.every_n_epochs or n_epochs == trainer.max_epochs
+
+    def in_fit(self, trainer: Trainer) -> int:
+        """Fresh configurations for the evaluation of an epoch."""
+        data: Any = cast(Any, trainer).datamodule
+        return self.size(data.batch_size * int(trainer.num_training_batches) * self.every_n_epochs)
 
     def size(self, trained: int) -> int:
         """Fresh configurations for an evaluation after so many that were trained on."""

@@ -1,10 +1,11 @@
 """What a family of flows is worth, over its domain, after every epoch."""
 
 import csv
+import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -21,6 +22,8 @@ from flowlat.training.callbacks.evaluation import MOST, Evaluation, gather
 from flowlat.utils.errors import DivergedError
 from flowlat.utils.files import replacing
 from flowlat.utils.rng import Stream, generator
+
+log = logging.getLogger(__name__)
 
 #: what is measured at a point, in the order of the columns
 FIGURES = ("ess", "pareto_k", "acceptance", "log_z", "log_z_err")
@@ -46,6 +49,15 @@ class FamilyEvaluation(Callback):
         self.evaluation, self.folder = evaluation, folder
         self.n_samples, self.batch_size = evaluation.n_samples or MOST, evaluation.batch_size
         self.map = torch.empty(0, dtype=torch.float64)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            log.info(
+                "ESS and acceptance of an epoch: nine tenths of %d points have more, of %d fresh "
+                "samples each",
+                len(cast(Any, pl_module).flow.domain.held_out()),
+                self.n_samples,
+            )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.evaluation.due(trainer):

@@ -1,3 +1,4 @@
+import logging
 import math
 from types import SimpleNamespace
 
@@ -17,6 +18,20 @@ from tests.support.fakes import walk_config
 from tests.support.helpers import moved_flow
 
 
+def trainer_of(steps, epoch=0, max_epochs=1):
+    """As much of a trainer as an evaluation asks, of steps of 32 configurations."""
+    return SimpleNamespace(
+        current_epoch=epoch,
+        max_epochs=max_epochs,
+        num_training_batches=steps,
+        datamodule=SimpleNamespace(batch_size=32),
+        global_rank=0,
+        is_global_zero=True,
+        world_size=1,
+        loggers=[],
+    )
+
+
 def evaluate(callback, epoch, max_epochs, flow=None, steps=4):
     """What the callback logs at the end of an epoch of so many steps of 32 configurations."""
     logged = {}
@@ -26,16 +41,7 @@ def evaluate(callback, epoch, max_epochs, flow=None, steps=4):
         device="cpu",
         log_dict=lambda values, **options: logged.update(values),
     )
-    trainer = SimpleNamespace(
-        current_epoch=epoch,
-        max_epochs=max_epochs,
-        num_training_batches=steps,
-        datamodule=SimpleNamespace(batch_size=32),
-        global_rank=0,
-        world_size=1,
-        loggers=[],
-    )
-    callback.on_train_epoch_end(trainer, lit)
+    callback.on_train_epoch_end(trainer_of(steps, epoch, max_epochs), lit)
     return logged
 
 
@@ -49,13 +55,22 @@ def test_what_is_logged_and_how_often():
     assert logged[2] == evaluate(callback, 2, max_epochs=5)
 
 
-def test_a_short_training_is_evaluated_on_fewer(monkeypatch):
-    """Twice what was trained on since the last time, 1,024 to 8,192; what is asked for always."""
+def test_a_short_training_is_evaluated_on_fewer(monkeypatch, caplog):
+    """Twice what was trained on since the last time, 1,024 to 8,192; what is asked for always. It
+    is said at the start, by one process."""
     drawn = []
+    caplog.set_level(logging.INFO)
     monkeypatch.setattr(module, "proposals", lambda *args: drawn.append(args[2]) or iter(()))
     monkeypatch.setattr(module, "quality", lambda *_: {"ess": 1.0})
     for steps, every in ((5, 1), (60, 1), (60, 2), (150, 1)):
-        evaluate(Evaluation(seed=0, every_n_epochs=every), 1, 2, steps=steps)
+        callback = Evaluation(seed=0, every_n_epochs=every)
+        evaluate(callback, 1, 2, steps=steps)
+        callback.on_train_start(trainer_of(steps), None)
+        other = SimpleNamespace(**{**vars(trainer_of(steps)), "is_global_zero": False})
+        callback.on_train_start(other, None)
+    assert caplog.messages == [
+        f"ESS and acceptance of an epoch are of {n} fresh samples" for n in drawn
+    ]
     evaluate(Evaluation(seed=0, n_samples=20_000), 1, 2, steps=5)
     assert drawn == [1024, 3840, 7680, 8192, 20_000]
 
