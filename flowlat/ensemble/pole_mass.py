@@ -14,7 +14,7 @@ from flowlat.analysis.mass.pole_mass import pole_mass
 from flowlat.analysis.mass.windows import PoleMass
 from flowlat.analysis.stretches.chains import Chains
 from flowlat.ensemble.reader import Ensemble
-from flowlat.ensemble.stretches import along_chains
+from flowlat.ensemble.stretches import along_chains, in_rows
 from flowlat.observables import Observable, TwoPoint
 
 #: a Binder cumulant above this is nearer to +-v (2/3) than to a Gaussian M (0)
@@ -45,7 +45,9 @@ class Correlator(NamedTuple):
         """A vector with errors that is made of the same measurements."""
         if self.ensemble.kind == "weighted":
             population = self.ensemble.population
-            found = weighted_estimate(observable, *self._weighted(), population, self.name)
+            rows = in_rows(self.ensemble, f"measured/{self.name}")  # all may not fit into memory
+            log_weight = self.ensemble.read("log_weight")
+            found = weighted_estimate(observable, rows, log_weight, population, self.name)
         else:
             found = chain_estimate(observable, self._chains(), self.name)
         return found if isinstance(found, list) else [found]
