@@ -277,7 +277,7 @@ BAD_SAMPLING = {
     "observables=none": "observables=none: no such option .known: scan, standard",
     "+observables.x._target_=flowlat.observables.Nothing": "observables.x.*Nothing.*no such",
     "+observables.x=3": "observables.*x.*3",
-    "+observables={a/b:{_target_:flowlat.observables.Phi2}}": "observables.a/b=.*should match",
+    "+observables={a/b:{_target_:flowlat.observables.Phi2}}": "observables.a/b: a name has letters",
     "+observables.x={_target_:flowlat.observables.Phi2,axis:1}": "observables.x.axis=1: no such",
     "n_sample=3": "n_sample=3: no such option .known: .*n_samples",
     "sampler=none": "sampler=none: no such option .known: .*hmc.*metropolis",
