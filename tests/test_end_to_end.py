@@ -5,8 +5,6 @@ import json
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,10 +14,11 @@ import torch
 from torch import Tensor
 
 from flowlat import load_flow
-from flowlat.ensemble import open_ensemble
+from flowlat.ensemble import open_ensemble, writer
 from flowlat.runs.metrics import COLUMNS
 from flowlat.samplers import longest_rejection_run
-from tests.support.helpers import ROOT, run, wandb_records
+from tests.support.forked import Command
+from tests.support.helpers import run, wandb_records
 
 TINY = (
     "lattice.shape=[4,4]",
@@ -321,31 +320,25 @@ def test_every_sampler_is_reproducible_and_goes_on(sampler, flow, trained, comma
     assert (whole["acceptance"] is None) == (sampler == "annealed")
 
 
-#: sample.py with a part for each block, not for each second
-SAMPLE_IN_SMALL_PARTS = """
-import runpy, sys
-from flowlat.ensemble import writer
-writer.PART_SECONDS = 0.0
-del sys.argv[0]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
+def small_parts() -> None:
+    """One for each block, not for each second."""
+    writer.PART_SECONDS = 0.0
 
 
 def killed(folder: Path, *names: str) -> None:
     """A run that is killed a moment after its first block."""
-    script = [sys.executable, "-c", SAMPLE_IN_SMALL_PARTS, str(ROOT / "sample.py")]
-    command = [*script, "threads=1", *names]
-    with subprocess.Popen(command, cwd=folder.parent, stderr=subprocess.PIPE) as process:
-        while process.poll() is None and not list((folder / "parts").glob("*.h5")):
-            time.sleep(0.001)
-        time.sleep(random.uniform(0, 0.1))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, process.stderr.read().decode()
+    process = Command(folder.parent, "sample.py", "threads=1", *names, before=small_parts)
+    while process.running() and not list((folder / "parts").glob("*.h5")):
+        time.sleep(0.001)
+    time.sleep(random.uniform(0, 0.1))
+    process.send(signal.SIGKILL)
+    done = process.wait()
+    assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 @pytest.mark.parametrize("sampler", ["hmc", "metropolis"])
 def test_kill_9_of_a_command(sampler, trained, command, tmp_path):
-    """A process of its own, killed at a random moment; its start takes most of the seconds."""
+    """A process of its own, killed at a random moment."""
     checkpoint = trained[0] / "checkpoints" / "best_ess.ckpt" if sampler == "metropolis" else None
     names = small_run(sampler, checkpoint, "n_samples=3000")
     killed(tmp_path / "a", *names, "hydra.run.dir=a")
@@ -457,7 +450,7 @@ def assert_refused(done, folder: Path, *texts: str):
 
 
 def test_a_bad_command_in_a_process_of_its_own(tmp_path):
-    done = run("train.py", "arch=conv", "arch.k=5", "hydra.run.dir=bad", cwd=tmp_path, check=False)
+    done = Command(tmp_path, "train.py", "arch=conv", "arch.k=5", "hydra.run.dir=bad").wait()
     assert_refused(done, tmp_path, "k=5 exceeds the lattice dimension d=2")
 
 

@@ -3,13 +3,12 @@
 import _ctypes
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from flowlat.kernels import compile as build
+from tests.support.forked import Command
 
 PROGRAM = """
 import logging, torch
@@ -31,13 +30,8 @@ needs_compiler = pytest.mark.skipif(
 
 
 def start(cache, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
-        env={**os.environ, "XDG_CACHE_HOME": str(cache), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    (cache / "program.py").write_text(PROGRAM)
+    return Command(cache, str(cache / "program.py"), XDG_CACHE_HOME=str(cache), **environment)
 
 
 @needs_compiler
@@ -47,18 +41,17 @@ def test_two_processes_at_once_and_a_damaged_file(tmp_path):
     quick.write_text(f'#!/bin/sh\nexec {compiler} "$@" -O0\n')
     quick.chmod(0o755)
     for process in [start(tmp_path, CXX=str(quick)), start(tmp_path, CXX=str(quick))]:
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
-        assert err.count(COMPILES) <= 1
-        assert err.count("stencil kernel for cpu, float32: cpu") == 1
+        done = process.wait()
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count(COMPILES) <= 1
+        assert done.stderr.count("stencil kernel for cpu, float32: cpu") == 1
     folder = tmp_path / "flowlat" / "kernels"
     (library,) = folder.iterdir()  # no partial file is left
     assert folder.stat().st_mode & 0o777 == 0o700
     library.write_bytes(b"truncated")
-    process = start(tmp_path, CXX=str(quick))
-    again, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert again == out
+    again = start(tmp_path, CXX=str(quick)).wait()
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == done.stdout
     assert library.stat().st_size > 1000
 
 
@@ -162,11 +155,11 @@ def test_a_cache_without_room_is_one_line(small, monkeypatch):
 
 
 def test_without_a_compiler_plain_pytorch_runs_and_one_line_says_so(tmp_path):
-    out, err = start(tmp_path, CXX="no-such-compiler").communicate(timeout=120)
-    assert float(out) != 0
-    assert err.count("WARNING no fused CPU kernel") == 1
-    assert "no-such-compiler" in err
-    assert "Traceback" not in err
+    done = start(tmp_path, CXX="no-such-compiler").wait()
+    assert float(done.stdout) != 0
+    assert done.stderr.count("WARNING no fused CPU kernel") == 1
+    assert "no-such-compiler" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_cache_that_others_can_write_is_refused(tmp_path, monkeypatch):

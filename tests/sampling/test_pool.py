@@ -22,6 +22,7 @@ from flowlat.sampling.draw import draw
 from flowlat.utils.errors import ConfigError, Interrupted, RankError
 from tests.sampling.test_draw import PowerCut, assert_same, cut_after
 from tests.support.fakes import Wrong, save_flow  # noqa: F401  (named in a config)
+from tests.support.forked import fork_workers
 from tests.support.helpers import moved_flow
 
 
@@ -104,14 +105,16 @@ def options(folder: Path, observable: str) -> dict[str, Any]:
     return config_of(f"ckpt_path={path}", "devices=2", "n_samples=200", target)
 
 
-def test_a_process_that_dies_is_one_line(tmp_path):
+def test_a_process_that_dies_is_one_line(tmp_path, monkeypatch):
+    fork_workers(monkeypatch)
     before = multiprocessing.active_children()
     with pytest.raises(RankError, match=r"^devices=2: a process died$"):
         draw(options(tmp_path, "Mortal"), tmp_path)
     assert set(multiprocessing.active_children()) <= set(before)
 
 
-def test_an_error_of_a_process_is_raised_here(tmp_path):
+def test_an_error_of_a_process_is_raised_here(tmp_path, monkeypatch):
+    fork_workers(monkeypatch)
     with pytest.raises(KeyError, match="of the user's own") as caught:
         draw(options(tmp_path, "Broken"), tmp_path)
     assert "in measure" in str(caught.value.__cause__)

@@ -4,6 +4,7 @@ import itertools
 import math
 import os
 import signal
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -181,7 +182,7 @@ def disturbed(flow: Flow, action: Action, noise: Tensor) -> tuple[Tensor, Tensor
         if what == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         elif what == "signal":
-            os.kill(os.getppid(), signal.SIGUSR1)
+            os.kill(parent_process().pid, signal.SIGUSR1)
         elif what == "nan":
             loss = loss * math.nan
     return loss, log_weight

@@ -3,10 +3,10 @@
 import errno
 import os
 import re
+import resource
 import shutil
 import signal
-import subprocess
-import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,10 @@ from flowlat.flows.proposals import proposals
 from flowlat.runs.metrics import read_metrics
 from flowlat.runs.signals import Signals
 from flowlat.training.callbacks import Evaluation
+from flowlat.training.fit import fit
 from flowlat.training.module import LitFlow
-from tests.support.helpers import ROOT
-from tests.support.trainings import TINY, assert_same, everything
+from tests.support.forked import Command
+from tests.support.trainings import TINY, assert_same, config, everything
 
 NAMES = (*TINY, "checkpoint_minutes=100")
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 138, signal.SIGUSR2: 140}
@@ -47,6 +48,14 @@ def signalled(monkeypatch):
     return arrange
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What the training leaves that nobody interrupts."""
+    folder = tmp_path_factory.mktemp("whole")
+    fit(config("checkpoint_minutes=100"), folder)
+    return everything(folder)
+
+
 def last_line(done) -> str:
     """Of stderr, without the folder before that of the run; and no traceback anywhere."""
     assert "Traceback" not in done.stdout + done.stderr
@@ -58,9 +67,8 @@ def last_line(done) -> str:
     [(signal.SIGINT, 1), (signal.SIGINT, None), (signal.SIGTERM, 3), (signal.SIGUSR1, 1)],
 )
 def test_a_signal_writes_a_checkpoint_and_ends(
-    number, step, signalled, command, tmp_path, monkeypatch
+    number, step, whole, signalled, command, tmp_path, monkeypatch
 ):
-    assert command("train.py", *NAMES, "hydra.run.dir=whole").returncode == 0
     handlers = [signal.getsignal(n) for n in SIGNALS]
     signalled(number, step)
     done = command("train.py", *NAMES, "hydra.run.dir=run", "logger=tensorboard")
@@ -74,7 +82,7 @@ def test_a_signal_writes_a_checkpoint_and_ends(
     assert [signal.getsignal(n) for n in SIGNALS] == handlers
     again = command("train.py", *NAMES, "hydra.run.dir=run", "resume=true")
     assert again.returncode == 0, again.stderr
-    assert_same(everything(tmp_path / "run"), everything(tmp_path / "whole"))
+    assert_same(everything(tmp_path / "run"), whole)
 
 
 def test_a_second_ctrl_c_ends_at_once():
@@ -129,19 +137,13 @@ def test_ctrl_c_before_the_training(command, tmp_path, monkeypatch):
 def test_sigterm_to_a_process(tmp_path):
     """A process of its own, which says that it has begun by its first checkpoint."""
     names = [*TINY, "trainer.limit_train_batches=100000", "hydra.run.dir=run"]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *names],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while process.poll() is None and not (tmp_path / "run/checkpoints/last.ckpt").exists():
-        pass
-    process.terminate()
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == 143, errors
-    assert "Traceback" not in errors
-    assert "ended by SIGTERM after step" in errors
+    process = Command(tmp_path, "train.py", *names)
+    while process.running() and not (tmp_path / "run/checkpoints/last.ckpt").exists():
+        time.sleep(0.001)
+    process.send(signal.SIGTERM)
+    done = process.wait()
+    assert done.returncode == 143, done.stderr
+    assert last_line(done).startswith("ended by SIGTERM after step")
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] >= 1
 
 
@@ -193,15 +195,9 @@ def test_weights_that_cannot_be_weighed_are_no_best_ones(command, tmp_path, monk
 # a disk, a device
 
 
-def assert_goes_on(command, tmp_path: Path) -> None:
-    assert command("train.py", *NAMES, "hydra.run.dir=run", "resume=true").returncode == 0
-    assert command("train.py", *NAMES, "hydra.run.dir=whole").returncode == 0
-    assert_same(everything(tmp_path / "run"), everything(tmp_path / "whole"))
-
-
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 @pytest.mark.parametrize("victim", ["last.ckpt", "best_ess.ckpt", "metrics.csv", "summary.json"])
-def test_a_disk_that_takes_no_more(code, victim, command, tmp_path, monkeypatch):
+def test_a_disk_that_takes_no_more(code, victim, whole, command, tmp_path, monkeypatch):
     """From the second epoch on, where the file is written before."""
     replace = Path.replace
 
@@ -219,7 +215,8 @@ def test_a_disk_that_takes_no_more(code, victim, command, tmp_path, monkeypatch)
             return
     assert done.returncode == 2
     assert last_line(done).startswith(f"error: hydra.run.dir=run: {os.strerror(code)}; ")
-    assert_goes_on(command, tmp_path)
+    assert command("train.py", *NAMES, "hydra.run.dir=run", "resume=true").returncode == 0
+    assert_same(everything(tmp_path / "run"), whole)
 
 
 def test_a_folder_that_is_removed(command, tmp_path, monkeypatch):
@@ -236,28 +233,14 @@ def test_a_folder_that_is_removed(command, tmp_path, monkeypatch):
     assert last_line(done) == "error: hydra.run.dir=run: removed while it was trained"
 
 
-def test_a_full_disk(tmp_path, command):
-    """No file may become larger than a checkpoint half written."""
-    program = (
-        "import resource, runpy, sys; sys.argv = sys.argv[1:];"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, 10**5));"
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            program,
-            str(ROOT / "train.py"),
-            *NAMES,
-            "arch.n_couplings=16",
-            "hydra.run.dir=run",
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def small_files() -> None:
+    """None may become larger than a checkpoint half written."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, 10**5))
+
+
+def test_a_full_disk(tmp_path):
+    names = (*NAMES, "arch.n_couplings=16", "hydra.run.dir=run")
+    done = Command(tmp_path, "train.py", *names, before=small_files).wait()
     assert done.returncode == 2, done.stderr
     assert last_line(done) == (
         f"error: hydra.run.dir=run: {os.strerror(errno.EFBIG)}; no checkpoint was written yet"

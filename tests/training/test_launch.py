@@ -23,6 +23,7 @@ from flowlat.runs.ranks.processes import environment, spawn_ranks
 from flowlat.training.build import build_data, build_module
 from flowlat.training.launch import quiet, train
 from flowlat.utils.errors import ConfigError
+from tests.support.forked import Command, fork_ranks
 from tests.support.helpers import ROOT
 
 SMALL = ("lattice.shape=[2,4]", "trainer.precision=64", "threads=1")
@@ -72,8 +73,9 @@ def first_step(trainer_name: str) -> list[dict[str, np.ndarray]]:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_gradient_of_two_ranks_is_that_of_one():
+def test_gradient_of_two_ranks_is_that_of_one(monkeypatch):
     """In float64: the mean over both halves of a batch is the mean over the batch."""
+    fork_ranks(monkeypatch)
     alone, together = first_step("cpu"), spawn_ranks(2, first_step, "ddp_cpu")
     for one, two in zip(alone, together, strict=True):
         assert np.linalg.norm(one["gradient"]) > 1e-3
@@ -165,13 +167,12 @@ def test_torchrun_and_slurm_go_on_with_one_run(sweep, tmp_path):
     }
     names += ["trainer.max_epochs=2", "resume=true"]
     tasks = [
-        start([sys.executable, *names], tmp_path, **slurm, SLURM_PROCID=rank, SLURM_LOCALID=rank)
-        for rank in "01"
+        Command(tmp_path, *names, **slurm, SLURM_PROCID=rank, SLURM_LOCALID=rank) for rank in "01"
     ]
-    outputs = [task.communicate() for task in tasks]
-    assert [task.returncode for task in tasks] == [0, 0], outputs
-    assert "Reached" in outputs[0][0]
-    assert "".join(outputs[1]) == ""
+    zero, one = [task.wait() for task in tasks]
+    assert (zero.returncode, one.returncode) == (0, 0), (zero, one)
+    assert "Reached" in zero.stdout
+    assert one.stdout + one.stderr == ""
     assert {path.name for path in tmp_path.iterdir()} == {"run"}
 
     expected = weights_of(sweep[0] / "1")

@@ -11,6 +11,7 @@ from flowlat.config.schemas import TrainConfig
 from flowlat.runs.metrics import read_metrics
 from flowlat.training.launch import train
 from flowlat.utils.errors import Interrupted, RankError
+from tests.support.forked import fork_ranks
 from tests.support.trainings import TINY, assert_same, everything
 
 #: a checkpoint after every step; two epochs of four
@@ -25,6 +26,7 @@ def config(*names: str) -> dict[str, Any]:
 def disturb(monkeypatch):
     """``disturb(rank, call, what)`` happens in the next training, see ``fakes.disturbed``."""
     monkeypatch.setattr("flowlat.runs.ranks.processes.GRACE", 5.0)
+    fork_ranks(monkeypatch)
     return lambda *what: monkeypatch.setenv("DISTURB", "{} {} {}".format(*what))
 
 

@@ -1,12 +1,9 @@
 """A training that is killed, at any moment, and started again ends as one that was not."""
 
 import copy
-import multiprocessing
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,15 +17,9 @@ from flowlat.training import fit as module
 from flowlat.training.fit import fit
 from flowlat.training.module import LitFlow
 from flowlat.utils.errors import CheckpointError, ConfigError
-from tests.support.helpers import ROOT
+from tests.support.forked import CONTEXT, Command
 from tests.support.run_folders import contents
 from tests.support.trainings import ROLLBACKS, TINY, assert_same, config, everything, without_power
-
-
-@pytest.fixture(autouse=True)
-def no_plots(monkeypatch):
-    """A figure takes longer than these trainings."""
-    monkeypatch.setattr(module, "plot_training", lambda rows, path: None)
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +41,8 @@ def begin(begun: Any, options: dict[str, Any], folder: Path) -> None:
 
 def killed_after(seconds: float, options: dict[str, Any], folder: Path) -> tuple[int, float]:
     """Train in a process of its own that is killed after a while; its exit code, and how long."""
-    # forked from a process that has imported all of it, and computed nothing yet
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.training.test_resume"])
-    begun = context.Event()
-    child = context.Process(target=begin, args=(begun, options, folder))
+    begun = CONTEXT.Event()
+    child = CONTEXT.Process(target=begin, args=(begun, options, folder))
     child.start()
     assert begun.wait(100)
     started = time.monotonic()
@@ -95,24 +83,27 @@ def test_a_power_cut_after_every_write(names, stride, tmp_path, monkeypatch):
     assert n > 2 * 6 + 2 + 1
 
 
-@pytest.mark.parametrize("resume", [False, True])
-def test_kill_9_of_a_command(resume, tmp_path):
-    """A process of its own, killed when it has a checkpoint, and with the first command again."""
-    names = [*TINY, "trainer.limit_train_batches=100", f"resume={str(resume).lower()}"]
-    command = [sys.executable, str(ROOT / "train.py"), *names]
-    last = tmp_path / "a" / "checkpoints" / "last.ckpt"
-    process = subprocess.Popen([*command, "hydra.run.dir=a"], cwd=tmp_path)
-    while process.poll() is None and not last.exists():
-        time.sleep(0.001)
-    time.sleep(random.uniform(0, 0.5))
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    for folder in "ab":
-        again = [*command, "resume=true", f"hydra.run.dir={folder}"]
-        done = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+def test_kill_9_of_a_command(tmp_path):
+    """Processes of their own, killed when they have a checkpoint, and what was typed once more; or
+    from the beginning what goes on."""
+    names = (*TINY, "trainer.limit_train_batches=50")
+
+    def start(folder: str, *more: str) -> Command:
+        return Command(tmp_path, "train.py", *names, *more, f"hydra.run.dir={folder}")
+
+    for folder, resume in (("a", "false"), ("b", "true")):
+        process = start(folder, f"resume={resume}")
+        while process.running() and not (tmp_path / folder / "checkpoints" / "last.ckpt").exists():
+            time.sleep(0.001)
+        time.sleep(random.uniform(0, 0.5))
+        process.send(signal.SIGKILL)
+        assert process.wait().returncode == -signal.SIGKILL
+    for folder in "abc":
+        done = start(folder, "resume=true").wait()
         assert done.returncode == 0, done.stderr
     assert "no checkpoint to go on from in" in done.stdout + done.stderr
-    assert_same(everything(tmp_path / "a"), everything(tmp_path / "b"))
+    for folder in "ab":
+        assert_same(everything(tmp_path / folder), everything(tmp_path / "c"))
 
 
 # damage

@@ -2,10 +2,9 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
+from multiprocessing import parent_process
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from flowlat.runs.ranks.processes import spawn_ranks
 from flowlat.runs.signals import Signals
 from flowlat.utils.errors import DivergedError, Interrupted, RankError
 from flowlat.utils.files import replacing
-from tests.support.helpers import ROOT
+from tests.support.forked import CONTEXT, fork_ranks
 
 
 def fails_on_one(rank: int) -> None:
@@ -31,7 +30,8 @@ def dies() -> None:
 def waits_for_a_signal() -> None:
     signals = Signals()
     with signals:
-        os.kill(os.getppid(), signal.SIGTERM)  # as a scheduler would, which knows the parent alone
+        # as a scheduler would, which knows the parent alone
+        os.kill(parent_process().pid, signal.SIGTERM)
         while signals.received is None:
             time.sleep(0.01)
     raise Interrupted("heard", signals.received)
@@ -56,24 +56,29 @@ def look_for(number: int) -> None:
 
 
 @pytest.fixture
+def forked(monkeypatch):
+    fork_ranks(monkeypatch)
+
+
+@pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr("flowlat.runs.ranks.processes.GRACE", 0.1)
 
 
-def test_an_error_of_one_rank_ends_all(impatient):
+def test_an_error_of_one_rank_ends_all(forked, impatient):
     before = dict(os.environ)
     with pytest.raises(DivergedError, match="on rank 1"):
         spawn_ranks(2, fails_on_one, 1)
     assert os.environ == before
 
 
-def test_a_rank_that_hangs_at_its_exit_is_not_waited_for(impatient):
+def test_a_rank_that_hangs_at_its_exit_is_not_waited_for(forked, impatient):
     started = time.monotonic()
     assert spawn_ranks(2, hangs_at_its_exit) == 5
     assert time.monotonic() - started < 300
 
 
-def test_a_process_that_dies_is_named():
+def test_a_process_that_dies_is_named(forked):
     """In a thread that is not the main one, too."""
     found = []
 
@@ -88,7 +93,7 @@ def test_a_process_that_dies_is_named():
     assert found == ["rank 0 died, with code 7"]
 
 
-def test_signals_reach_the_ranks():
+def test_signals_reach_the_ranks(forked):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Interrupted, match="heard") as caught:
         spawn_ranks(1, waits_for_a_signal)
@@ -98,26 +103,23 @@ def test_signals_reach_the_ranks():
 
 def test_ranks_end_with_a_parent_that_is_killed(tmp_path):
     pid = tmp_path / "pid"
-    program = (
-        "import sys; from tests.runs.ranks.test_processes import spawn_ranks, tells_and_sleeps;"
-        "spawn_ranks(1, tells_and_sleeps, sys.argv[1])"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", program, pid], cwd=ROOT)
-    while parent.poll() is None and not pid.exists():
+    parent = CONTEXT.Process(target=spawn_ranks, args=(1, tells_and_sleeps, str(pid)))
+    parent.start()
+    while parent.is_alive() and not pid.exists():
         time.sleep(0.01)
     number = int(pid.read_text())
     os.kill(number, 0)  # it is there
     parent.kill()
-    parent.wait()
+    parent.join()
     with pytest.raises(ProcessLookupError):
         look_for(number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_the_ranks_import(number, capfd):
-    """Neither a traceback of theirs nor a word of PyTorch's."""
+@pytest.mark.parametrize(("number", "n"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
+def test_a_signal_while_the_ranks_import(number, n, capfd):
+    """Neither a traceback of theirs nor, of several, a word of PyTorch's."""
     threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
     with pytest.raises(Interrupted) as caught:
-        spawn_ranks(2, time.sleep, 60)
+        spawn_ranks(n, time.sleep, 60)
     assert caught.value.number == number
     assert capfd.readouterr() == ("", "")
