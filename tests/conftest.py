@@ -28,6 +28,15 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_pictures():
+    """Of runs in this process, which often would take longer than they do."""
+    with pytest.MonkeyPatch.context() as patch:
+        for place in ("training.fit.plot_training", "sampling.draw.plot"):
+            patch.setattr(f"flowlat.{place}", lambda content, path: path.touch())
+        yield
+
+
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """``command("train.py", "seed=1")`` in ``tmp_path`` and without the start-up of a process."""

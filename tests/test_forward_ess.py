@@ -10,7 +10,6 @@ from torch.distributions import Normal
 from flowlat.analysis.importance import ess, forward_ess, forward_log_z, log_z
 from flowlat.ensemble.reference import Reference
 from flowlat.forward_ess import main
-from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from tests.support.fakes import save_flow, walk_config
 
@@ -104,7 +103,6 @@ def test_weights_at_the_limits():
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
     draw(walk_config(n_samples=300), tmp_path)
     theory = ("lattice.shape=[2,4]", "action.m2=1", "action.lam=0.5")
     checkpoint = save_flow(tmp_path / "flow.ckpt", *theory)

@@ -17,7 +17,6 @@ from flowlat.ensemble import Ensemble, open_ensemble
 from flowlat.ensemble.summary import acceptance
 from flowlat.exchange.named import write_named
 from flowlat.observables import Binder, CorrelationLength, TwoPoint
-from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from flowlat.utils.errors import EnsembleError
 from tests.support.fakes import Mean, walk_config
@@ -28,12 +27,9 @@ KINDS = ("chain", "proposals", "weighted")
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """A run folder of every kind: 100 rows (weighted: 108) of 3 replicas on (2, 4)."""
-    folders = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "plot", lambda ensemble, path: None)
-        for kind in KINDS:
-            folders[kind] = tmp_path_factory.mktemp(kind)
-            draw(walk_config(sampler={"kind": kind}), folders[kind])
+    folders = {kind: tmp_path_factory.mktemp(kind) for kind in KINDS}
+    for kind, folder in folders.items():
+        draw(walk_config(sampler={"kind": kind}), folder)
     return folders
 
 
@@ -227,9 +223,8 @@ def test_obs_propagate_through_functions_of_several(drawn):
         assert ratio.dvalue > 0
 
 
-def test_runs_of_other_seeds_are_other_ensembles(tmp_path, monkeypatch):
+def test_runs_of_other_seeds_are_other_ensembles(tmp_path):
     """The errors of a difference add up in quadrature; a run less itself is 0 without error."""
-    monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
     found = []
     for i, changes in enumerate([{}, {"seed": 1}, {"n_samples": 200}]):
         folder = tmp_path / str(i)

@@ -15,7 +15,6 @@ from flowlat.ensemble.reference import (
     require_theory,
     theory_of,
 )
-from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from flowlat.utils.errors import EnsembleError
 from tests.support.fakes import walk_config
@@ -26,9 +25,8 @@ FREE = {"_target_": "flowlat.actions.Free", "m2": 1.0}
 
 
 @pytest.fixture
-def drawn(tmp_path, monkeypatch):
+def drawn(tmp_path):
     """``drawn(kind)``: the folder of a sampling of 3 replicas."""
-    monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
 
     def start(kind="chain", **changes):
         draw(walk_config(sampler={"kind": kind}, **changes), tmp_path)

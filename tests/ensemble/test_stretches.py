@@ -10,7 +10,6 @@ from flowlat.ensemble import open_ensemble
 from flowlat.ensemble import stretches as module
 from flowlat.ensemble.stretches import along_chains, in_rows
 from flowlat.ensemble.summary import summarize
-from flowlat.sampling import draw as draw_module
 from flowlat.sampling.draw import draw
 from tests.support.fakes import walk_config
 
@@ -19,11 +18,6 @@ WIDE = {
     "two_point": {"_target_": "flowlat.observables.TwoPoint"},
     "effective_mass": {"_target_": "flowlat.observables.EffectiveMass"},
 }
-
-
-@pytest.fixture(autouse=True)
-def no_picture(monkeypatch):
-    monkeypatch.setattr(draw_module, "plot", lambda ensemble, path: None)
 
 
 @pytest.mark.parametrize("rows", [16, 2**15])

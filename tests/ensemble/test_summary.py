@@ -10,7 +10,6 @@ from flowlat.analysis.trust import warnings
 from flowlat.ensemble import open_ensemble
 from flowlat.ensemble.pole_mass import correlator_of
 from flowlat.ensemble.summary import acceptance, burn_in, sign_balance, summarize
-from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from flowlat.utils.errors import ConfigError
 from tests.support.fakes import Walk, free_config, walk_config
@@ -21,9 +20,8 @@ ESTIMATE = {"value", "error", "tau_int", "tau_int_error"}
 
 
 @pytest.fixture
-def ensemble(tmp_path, monkeypatch):
+def ensemble(tmp_path):
     """``ensemble("chain")``: one of 600 rows, open."""
-    monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
     opened = []
 
     def start(kind):
@@ -68,10 +66,9 @@ def test_a_chain(ensemble):
 
 @pytest.mark.parametrize("kind", ["chain", "weighted"])
 @pytest.mark.parametrize("window", [None, [1, 3], [0, 1]])
-def test_the_pole_mass_of_a_free_field(kind, window, tmp_path, monkeypatch):
+def test_the_pole_mass_of_a_free_field(kind, window, tmp_path):
     """2 asinh(sqrt(m2) / 2), within five errors (p = 6e-7); of two values of t it solves their
     ratio, and there is nothing to judge it by. The log weights are noise."""
-    monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
     summary = draw(free_config(sampler={"kind": kind}, mass_window=window), tmp_path)
     mass = summary["pole_mass"]
     assert (mass["of"], mass["window"]) == ("two_point", window)
@@ -190,7 +187,6 @@ def test_chains_that_start_far_away(distance, tmp_path, monkeypatch):
         state = start(self, generator)
         return state._replace(phi=state.phi + distance)
 
-    monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
     monkeypatch.setattr(Walk, "start", moved)
     summary = draw(walk_config(n_samples=2400, sampler={"replicas": 8}), tmp_path)
     assert (summary["thermalisation"]["pull"] > 5.5) == (distance > 0)

@@ -14,7 +14,6 @@ from flowlat.ensemble import open_ensemble
 from flowlat.exchange import named
 from flowlat.exchange.__main__ import main
 from flowlat.exchange.export import export, in_one
-from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from flowlat.utils.errors import ConfigError, EnsembleError
 from tests.support.fakes import walk_config
@@ -23,12 +22,10 @@ from tests.support.fakes import walk_config
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """A run folder of every kind: 100 rows (weighted: 108) of 3 replicas on (2, 4)."""
-    folders = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "plot", lambda ensemble, path: None)
-        for kind in ("chain", "proposals", "weighted"):
-            folders[kind] = tmp_path_factory.mktemp(kind)
-            draw(walk_config(sampler={"kind": kind}), folders[kind])
+    kinds = ("chain", "proposals", "weighted")
+    folders = {kind: tmp_path_factory.mktemp(kind) for kind in kinds}
+    for kind, folder in folders.items():
+        draw(walk_config(sampler={"kind": kind}), folder)
     return folders
 
 

@@ -13,7 +13,6 @@ import pytest
 from flowlat.ensemble import open_ensemble, writer
 from flowlat.forward_ess import main as forward_ess
 from flowlat.report.__main__ import main as report
-from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from flowlat.training.build import build_data, check_ensembles
 from flowlat.utils.errors import USER_ERRORS, EnsembleError
@@ -37,7 +36,6 @@ def drawn(tmp_path_factory):
 def run(drawn, tmp_path, monkeypatch):
     """``run(change)``: a copy of the run whose ensemble.h5 ``change`` has edited."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module, "plot", lambda ensemble, path: path.touch())
 
     def write(change):
         folder = tmp_path / "run"
@@ -361,14 +359,18 @@ def test_programs(way, program, run, tmp_path):
     assert message.isprintable()
 
 
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory):
+    """A checkpoint of the same theory."""
+    theory = ("lattice.shape=[2,4]", "action.m2=1.0", "action.lam=0.5")
+    path = tmp_path_factory.mktemp("flow") / "a.ckpt"
+    return save_flow(path, *theory, "arch=combconv_k1", "arch.n_couplings=2")
+
+
 @pytest.mark.parametrize("way", CORPUS)
-def test_commands(way, run, tmp_path, capsys):
+def test_commands(way, run, flow, capsys):
     """``python -m flowlat.report`` and ``python -m flowlat.forward_ess``: exit code 2, one line."""
     folder = run(CORPUS[way])
-    flow = save_flow(
-        *(tmp_path / "a.ckpt", "lattice.shape=[2,4]", "action.m2=1.0", "action.lam=0.5"),
-        *("arch=combconv_k1", "arch.n_couplings=2"),
-    )
     before = sorted(folder.iterdir())
     codes = report([str(folder)]), forward_ess([str(flow), str(folder)])
     lines = capsys.readouterr().err.splitlines()

@@ -12,7 +12,6 @@ import pytest
 
 from flowlat import load_flow
 from flowlat.ensemble import open_ensemble
-from flowlat.sampling import draw as module
 from flowlat.sampling.draw import draw
 from flowlat.utils.errors import CheckpointError, EnsembleError
 from tests.ensemble.test_reader import everything as everything_in
@@ -65,8 +64,7 @@ def test_checkpoints(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["chain", "proposals", "weighted"])
-def test_ensembles(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "plot", lambda ensemble, path: None)
+def test_ensembles(kind, tmp_path):
     draw(walk_config(n_samples=20, sampler={"kind": kind}), tmp_path)
     path = shutil.move(tmp_path / "ensemble.h5", tmp_path / "whole.h5")
 

@@ -19,7 +19,7 @@ import pytest
 
 from flowlat.ensemble import gathering, open_ensemble, writer
 from flowlat.sampling import draw as module
-from flowlat.sampling.draw import draw
+from flowlat.sampling.draw import draw, plot
 from flowlat.utils.errors import ConfigError, EnsembleError, Interrupted
 from tests.support.fakes import Walk, walk_config
 
@@ -32,8 +32,7 @@ class PowerCut(BaseException):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Without the picture and git, which take most of the time of a small run."""
-    monkeypatch.setattr(module, "plot", lambda ensemble, path: path.touch())
+    """Without git, which takes much of the time of a small run."""
     monkeypatch.setattr(module, "provenance", dict)
     monkeypatch.setattr(writer, "PART_SECONDS", 0.0)  # a part a block
 
@@ -340,6 +339,16 @@ def test_samplers_that_cannot_go_on(sampler, pattern, run, tmp_path):
     with pytest.raises(ConfigError, match=pattern):
         run("a", sampler=sampler)
     assert not (tmp_path / "a" / "ensemble.h5").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_picture(kind, run):
+    """Of few rows, and no configurations."""
+    folder = run("a", n_samples=20, save_configs=False, sampler={"kind": kind})
+    assert not (folder / "ensemble.png").stat().st_size  # tests have a fake in its place
+    with open_ensemble(folder) as ensemble:
+        plot(ensemble, folder / "ensemble.png")
+    assert (folder / "ensemble.png").stat().st_size > 5000
 
 
 def test_the_progress_counts_what_is_there(run, monkeypatch):

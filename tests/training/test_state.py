@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from flowlat.training import fit as module
 from flowlat.training.fit import fit
 from flowlat.utils.errors import USER_ERRORS
 from tests.support.trainings import config, without_power
@@ -17,9 +16,8 @@ from tests.support.trainings import config, without_power
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Without the figure and git."""
-    monkeypatch.setattr(module, "plot_training", lambda rows, path: None)
-    monkeypatch.setattr(module, "provenance", dict)
+    """Without git."""
+    monkeypatch.setattr("flowlat.training.fit.provenance", dict)
 
 
 @pytest.fixture(scope="module")

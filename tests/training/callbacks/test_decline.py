@@ -85,7 +85,6 @@ def test_a_training_that_collapses_says_so(tmp_path, monkeypatch, caplog):
         figures, *more = measure(self, flow, action, n, epoch, *share)
         return {**figures, "ess": 0.01 if epoch == 1 else 0.5}, *more
 
-    monkeypatch.setattr("flowlat.training.fit.plot_training", lambda rows, path: None)
     monkeypatch.setattr(Evaluation, "measure", measured)
     with caplog.at_level(logging.WARNING):
         summary = fit(config("evaluation.n_samples=512"), tmp_path)

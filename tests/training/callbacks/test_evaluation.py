@@ -8,7 +8,6 @@ import torch
 from flowlat.actions import Phi4
 from flowlat.analysis.importance import forward_quality
 from flowlat.ensemble.reference import read_reference
-from flowlat.sampling import draw as draw_module
 from flowlat.sampling.draw import draw
 from flowlat.training.callbacks import Evaluation
 from flowlat.training.callbacks import evaluation as module
@@ -82,8 +81,7 @@ def test_a_flow_without_weights_stops_the_training():
         evaluate(Evaluation(seed=0, n_samples=8), 3, 5, flow)
 
 
-def test_forward_ess_of_an_ensemble(tmp_path, monkeypatch):
-    monkeypatch.setattr(draw_module, "plot", lambda ensemble, path: None)
+def test_forward_ess_of_an_ensemble(tmp_path):
     draw(walk_config(n_samples=300), tmp_path)
     flow = moved_flow("lattice.shape=[2,4]", "arch=combconv_k1")
     options = {"seed": 0, "n_samples": 90, "batch_size": 32}

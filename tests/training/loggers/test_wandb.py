@@ -201,8 +201,7 @@ def test_a_training_that_goes_on_is_the_same_run(tmp_path):
         assert "samples" in {metric.step_metric for metric in leg["metric"]}
 
 
-def test_a_training_that_is_taken_back_is_one_run(tmp_path, monkeypatch, recwarn):
-    monkeypatch.setattr("flowlat.training.fit.plot_training", lambda rows, path: None)
+def test_a_training_that_is_taken_back_is_one_run(tmp_path, recwarn):
     wandb = ("logger=wandb", "logger.wandb.offline=true", f"logger.wandb.save_dir={tmp_path}")
     fit(validate(compose([*TINY, *ROLLBACKS, *wandb]), TrainConfig), tmp_path)
     found = logged(tmp_path)
