@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import re
+from functools import cache
 
 import pytest
 import torch
@@ -15,13 +16,19 @@ from tests.support.helpers import DIMENSIONS, SHAPES, options
 ACTIONS = options("action")
 
 
+@cache
+def action_of(name):
+    """As conf/ has it."""
+    return build_action(compose([f"action={name}"]))
+
+
 @pytest.fixture(params=itertools.product(DIMENSIONS, ACTIONS), ids=lambda p: f"{p[0]}d-{p[1]}")
 def case(request):
     """An action, and a few configurations of order one."""
     d, name = request.param
     generator = torch.Generator().manual_seed(d)
     phi = torch.randn(3, *SHAPES[d], dtype=torch.float64, generator=generator)
-    return build_action(compose([f"action={name}"])), phi
+    return action_of(name), phi
 
 
 def test_the_registry_is_found():
@@ -68,7 +75,7 @@ def test_dtype_is_kept(case, dtype):
 def test_the_convention_has_every_coupling_and_no_other(name):
     """The other actions' couplings are not in it: it is no formula that was inherited."""
     couplings = {n: set(compose([f"action={n}"]).action) - {"_target_"} for n in ACTIONS}
-    words = set(re.findall(r"\w+", build_action(compose([f"action={name}"])).convention))
+    words = set(re.findall(r"\w+", action_of(name).convention))
     assert words & set.union(*couplings.values()) == couplings[name]
 
 

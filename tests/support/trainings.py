@@ -1,6 +1,8 @@
 """Trainings of a second that are cut short, and everything that they leave, to compare."""
 
+import copy
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,12 @@ ROLLBACKS = (
 
 
 def config(*names: str) -> dict[str, Any]:
+    return copy.deepcopy(_config(names))
+
+
+@cache
+def _config(names: tuple[str, ...]) -> dict[str, Any]:
+    """Composed once: Hydra takes as long as the training."""
     return validate(compose([*TINY, *names]), TrainConfig)
 
 
