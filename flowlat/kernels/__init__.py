@@ -13,6 +13,7 @@ from flowlat.kernels.continuous.fused import solve, solves
 from flowlat.kernels.continuous.plain import solve_plainly
 from flowlat.kernels.continuous.tables import Tables
 from flowlat.kernels.select import KERNELS, available_kernels, stencil_stack
+from flowlat.kernels.sinh_arcsinh import sinh_arcsinh
 from flowlat.kernels.stencil.spec import ACTIVATIONS, StencilSpec
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Tables",
     "affine",
     "available_kernels",
+    "sinh_arcsinh",
     "solve",
     "solve_plainly",
     "solves",

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "functions.h"
 #include "random.h"
 
 namespace {
@@ -15,29 +16,6 @@ typedef double V __attribute__((vector_size(64)));
 typedef uint64_t U __attribute__((vector_size(64)));
 
 constexpr int kPairs = 8;
-
-// log(x) for normal x in (0, 1], to a few units in the last place: 2 artanh((m - 1) / (m + 1)) of
-// a mantissa m in (0.7, 1.42), and the exponent
-INLINE V log_of(V x) {
-  const U bits = (U)x;
-  V m = (V)((bits & uint64_t(0x000FFFFFFFFFFFFF)) | uint64_t(0x3FF0000000000000));
-  // an integer below 2^52 in the mantissa of 2^52
-  V e = (V)((bits >> 52) | uint64_t(0x4330000000000000)) - (4503599627370496.0 + 1023);
-  const auto large = m > 1.4142135623730951;
-  m = large ? 0.5 * m : m;
-  e = large ? e + 1.0 : e;
-  const V s = (m - 1.0) / (m + 1.0), s2 = s * s;
-  V p = s2 * (1.0 / 21) + 1.0 / 19;
-  p = p * s2 + 1.0 / 17;
-  p = p * s2 + 1.0 / 15;
-  p = p * s2 + 1.0 / 13;
-  p = p * s2 + 1.0 / 11;
-  p = p * s2 + 1.0 / 9;
-  p = p * s2 + 1.0 / 7;
-  p = p * s2 + 1.0 / 5;
-  p = p * s2 + 1.0 / 3;
-  return e * 0.6931471805599453 + 2.0 * (s + s * s2 * p);
-}
 
 // sin and cos of x in [-pi/4, pi/4], by their series
 INLINE void sin_cos(V x, V& sin, V& cos) {
@@ -64,7 +42,7 @@ INLINE void block(uint64_t key, uint64_t b, V* out) {
   const U lanes = {0, 1, 2, 3, 4, 5, 6, 7};
   const Philox<U> words(key, lanes + kPairs * b, 0);
   const V u = 2.0 - one_to_two<V>(words.first);  // in (0, 1]
-  V r = -2.0 * log_of(u);
+  V r = -2.0 * Functions<double, 64>::log(u);
   for (int lane = 0; lane < kPairs; ++lane) r[lane] = std::sqrt(r[lane]);
   // the quadrant from two lower bits, the angle in it from the upper ones
   V sin, cos;
