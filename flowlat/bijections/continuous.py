@@ -15,7 +15,7 @@ from flowlat.kernels.continuous.verner import VERNER
 from flowlat.kernels.first_use import N_COMPARED, Comparison, sound
 from flowlat.kernels.library import WITHOUT
 from flowlat.lattice import Fourier, Lattice, shell_of, shells
-from flowlat.lattice.spectrum import chebyshev, momentum_basis
+from flowlat.lattice.momentum_basis import chebyshev, momentum_basis
 from flowlat.utils.limits import LAYERS
 
 #: terms of f_j, and Chebyshev polynomials in t and in the momentum

@@ -4,14 +4,14 @@ from torch import Tensor
 
 from flowlat.bijections.base import Bijection
 from flowlat.lattice import Lattice
-from flowlat.lattice.spectrum import Spectrum
+from flowlat.priors.spectrum import Spectrum
 
 
 class Spectral(Bijection):
     """y = F^-1[ a(k) F x ], a(k) > 0 a learnable function of khat^2;  log_det = sum_k log a(k).
 
     Linear, odd, and equivariant under all translations. The identity at the start. See
-    :class:`flowlat.lattice.spectrum.Spectrum`.
+    :class:`flowlat.priors.spectrum.Spectrum`.
     """
 
     def __init__(self, lattice: Lattice):

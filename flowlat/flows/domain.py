@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from flowlat.flows.mass import MassCurve, Polynomial
-from flowlat.lattice.spectrum import chebyshev
+from flowlat.lattice.momentum_basis import chebyshev
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.limits import Shape
 

@@ -12,6 +12,7 @@ from flowlat.kernels.affine import affine
 from flowlat.kernels.continuous.fused import solve, solves
 from flowlat.kernels.continuous.plain import solve_plainly
 from flowlat.kernels.continuous.tables import Tables
+from flowlat.kernels.filter import spectral_filter
 from flowlat.kernels.select import KERNELS, available_kernels, stencil_stack
 from flowlat.kernels.sinh_arcsinh import sinh_arcsinh
 from flowlat.kernels.stencil.spec import ACTIVATIONS, StencilSpec
@@ -27,5 +28,6 @@ __all__ = [
     "solve",
     "solve_plainly",
     "solves",
+    "spectral_filter",
     "stencil_stack",
 ]

@@ -8,15 +8,16 @@ from flowlat.lattice.geometry import (
     neighbour,
     sum_sites,
 )
+from flowlat.lattice.momentum_basis import chebyshev, momentum_basis
 from flowlat.lattice.shells import shell_of, shells
-from flowlat.lattice.spectrum import Spectrum
 
 __all__ = [
     "Fourier",
     "Lattice",
     "Parity",
-    "Spectrum",
     "batch_fastest",
+    "chebyshev",
+    "momentum_basis",
     "neighbour",
     "shell_of",
     "shells",

@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from flowlat.lattice import Lattice
-from flowlat.lattice.spectrum import Spectrum
 from flowlat.priors.base import Prior, log_standard_normal
+from flowlat.priors.spectrum import Spectrum
 from flowlat.utils.limits import Positive
 
 
@@ -17,14 +17,13 @@ class FreeField(Prior):
     """z = F^-1[ a(k) F eps ] + shift, with eps white and a(k) > 0 a function of khat^2 alone.
 
     log a(k) = -1/2 log(2 (khat^2 + M^2)) + a learnable smooth function, zero at the start
-    (:class:`flowlat.lattice.spectrum.Spectrum`): the free propagator of a learnable mass, and its
+    (:class:`flowlat.priors.spectrum.Spectrum`): the free propagator of a learnable mass, and its
     corrections. log r(z) = log N(eps; 0, 1) - sum_k log a(k). Nothing refers to the volume, so the
     parameters transfer between lattices of the same d. ``shift`` is where a learnable constant
     field starts; None leaves it out (and the prior even).
     """
 
     option = "free_field"
-    _khat2: Tensor
 
     def __init__(
         self,
@@ -37,11 +36,10 @@ class FreeField(Prior):
         self.log_mass2 = nn.Parameter(torch.tensor(math.log(mass2)))
         self.spectrum = Spectrum(lattice, n_coefficients)
         self.shift = None if shift is None else nn.Parameter(torch.tensor(float(shift)))
-        self.register_buffer("_khat2", self.spectrum.fourier.khat2.float(), persistent=False)
 
     def log_amplitude(self) -> Tensor:
-        """log a(k) on the modes of ``spectrum.fourier``."""
-        return self.spectrum() - 0.5 * torch.log(2 * (self._khat2 + self.log_mass2.exp()))
+        """log a(k), ``(S,)`` on the shells of :func:`flowlat.lattice.shells`."""
+        return self.spectrum() - 0.5 * torch.log(2 * (self.spectrum.khat2 + self.log_mass2.exp()))
 
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         z, log_det = self.spectrum.filter(noise, self.log_amplitude())

@@ -9,7 +9,7 @@ from torch.autograd.functional import jacobian
 from flowlat.bijections import Continuous
 from flowlat.kernels.continuous.plain import velocities, velocity_of
 from flowlat.lattice import Fourier, Lattice
-from flowlat.lattice.spectrum import momentum_basis
+from flowlat.lattice.momentum_basis import momentum_basis
 
 
 def moved(shape=(3, 4), n_steps=4, odd=False, channels=2):

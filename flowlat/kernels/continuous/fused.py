@@ -14,9 +14,9 @@ from torch.autograd.function import once_differentiable
 from flowlat.kernels.continuous.runge_kutta import RungeKutta
 from flowlat.kernels.continuous.tables import Tables
 from flowlat.kernels.library import Buffer, call, fields, pointers, threads_for
+from flowlat.kernels.modes import shell_of_modes
 from flowlat.kernels.select import announce, choose
-from flowlat.lattice.geometry import outer_sum
-from flowlat.lattice.shells import shell_of, shells
+from flowlat.lattice.shells import shells
 
 #: what the kernel has room for
 MOST_TERMS, MOST_STAGES = 8, 64
@@ -134,15 +134,6 @@ def plan(
     work = n_steps * n_stages * channels * len(shell)
     numbers = n_steps, n_stages, len(nodes) - 1, sign / n_steps
     return Plan(system, Method(*numbers, *at), work, (shell, sides, node, a, b))
-
-
-def shell_of_modes(shape: tuple[int, ...]) -> Tensor:
-    """The shell of each mode in the order of fourier.h, int32 ``(V,)``."""
-    squares = []
-    for side in shape:
-        k = torch.tensor([*range(side // 2 + 1), *range(1, (side + 1) // 2)], dtype=torch.float64)
-        squares.append(4 * torch.sin(torch.pi * k / side) ** 2)
-    return shell_of(outer_sum(squares).flatten(), shape).int()
 
 
 class Solve(torch.autograd.Function):

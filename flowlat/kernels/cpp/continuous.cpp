@@ -5,11 +5,10 @@
 // in the modes x of the field; F is the orthonormal real Fourier transform, A, V_j and W_j are
 // tables, of a value for every shell of modes with the same khat^2, at every node of time.
 //
-// Memory: a tile of W configurations at a time, [site or mode][lane], one vector for each.  A whole
-// solution runs on a tile before the next is touched.  Axis by axis a transform goes once through
-// the memory; the last axis goes to the sites, through the nonlinearity and back to modes in one
-// go, and the tables are applied where the first axis is read or written, so that d axes take
-// 2 d - 1 passes.  Factors of the transform's normalisation are in the tables.
+// Memory as in modes.h; a whole solution runs on a tile before the next is touched.  The last axis
+// goes to the sites, through the nonlinearity and back to modes in one go, and the tables are applied
+// where the first axis is read or written, so that d axes take 2 d - 1 passes.  Factors of the
+// transform's normalisation are in the tables.
 //
 // The forward may keep the field at the start of every stage; from it the backward computes
 // whatever else it needs.
@@ -17,7 +16,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "fourier.h"
+#include "modes.h"
 #include "tiles.h"
 
 #if defined(__AVX__)
@@ -64,7 +63,6 @@ struct Task {
 namespace {
 
 constexpr int kTerms = 8;
-constexpr int64_t kBuffer = 64;  // vectors that lines on the way through the sites take
 constexpr int64_t kGroups = 8;  // of tiles with sums of their own, whatever the number of threads
 
 // What is wanted beside the adjoint of the field: nothing, the gradients of the tables, or the
@@ -107,48 +105,6 @@ template <class T> struct Solver {
     for (int lane = 0; lane < W; ++lane) r[lane] = 1 / std::sqrt(v[lane]);
 #endif
     return r;
-  }
-
-  // --- axes --------------------------------------------------------------------------------
-
-  struct Axis {
-    int64_t L, inner, outer;
-    bool square;  // two axes of 4
-    Transform<T> transform;
-
-    void to_modes(int64_t n, Source<T> x, Target<T> m, V* free) const {
-      transform.modes(transform.ring, n, x, m, free);
-    }
-    void to_sites(int64_t n, Source<T> m, const T* table, Target<T> x, V* free) const {
-      transform.sites(transform.ring, n, m, table, x, free);
-    }
-    // lines that are taken together, in a buffer in the first cache
-    int64_t group() const { return std::max<int64_t>(1, kBuffer / L); }
-  };
-
-  // of the memory of a pass: two buffers, and what a transform wants
-  static int64_t pass_memory(int64_t longest) {
-    return 2 * (kBuffer + longest) + Rings<T>::scratch(longest);
-  }
-
-  // without axes of one site; two at least
-  static std::vector<Axis> axes_of(const System& system) {
-    std::vector<Axis> axes;
-    for (int64_t i = 0; i < system.d; ++i) {
-      const int64_t L = system.sides[i];
-      if (L == 4 && !axes.empty() && axes.back().L == 4)
-        axes.back() = {16, 0, 0, true, Short<T, 16, Square4<T>>::transform()};
-      else if (L > 1)
-        axes.push_back({L, 0, 0, false, Rings<T>::transform(int(L))});
-    }
-    while (axes.size() < 2) axes.insert(axes.begin(), {1, 0, 0, false, Rings<T>::transform(1)});
-    int64_t outer = 1, inner = system.sites;
-    for (Axis& axis : axes) {
-      axis.outer = outer;
-      axis.inner = inner /= axis.L;
-      outer *= axis.L;
-    }
-    return axes;
   }
 
   // --- the nonlinearity --------------------------------------------------------------------
@@ -210,42 +166,11 @@ template <class T> struct Solver {
     }
   };
 
-  // --- passes over the memory --------------------------------------------------------------
-
-  static void to_sites(const Axis& axis, V* memory, V* work) {
-    const int64_t step = axis.inner;
-    for (int64_t o = 0; o < axis.outer; ++o, work += axis.L * step)
-      axis.to_sites(step, {work, step, 1}, nullptr, {work, step, 1}, memory);
-  }
-
-  static void to_modes(const Axis& axis, V* memory, V* work) {
-    const int64_t step = axis.inner;
-    for (int64_t o = 0; o < axis.outer; ++o, work += axis.L * step)
-      axis.to_modes(step, {work, step, 1}, {work, step, 1}, memory);
-  }
-
-  // the first axis to sites, of table * x
-  static void first_to_sites(const Axis& axis, V* memory, const V* x, const T* table, V* out) {
-    const int64_t step = axis.inner;
-    axis.to_sites(step, {x, step, 1}, table, {out, step, 1}, memory);
-  }
-
-  // the first axis to modes; use(mode, value)
-  template <class Use>
-  static INLINE void first_to_modes(const Axis& axis, V* memory, const V* work, const Use& use) {
-    const int64_t step = axis.inner, group = axis.group();
-    V *buffer = memory, *free = memory + kBuffer + axis.L;
-    for (int64_t i = 0; i < step; i += group) {
-      const int64_t n = std::min(group, step - i);
-      axis.to_modes(n, {work + i, step, 1}, {buffer, n, 1}, free);
-      for (int64_t k = 0; k < axis.L; ++k)
-        for (int64_t g = 0; g < n; ++g) use(k * step + i + g, buffer[k * n + g]);
-    }
-  }
+  // --- the last axis ------------------------------------------------------------------------
 
   // the last axis to sites, f, and back to modes; returns the sum of f'
   template <bool ODD>
-  static V through(const Axis& axis, V* memory, V* work, const Squashed<ODD>& given) {
+  static V through(const Axis<T>& axis, V* memory, V* work, const Squashed<ODD>& given) {
     const Squashed<ODD> f = given;  // which no pointer can reach: it stays in registers
     if constexpr (ODD && sizeof(T) == 4) {  // what most samples are about stays there altogether
       const auto value = [f](V u, V& slope) ALWAYS { return f.value(u, slope); };
@@ -269,7 +194,7 @@ template <class T> struct Solver {
 
   // the same with adjoints: u -> its adjoint, and gf -> f if WANT is not ADJOINT
   template <bool ODD, Want WANT>
-  static void through_adjoint(const Axis& axis, V* memory, V* u, V* gf, V gd,
+  static void through_adjoint(const Axis<T>& axis, V* memory, V* u, V* gf, V gd,
                               const Squashed<ODD>& given, typename Squashed<ODD>::Sums& total) {
     const Squashed<ODD> f = given;
     typename Squashed<ODD>::Sums sums;
@@ -297,38 +222,22 @@ template <class T> struct Solver {
   struct Prepared {
     const System& system;
     const Method& method;
-    std::vector<Axis> axes;
+    const Modes<T> modes;
     std::vector<T> norm;                   // (modes)
     std::vector<T> linear, first, second;  // (nodes, modes), (nodes, channels, modes)
     const T *coefficients, *trace, *weights;
-    int64_t V_, longest;
-    double rounding = 0;  // log |det| of load and store, one after the other
+    int64_t V_;
+    double rounding;  // log |det| of load and store, one after the other
 
     Prepared(const System& system, const Method& method, const Tables& tables)
-        : system(system), method(method), axes(axes_of(system)), norm(system.sites, T(1)),
-          linear(system.n_nodes * system.sites),
+        : system(system), method(method), modes(system.d, system.sides, system.sites),
+          norm(modes.norm.begin(), modes.norm.end()), linear(system.n_nodes * system.sites),
           first(system.n_nodes * system.channels * system.sites), second(first.size()),
           coefficients((const T*)tables.coefficients), trace((const T*)tables.trace),
-          weights((const T*)tables.weights), V_(system.sites) {
+          weights((const T*)tables.weights), V_(system.sites), rounding(modes.rounding) {
       // in double precision: an error of a factor that all modes have does not average out
-      std::vector<double> exact(V_, 1.0);
-      int64_t inner = V_;
-      longest = 16;  // two axes of 4
-      for (int64_t i = 0; i < system.d; ++i) {
-        const int64_t L = system.sides[i];
-        longest = std::max(longest, L);
-        inner /= L;
-        rounding += 2.0 * V_ / L * log_det_of_rounding<T>(L);
-        const double low = std::sqrt(1.0 / L), high = std::sqrt(2.0 / L);
-        for (int64_t k = 0; k < V_; ++k) {
-          const int64_t n = k / inner % L;
-          exact[k] *= n == 0 || 2 * n == L ? low : high;
-        }
-      }
-      for (int64_t k = 0; k < V_; ++k) {
-        norm[k] = T(exact[k]);
-        rounding += 2 * (norm[k] - exact[k]) / exact[k];
-      }
+      const std::vector<double>& exact = modes.norm;
+      for (int64_t k = 0; k < V_; ++k) rounding += 2 * (norm[k] - exact[k]) / exact[k];
       const int64_t S = system.n_shells, C = system.channels;
       const T *a = (const T*)tables.linear, *v = (const T*)tables.first,
               *w = (const T*)tables.second;
@@ -356,22 +265,12 @@ template <class T> struct Solver {
     T weight(int64_t n, int64_t j) const { return weights[n * system.channels + j]; }
 
     // (batch, sites) -> modes, by ``work``; and back
-    void load(const T* phi, int lanes, V* memory, V* work, V* modes) const {
-      for (int64_t x = 0; x < V_; ++x) {
-        V v = {};
-        for (int lane = 0; lane < lanes; ++lane) v[lane] = phi[lane * V_ + x];
-        work[x] = v;
-      }
-      for (size_t i = axes.size(); i-- > 1;) to_modes(axes[i], memory, work);
+    void load(const T* phi, int lanes, V* memory, V* work, V* x) const {
       const T* table = norm.data();
-      first_to_modes(axes[0], memory, work,
-                     [=](int64_t k, V m) ALWAYS { modes[k] = table[k] * m; });
+      modes.load(phi, lanes, memory, work, [=](int64_t k, V m) ALWAYS { x[k] = table[k] * m; });
     }
-    void store(const V* modes, int lanes, V* memory, V* work, T* phi) const {
-      first_to_sites(axes[0], memory, modes, norm.data(), work);
-      for (size_t i = 1; i < axes.size(); ++i) to_sites(axes[i], memory, work);
-      for (int64_t x = 0; x < V_; ++x)
-        for (int lane = 0; lane < lanes; ++lane) phi[lane * V_ + x] = work[x][lane];
+    void store(const V* x, int lanes, V* memory, V* work, T* phi) const {
+      modes.store(x, norm.data(), lanes, memory, work, phi);
     }
   };
 
@@ -406,21 +305,21 @@ template <class T> struct Solver {
   template <bool ODD>
   static void velocity(const Prepared& p, int64_t n, const V* y, V* k, V* work, V* memory,
                        Lanes& divergence) {
-    const std::vector<Axis>& axes = p.axes;
+    const std::vector<Axis<T>>& axes = p.modes.axes;
     const size_t last = axes.size() - 1;
     const T* a = p.a(n);
     for (int64_t m = 0; m < p.V_; ++m) k[m] = a[m] * y[m];
     for (int lane = 0; lane < W; ++lane) divergence.lane[lane] = p.trace[n];
     for (int64_t j = 0; j < p.system.channels; ++j) {
       const Squashed<ODD> f(p.c(n, j), p.system.terms);
-      first_to_sites(axes[0], memory, y, p.v(n, j), work);
-      for (size_t i = 1; i < last; ++i) to_sites(axes[i], memory, work);
+      axes[0].to_sites(memory, y, p.v(n, j), work);
+      for (size_t i = 1; i < last; ++i) axes[i].to_sites(memory, work);
       const V slope = through(axes[last], memory, work, f);
       for (int lane = 0; lane < W; ++lane)
         divergence.lane[lane] += double(p.weight(n, j)) * slope[lane];
-      for (size_t i = last - 1; i > 0; --i) to_modes(axes[i], memory, work);
+      for (size_t i = last - 1; i > 0; --i) axes[i].to_modes(memory, work);
       const T* w = p.w(n, j);
-      first_to_modes(axes[0], memory, work, [=](int64_t m, V f) ALWAYS { k[m] += w[m] * f; });
+      axes[0].to_modes(memory, work, [=](int64_t m, V f) ALWAYS { k[m] += w[m] * f; });
     }
   }
 
@@ -449,7 +348,7 @@ template <class T> struct Solver {
   static void adjoint(const Prepared& p, int64_t n, const V* y, const V* gk, V gd, V* gy, V* u,
                       V* gf, V* memory, const Gradients* sums, V* k = nullptr,
                       Lanes* divergence = nullptr) {
-    const std::vector<Axis>& axes = p.axes;
+    const std::vector<Axis<T>>& axes = p.modes.axes;
     const size_t last = axes.size() - 1;
     const int32_t* shell = p.system.shell;
     const T *a = p.a(n), *norm = p.norm.data();
@@ -467,32 +366,32 @@ template <class T> struct Solver {
       const Squashed<ODD> f(p.c(n, j), p.system.terms);
       typename Squashed<ODD>::Sums over_sites;
       const T *v = p.v(n, j), *w = p.w(n, j);
-      first_to_sites(axes[0], memory, y, v, u);
-      first_to_sites(axes[0], memory, gk, w, gf);
+      axes[0].to_sites(memory, y, v, u);
+      axes[0].to_sites(memory, gk, w, gf);
       for (size_t i = 1; i < last; ++i) {
-        to_sites(axes[i], memory, u);
-        to_sites(axes[i], memory, gf);
+        axes[i].to_sites(memory, u);
+        axes[i].to_sites(memory, gf);
       }
       const V of_slope = p.weight(n, j) * gd;
       through_adjoint<ODD, WANT>(axes[last], memory, u, gf, of_slope, f, over_sites);
       for (size_t i = last - 1; i > 0; --i) {
-        to_modes(axes[i], memory, u);
-        if (WANT != ADJOINT) to_modes(axes[i], memory, gf);
+        axes[i].to_modes(memory, u);
+        if (WANT != ADJOINT) axes[i].to_modes(memory, gf);
       }
       if (WANT != GRADIENTS)
-        first_to_modes(axes[0], memory, u, [=](int64_t m, V g) ALWAYS { gy[m] += v[m] * g; });
+        axes[0].to_modes(memory, u, [=](int64_t m, V g) ALWAYS { gy[m] += v[m] * g; });
       if (WANT == VELOCITY) {
-        first_to_modes(axes[0], memory, gf, [=](int64_t m, V f) ALWAYS { k[m] += w[m] * f; });
+        axes[0].to_modes(memory, gf, [=](int64_t m, V f) ALWAYS { k[m] += w[m] * f; });
         for (int lane = 0; lane < W; ++lane)
           divergence->lane[lane] += double(p.weight(n, j)) * over_sites.slope[lane];
       }
       if (WANT == GRADIENTS) {
         V *of_v = sums->first(n, j), *of_w = sums->second(n, j);
-        first_to_modes(axes[0], memory, u, [=](int64_t m, V g) ALWAYS {
+        axes[0].to_modes(memory, u, [=](int64_t m, V g) ALWAYS {
           gy[m] += v[m] * g;
           of_v[shell[m]] += (norm[m] * y[m]) * g;
         });
-        first_to_modes(axes[0], memory, gf, [=](int64_t m, V f) ALWAYS {
+        axes[0].to_modes(memory, gf, [=](int64_t m, V f) ALWAYS {
           of_w[shell[m]] += (norm[m] * gk[m]) * f;
         });
         V slope = {}, *of_c = sums->coefficients(n, j);
@@ -519,7 +418,7 @@ template <class T> struct Solver {
     const int64_t size = p.V_, stages = method.n_stages, tiles = n_tiles(task);
     const int64_t threads = std::max<int64_t>(1, std::min(task.threads, tiles));
     const int64_t fields = stages + 3 + (SCORE ? stages + 3 : 0);
-    const int64_t per_thread = fields * size + pass_memory(p.longest);
+    const int64_t per_thread = fields * size + p.modes.pass_memory();
     V* const all = scratch<V>(per_thread * threads);
     share(threads, tiles, [&](int64_t thread, int64_t tile) {
       const int lanes = int(std::min<int64_t>(W, task.batch - tile * W));
@@ -565,7 +464,7 @@ template <class T> struct Solver {
     const int64_t size = p.V_, stages = method.n_stages, tiles = n_tiles(task);
     const int64_t groups = std::min(tiles, kGroups);
     const int64_t threads = std::max<int64_t>(1, std::min(task.threads, groups));
-    const int64_t per_thread = (stages + 4) * size + pass_memory(p.longest);
+    const int64_t per_thread = (stages + 4) * size + p.modes.pass_memory();
     const int64_t per_group = SUMS ? system.n_nodes * Gradients::per_node(system) : 0;
     V* const all = scratch<V>(per_thread * threads + per_group * groups);
     V* const all_sums = all + per_thread * threads;

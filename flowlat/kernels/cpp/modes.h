@@ -1,0 +1,108 @@
+// The modes of a periodic lattice, axis by axis: the real Fourier transforms of fourier.h, of tiles.
+//
+// Memory: a tile of W configurations at a time, [site or mode][lane], one vector for each. Axis by
+// axis a transform goes once through the memory; what is done with the modes is done where the first
+// axis is read or written.
+
+#pragma once
+
+#include "fourier.h"
+
+constexpr int64_t kBuffer = 64;  // vectors that lines on the way through the sites take
+
+template <class T> struct Axis {
+  typedef T V __attribute__((vector_size(VECTOR_BYTES)));
+  int64_t L, inner, outer;
+  bool square;  // two axes of 4
+  Transform<T> transform;
+
+  void to_modes(int64_t n, Source<T> x, Target<T> m, V* free) const {
+    transform.modes(transform.ring, n, x, m, free);
+  }
+  void to_sites(int64_t n, Source<T> m, const T* table, Target<T> x, V* free) const {
+    transform.sites(transform.ring, n, m, table, x, free);
+  }
+  // lines that are taken together, in a buffer in the first cache
+  int64_t group() const { return std::max<int64_t>(1, kBuffer / L); }
+
+  // all lines, in place
+  void to_sites(V* memory, V* work) const {
+    for (int64_t o = 0; o < outer; ++o, work += L * inner)
+      to_sites(inner, {work, inner, 1}, nullptr, {work, inner, 1}, memory);
+  }
+  void to_modes(V* memory, V* work) const {
+    for (int64_t o = 0; o < outer; ++o, work += L * inner)
+      to_modes(inner, {work, inner, 1}, {work, inner, 1}, memory);
+  }
+
+  // all lines of the first axis: to sites, of table * x; to modes, with use(mode, value)
+  void to_sites(V* memory, const V* x, const T* table, V* out) const {
+    to_sites(inner, {x, inner, 1}, table, {out, inner, 1}, memory);
+  }
+  template <class Use> INLINE void to_modes(V* memory, const V* work, const Use& use) const {
+    V *buffer = memory, *free = memory + kBuffer + L;
+    for (int64_t i = 0, most = group(); i < inner; i += most) {
+      const int64_t n = std::min(most, inner - i);
+      to_modes(n, {work + i, inner, 1}, {buffer, n, 1}, free);
+      for (int64_t k = 0; k < L; ++k)
+        for (int64_t g = 0; g < n; ++g) use(k * inner + i + g, buffer[k * n + g]);
+    }
+  }
+};
+
+template <class T> struct Modes {
+  static constexpr int W = VECTOR_BYTES / sizeof(T);
+  typedef T V __attribute__((vector_size(VECTOR_BYTES)));
+
+  int64_t sites, longest = 16;  // of two axes of 4
+  std::vector<Axis<T>> axes;    // without those of one site; two at least
+  std::vector<double> norm;     // what makes a mode orthonormal: a factor on either way
+  double rounding = 0;          // log |det| of either way after the other, in this precision
+
+  Modes(int64_t d, const int64_t* sides, int64_t sites) : sites(sites), norm(sites, 1.0) {
+    for (int64_t i = 0, inner = sites; i < d; ++i) {
+      const int64_t L = sides[i];
+      longest = std::max(longest, L);
+      inner /= L;
+      rounding += 2.0 * sites / L * log_det_of_rounding<T>(L);
+      const double low = std::sqrt(1.0 / L), high = std::sqrt(2.0 / L);
+      for (int64_t k = 0; k < sites; ++k) {
+        const int64_t n = k / inner % L;
+        norm[k] *= n == 0 || 2 * n == L ? low : high;
+      }
+      if (L == 4 && !axes.empty() && axes.back().L == 4)
+        axes.back() = {16, 0, 0, true, Short<T, 16, Square4<T>>::transform()};
+      else if (L > 1)
+        axes.push_back({L, 0, 0, false, Rings<T>::transform(int(L))});
+    }
+    while (axes.size() < 2) axes.insert(axes.begin(), {1, 0, 0, false, Rings<T>::transform(1)});
+    int64_t outer = 1, inner = sites;
+    for (Axis<T>& axis : axes) {
+      axis.outer = outer;
+      axis.inner = inner /= axis.L;
+      outer *= axis.L;
+    }
+  }
+
+  // vectors that a pass takes: two buffers, and what a transform wants
+  int64_t pass_memory() const { return 2 * (kBuffer + longest) + Rings<T>::scratch(longest); }
+
+  // (batch, sites) to modes without a norm, by ``work``; use(mode, value)
+  template <class Use>
+  void load(const T* phi, int lanes, V* memory, V* work, const Use& use) const {
+    for (int64_t x = 0; x < sites; ++x) {
+      V v = {};
+      for (int lane = 0; lane < lanes; ++lane) v[lane] = phi[lane * sites + x];
+      work[x] = v;
+    }
+    for (size_t i = axes.size(); i-- > 1;) axes[i].to_modes(memory, work);
+    axes[0].to_modes(memory, work, use);
+  }
+  // and back, of table * modes
+  void store(const V* modes, const T* table, int lanes, V* memory, V* work, T* phi) const {
+    axes[0].to_sites(memory, modes, table, work);
+    for (size_t i = 1; i < axes.size(); ++i) axes[i].to_sites(memory, work);
+    for (int64_t x = 0; x < sites; ++x)
+      for (int lane = 0; lane < lanes; ++lane) phi[lane * sites + x] = work[x][lane];
+  }
+};
