@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -114,11 +115,11 @@ class Continuous(Bijection):
 
     def _tables(self, sign: int) -> Tables:
         """At the nodes of every step, of a solution forwards or, for a sign of -1, backwards."""
-        method, n_steps = self._method()
-        t = method.times(n_steps, sign, self.linear.device)
-        times = chebyshev(2 * t - 1, TIMES).to(self.linear.dtype)
+        times = in_time(*self._method(), sign, self.linear.dtype, self.linear.device)
         parameters = (self.linear, self.first, self.second, self.coefficients)
-        linear, first, second, coefficients = (torch.tensordot(times, p, 1) for p in parameters)
+        linear, first, second, coefficients = (
+            (times @ p.flatten(1)).unflatten(1, p.shape[1:]) for p in parameters
+        )
         linear = linear @ self._basis.T
         first = self._start + self._basis @ first
         second = self._start + self._basis @ second
@@ -153,6 +154,15 @@ class Continuous(Bijection):
         rounding = len(phi.shape[1:]) * self.volume * torch.finfo(phi.dtype).eps
         compared = Comparison("solver", kind, phi, fused, plain, inputs, rounding=rounding)
         return solves(phi, tables, self.odd) and sound(compared, WITHOUT)
+
+
+@lru_cache(maxsize=64)
+def in_time(
+    method: RungeKutta, n_steps: int, sign: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """The polynomials in t at the nodes of every step, ``(N, TIMES)``."""
+    with torch.inference_mode(False):  # they may be needed for gradients later
+        return chebyshev(2 * method.times(n_steps, sign, device) - 1, TIMES).to(dtype)
 
 
 def solvers_of(flow: nn.Module) -> list[Continuous]:

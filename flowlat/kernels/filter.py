@@ -87,13 +87,9 @@ class Fused(torch.autograd.Function):
         of_y = of_y.contiguous()
         task, _ = described(x, amplitude)
         task.y = of_y.data_ptr()
-        grads: list[Tensor | None] = [None, None]
-        if ctx.needs_input_grad[0]:
-            grads[0] = torch.empty_like(x)
-            task.grad_x = grads[0].data_ptr()
-        if ctx.needs_input_grad[1]:
-            grads[1] = torch.empty_like(amplitude)
-            task.grad_amplitude = grads[1].data_ptr()
+        wanted = zip((x, amplitude), ctx.needs_input_grad, strict=True)
+        grads = [torch.empty_like(of) if needed else None for of, needed in wanted]
+        task.grad_x, task.grad_amplitude = (None if g is None else g.data_ptr() for g in grads)
         call("filter_backward", x.dtype, task)
         return tuple(grads)
 
