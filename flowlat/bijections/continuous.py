@@ -21,10 +21,9 @@ from flowlat.utils.limits import LAYERS
 
 #: terms of f_j, and Chebyshev polynomials in t and in the momentum
 TERMS, TIMES, MOMENTA = 8, 3, 8
-#: an FFT with the sites first, as the nonlinearity wants them, is slower than one of rows: in plain
-#: PyTorch on a CPU a training step of 32 fields takes as long with it as with matrices, to a sixth,
-#: from 24^2 to 96^2; a solution of 64 fields takes 0.8 times as long at 96^2, 0.6 times at 128^2
-LONGEST_DENSE = 96
+#: an FFT with the sites first, as the nonlinearity wants them, is slower than matrices up to 96^2
+#: and a third faster on 128^2 at most; on one processor it ended the process (PyTorch 2.13, MKL)
+LONGEST_DENSE = 1024
 
 
 class Continuous(Bijection):

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "continuous.cpp"
+#include "fourier.cpp"
 
 int main(int, char** argv) {
   const int32_t is_double = argv[1][0] == 'd';

@@ -172,23 +172,28 @@ template <class T> struct Solver {
   template <bool ODD>
   static V through(const Axis<T>& axis, V* memory, V* work, const Squashed<ODD>& given) {
     const Squashed<ODD> f = given;  // which no pointer can reach: it stays in registers
+    V total = {};
     if constexpr (ODD && sizeof(T) == 4) {  // what most samples are about stays there altogether
       const auto value = [f](V u, V& slope) ALWAYS { return f.value(u, slope); };
-      if (axis.square) return Short<T, 16, Square4<T>>::through(axis.outer, work, value);
-      if (axis.L == 8) return Short<T, 8, Ring<T, 8>>::through(axis.outer, work, value);
+      if (axis.square || axis.L == 8) {
+        for (int64_t s = 0; s < axis.slabs; ++s) {
+          V* at = work + s * axis.slab;
+          total += axis.square ? Short<T, 16, Square4<T>>::through(axis.outer, at, value)
+                               : Short<T, 8, Ring<T, 8>>::through(axis.outer, at, value);
+        }
+        return total;
+      }
     }
-    const int64_t L = axis.L, group = axis.group();
+    const int64_t L = axis.L;
     V *buffer = memory, *free = memory + kBuffer + L;
-    V total = {};
-    for (int64_t o = 0; o < axis.outer; o += group) {
-      const int64_t n = std::min(group, axis.outer - o);
-      V* at = work + o * L;
+    axis.each_group([&](int64_t first, int64_t n) ALWAYS {
+      V* at = work + first;
       axis.to_sites(n, {at, 1, L}, nullptr, {buffer, 1, L}, free);
       V sum = {};
       for (int64_t x = 0; x < n * L; ++x) buffer[x] = f.value(buffer[x], sum);
       total += sum;
       axis.to_modes(n, {buffer, 1, L}, {at, 1, L}, free);
-    }
+    });
     return total;
   }
 
@@ -198,11 +203,10 @@ template <class T> struct Solver {
                               const Squashed<ODD>& given, typename Squashed<ODD>::Sums& total) {
     const Squashed<ODD> f = given;
     typename Squashed<ODD>::Sums sums;
-    const int64_t L = axis.L, group = axis.group();
+    const int64_t L = axis.L;
     V *at_sites = memory, *gf_sites = at_sites + kBuffer + L, *free = gf_sites + kBuffer + L;
-    for (int64_t o = 0; o < axis.outer; o += group) {
-      const int64_t n = std::min(group, axis.outer - o);
-      V *at = u + o * L, *at_gf = gf + o * L;
+    axis.each_group([&](int64_t first, int64_t n) ALWAYS {
+      V *at = u + first, *at_gf = gf + first;
       axis.to_sites(n, {at, 1, L}, nullptr, {at_sites, 1, L}, free);
       axis.to_sites(n, {at_gf, 1, L}, nullptr, {gf_sites, 1, L}, free);
       for (int64_t x = 0; x < n * L; ++x) {
@@ -212,53 +216,58 @@ template <class T> struct Solver {
       }
       axis.to_modes(n, {at_sites, 1, L}, {at, 1, L}, free);
       if (WANT != ADJOINT) axis.to_modes(n, {gf_sites, 1, L}, {at_gf, 1, L}, free);
-    }
+    });
     total = sums;
   }
 
   // --- a call ------------------------------------------------------------------------------
 
-  // What all tiles share: the tables of every mode, times the normalisation of the transform
+  // What all tiles share: the tables of every mode, times the normalisation of the transform; 0
+  // where a field has none
   struct Prepared {
     const System& system;
     const Method& method;
     const Modes<T> modes;
-    std::vector<T> norm;                   // (modes)
-    std::vector<T> linear, first, second;  // (nodes, modes), (nodes, channels, modes)
+    const int64_t size;  // vectors of a field
+    std::vector<int32_t> shell;            // (size)
+    std::vector<T> norm;                   // (size)
+    std::vector<T> linear, first, second;  // (nodes, size), (nodes, channels, size)
     const T *coefficients, *trace, *weights;
-    int64_t V_;
     double rounding;  // log |det| of load and store, one after the other
 
     Prepared(const System& system, const Method& method, const Tables& tables)
         : system(system), method(method), modes(system.d, system.sides, system.sites),
-          norm(modes.norm.begin(), modes.norm.end()), linear(system.n_nodes * system.sites),
-          first(system.n_nodes * system.channels * system.sites), second(first.size()),
+          size(modes.size), shell(size), norm(size), linear(system.n_nodes * size),
+          first(system.n_nodes * system.channels * size), second(first.size()),
           coefficients((const T*)tables.coefficients), trace((const T*)tables.trace),
-          weights((const T*)tables.weights), V_(system.sites), rounding(modes.rounding) {
-      // in double precision: an error of a factor that all modes have does not average out
-      const std::vector<double>& exact = modes.norm;
-      for (int64_t k = 0; k < V_; ++k) rounding += 2 * (norm[k] - exact[k]) / exact[k];
+          weights((const T*)tables.weights), rounding(modes.rounding) {
       const int64_t S = system.n_shells, C = system.channels;
       const T *a = (const T*)tables.linear, *v = (const T*)tables.first,
               *w = (const T*)tables.second;
-      for (int64_t n = 0; n < system.n_nodes; ++n) {
-        for (int64_t k = 0; k < V_; ++k) linear[n * V_ + k] = a[n * S + system.shell[k]];
-        for (int64_t j = 0; j < C; ++j)
-          for (int64_t k = 0; k < V_; ++k) {
-            const int64_t from = (n * S + system.shell[k]) * C + j, to = (n * C + j) * V_ + k;
-            first[to] = T(exact[k] * v[from]);
-            second[to] = T(exact[k] * w[from]);
+      modes.each_site([&](int64_t k, int64_t at) {
+        // in double precision: an error of a factor that all modes have does not average out
+        const double exact = modes.norm[k];
+        norm[at] = T(exact);
+        rounding += 2 * (norm[at] - exact) / exact;
+        shell[at] = system.shell[k];
+        for (int64_t n = 0; n < system.n_nodes; ++n) {
+          const int64_t row = n * S + shell[at];
+          linear[n * size + at] = a[row];
+          for (int64_t j = 0; j < C; ++j) {
+            first[(n * C + j) * size + at] = T(exact * v[row * C + j]);
+            second[(n * C + j) * size + at] = T(exact * w[row * C + j]);
           }
-      }
+        }
+      });
     }
 
     int64_t node(int64_t step, int64_t stage) const {
       const int64_t n = step * method.nodes_per_step + method.node[stage];
       return method.h > 0 ? n : system.n_nodes - 1 - n;
     }
-    const T* a(int64_t n) const { return &linear[n * V_]; }
-    const T* v(int64_t n, int64_t j) const { return &first[(n * system.channels + j) * V_]; }
-    const T* w(int64_t n, int64_t j) const { return &second[(n * system.channels + j) * V_]; }
+    const T* a(int64_t n) const { return &linear[n * size]; }
+    const T* v(int64_t n, int64_t j) const { return &first[(n * system.channels + j) * size]; }
+    const T* w(int64_t n, int64_t j) const { return &second[(n * system.channels + j) * size]; }
     const T* c(int64_t n, int64_t j) const {
       return coefficients + (n * system.channels + j) * system.terms;
     }
@@ -308,7 +317,7 @@ template <class T> struct Solver {
     const std::vector<Axis<T>>& axes = p.modes.axes;
     const size_t last = axes.size() - 1;
     const T* a = p.a(n);
-    for (int64_t m = 0; m < p.V_; ++m) k[m] = a[m] * y[m];
+    for (int64_t m = 0; m < p.size; ++m) k[m] = a[m] * y[m];
     for (int lane = 0; lane < W; ++lane) divergence.lane[lane] = p.trace[n];
     for (int64_t j = 0; j < p.system.channels; ++j) {
       const Squashed<ODD> f(p.c(n, j), p.system.terms);
@@ -350,16 +359,16 @@ template <class T> struct Solver {
                       Lanes* divergence = nullptr) {
     const std::vector<Axis<T>>& axes = p.modes.axes;
     const size_t last = axes.size() - 1;
-    const int32_t* shell = p.system.shell;
+    const int32_t* shell = p.shell.data();
     const T *a = p.a(n), *norm = p.norm.data();
-    for (int64_t m = 0; m < p.V_; ++m) gy[m] = a[m] * gk[m];
+    for (int64_t m = 0; m < p.size; ++m) gy[m] = a[m] * gk[m];
     if (WANT == VELOCITY) {
-      for (int64_t m = 0; m < p.V_; ++m) k[m] = a[m] * y[m];
+      for (int64_t m = 0; m < p.size; ++m) k[m] = a[m] * y[m];
       for (int lane = 0; lane < W; ++lane) divergence->lane[lane] = p.trace[n];
     }
     if (WANT == GRADIENTS) {
       V* to = sums->linear(n);
-      for (int64_t m = 0; m < p.V_; ++m) to[shell[m]] += y[m] * gk[m];
+      for (int64_t m = 0; m < p.size; ++m) to[shell[m]] += y[m] * gk[m];
       *sums->trace(n) += gd;
     }
     for (int64_t j = 0; j < p.system.channels; ++j) {
@@ -415,7 +424,8 @@ template <class T> struct Solver {
   static void forward(const System& system, const Method& method, const Tables& tables,
                       const Task& task) {
     const Prepared p(system, method, tables);
-    const int64_t size = p.V_, stages = method.n_stages, tiles = n_tiles(task);
+    const int64_t size = p.size, stages = method.n_stages, tiles = n_tiles(task);
+    const int64_t per_tile = W * system.sites;
     const int64_t threads = std::max<int64_t>(1, std::min(task.threads, tiles));
     const int64_t fields = stages + 3 + (SCORE ? stages + 3 : 0);
     const int64_t per_thread = fields * size + p.modes.pass_memory();
@@ -426,8 +436,8 @@ template <class T> struct Solver {
       V *s = k + stages * size, *now_s = s + size, *work_s = now_s + size, *ks = work_s + size;
       V* memory = x + fields * size;
       V* kept = task.kept ? (V*)task.kept + tile * method.n_steps * stages * size : nullptr;
-      p.load((const T*)task.phi + tile * W * size, lanes, memory, work, x);
-      if (SCORE) p.load((const T*)task.score + tile * W * size, lanes, memory, work, s);
+      p.load((const T*)task.phi + tile * per_tile, lanes, memory, work, x);
+      if (SCORE) p.load((const T*)task.score + tile * per_tile, lanes, memory, work, s);
       Lanes log_det;
       for (double& lane : log_det.lane) lane = p.rounding;  // of a map without a velocity
       for (int64_t step = 0; step < method.n_steps; ++step) {
@@ -450,8 +460,8 @@ template <class T> struct Solver {
         combine(x, method.h, method.b, stages, k, size, size, x);
         if (SCORE) combine(s, -method.h, method.b, stages, ks, size, size, s);
       }
-      p.store(x, lanes, memory, work, (T*)task.out + tile * W * size);
-      if (SCORE) p.store(s, lanes, memory, work, (T*)task.score_out + tile * W * size);
+      p.store(x, lanes, memory, work, (T*)task.out + tile * per_tile);
+      if (SCORE) p.store(s, lanes, memory, work, (T*)task.score_out + tile * per_tile);
       for (int lane = 0; lane < lanes; ++lane)
         ((T*)task.log_det)[tile * W + lane] = T(log_det.lane[lane]);
     });
@@ -461,7 +471,8 @@ template <class T> struct Solver {
   static void backward(const System& system, const Method& method, const Tables& tables,
                        const Task& task) {
     const Prepared p(system, method, tables);
-    const int64_t size = p.V_, stages = method.n_stages, tiles = n_tiles(task);
+    const int64_t size = p.size, stages = method.n_stages, tiles = n_tiles(task);
+    const int64_t per_tile = W * system.sites;
     const int64_t groups = std::min(tiles, kGroups);
     const int64_t threads = std::max<int64_t>(1, std::min(task.threads, groups));
     const int64_t per_thread = (stages + 4) * size + p.modes.pass_memory();
@@ -479,7 +490,7 @@ template <class T> struct Solver {
         V of_log_det = {};
         for (int lane = 0; lane < lanes; ++lane)
           of_log_det[lane] = ((const T*)task.log_det)[tile * W + lane];
-        p.load((const T*)task.out + tile * W * size, lanes, memory, u, gx);
+        p.load((const T*)task.out + tile * per_tile, lanes, memory, u, gx);
         for (int64_t step = method.n_steps; step-- > 0;) {
           for (int64_t i = stages; i-- > 0;) {
             double column[64];
@@ -494,7 +505,7 @@ template <class T> struct Solver {
           const std::vector<double> ones(stages, 1.0);
           combine(gx, 1, ones.data(), stages, gy, size, size, gx);
         }
-        p.store(gx, lanes, memory, u, (T*)task.grad_phi + tile * W * size);
+        p.store(gx, lanes, memory, u, (T*)task.grad_phi + tile * per_tile);
       }
     });
     if (SUMS) collect(system, all_sums, per_group, groups, *task.grads);
@@ -541,7 +552,8 @@ template <class T> struct Solver {
     run(s, m, tables, task);
   }
   static int64_t kept_bytes(const System& s, const Method& m, int64_t batch) {
-    return (batch + W - 1) / W * m.n_steps * m.n_stages * s.sites * sizeof(V);
+    const int64_t size = Modes<T>(s.d, s.sides, s.sites).size;
+    return (batch + W - 1) / W * m.n_steps * m.n_stages * size * sizeof(V);
   }
 };
 

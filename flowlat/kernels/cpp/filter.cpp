@@ -29,18 +29,19 @@ template <class T> struct Filtering {
 
   const Filter& task;
   const M modes;
-  std::vector<T> table;
+  const int64_t size;    // vectors of a field
+  std::vector<T> table;  // (size)
   double rounding;
 
   explicit Filtering(const Filter& task)
-      : task(task), modes(task.d, task.sides, task.sites), table(task.sites),
+      : task(task), modes(task.d, task.sides, task.sites), size(modes.size), table(size),
         rounding(modes.rounding) {
     const T* a = (const T*)task.amplitude;
-    for (int64_t k = 0; k < task.sites; ++k) {
+    modes.each_site([&](int64_t k, int64_t at) {
       const double exact = modes.norm[k] * modes.norm[k] * a[task.shell[k]];
-      table[k] = T(exact);
-      rounding += (table[k] - exact) / exact;
-    }
+      table[at] = T(exact);
+      rounding += (table[at] - exact) / exact;
+    });
   }
 
   int64_t tiles() const { return (task.batch + W - 1) / W; }
@@ -48,7 +49,7 @@ template <class T> struct Filtering {
   int64_t at(int64_t tile) const { return tile * W * task.sites; }
 
   void forward() const {
-    const int64_t size = task.sites, per_thread = 2 * size + modes.pass_memory();
+    const int64_t per_thread = 2 * size + modes.pass_memory();
     const int64_t threads = std::max<int64_t>(1, std::min(task.threads, tiles()));
     V* const all = scratch<V>(per_thread * threads);
     share(threads, tiles(), [&](int64_t thread, int64_t tile) {
@@ -61,7 +62,7 @@ template <class T> struct Filtering {
 
   // the map is its own transpose
   void backward() const {
-    const int64_t size = task.sites, groups = std::min(tiles(), kGroups);
+    const int64_t groups = std::min(tiles(), kGroups);
     const int64_t per_thread = 3 * size + modes.pass_memory();
     const int64_t threads = std::max<int64_t>(1, std::min(task.threads, groups));
     const int64_t sums_size = task.grad_amplitude ? size * groups : 0;
@@ -84,12 +85,12 @@ template <class T> struct Filtering {
     });
     if (!task.grad_amplitude) return;
     std::vector<double> grads(task.n_shells, 0.0);
-    for (int64_t k = 0; k < size; ++k) {
+    modes.each_site([&](int64_t k, int64_t at) {
       double sum = 0;
       for (int64_t group = 0; group < groups; ++group)
-        for (int lane = 0; lane < W; ++lane) sum += all_sums[group * size + k][lane];
+        for (int lane = 0; lane < W; ++lane) sum += all_sums[group * size + at][lane];
       grads[task.shell[k]] += modes.norm[k] * modes.norm[k] * sum;
-    }
+    });
     for (int64_t s = 0; s < task.n_shells; ++s) ((T*)task.grad_amplitude)[s] = T(grads[s]);
   }
 };

@@ -10,9 +10,9 @@
 //   Duhamel, Hollmann, Electron. Lett. 20 (1984) 14): B_{4m+1} = F[(b(x) - i b(x + L/4)) w^x]_m;
 // - if L / 2 is odd from another ring of L / 2, b with alternating signs.
 //
-// An odd ring is a pair of matrices, for the even and for the odd part of f.  Ring<L> is for small
-// L and stays in registers, Rings is for any.  Both transform many lines in one call, so that few
-// functions have to be compiled.
+// An odd ring is a pair of matrices, for the even and for the odd part of f.  Ring<L> is written out
+// for an L, of which small ones stay in registers; Rings is for any.  Both transform many lines in
+// one call, so that few functions have to be compiled, and those in fourier.cpp alone.
 
 #pragma once
 
@@ -503,22 +503,7 @@ template <class T> struct Rings {
     }
   }
 
-  static Transform<T> transform(int L) {
-    switch (L) {
-      case 1: return Short<T, 1, Ring<T, 1>>::transform();
-      case 2: return Short<T, 2, Ring<T, 2>>::transform();
-      case 3: return Short<T, 3, Ring<T, 3>>::transform();
-      case 4: return Short<T, 4, Ring<T, 4>>::transform();
-      case 5: return Short<T, 5, Ring<T, 5>>::transform();
-      case 6: return Short<T, 6, Ring<T, 6>>::transform();
-      case 8: return Short<T, 8, Ring<T, 8>>::transform();
-      case 10: return Short<T, 10, Ring<T, 10>>::transform();
-      case 12: return Short<T, 12, Ring<T, 12>>::transform();
-      case 16: return Short<T, 16, Ring<T, 16>>::transform();
-      case 32: return Short<T, 32, Ring<T, 32>>::transform();
-      default: return {modes, sites, of(L)};
-    }
-  }
+  static Transform<T> transform(int L);  // fourier.cpp
 
  private:
   // sum_i matrix(k, i) in(i) for all k; the matrices are symmetric

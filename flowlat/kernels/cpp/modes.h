@@ -3,18 +3,25 @@
 // Memory: a tile of W configurations at a time, [site or mode][lane], one vector for each. Axis by
 // axis a transform goes once through the memory; what is done with the modes is done where the first
 // axis is read or written.
+//
+// Where a block of the inner axes is a multiple of 4 kB, a line of an outer axis would have all its
+// elements in one set of the first cache, which holds eight or twelve. Such a block is a slab of one
+// vector more, which stays 0: 1.2 times as fast on 64^2, with nothing to see on 8^3, 16^3 and 8^4.
 
 #pragma once
 
 #include "fourier.h"
 
-constexpr int64_t kBuffer = 64;  // vectors that lines on the way through the sites take
+constexpr int64_t kBuffer = 64;    // vectors that lines on the way through the sites take
+constexpr int64_t kAliased = 4096;  // bytes, whose multiples share a set of the first cache
 
 template <class T> struct Axis {
   typedef T V __attribute__((vector_size(VECTOR_BYTES)));
-  int64_t L, inner, outer;
+  int64_t L;
   bool square;  // two axes of 4
   Transform<T> transform;
+  // lines of elements ``inner`` apart, L * inner of them in a block, ``outer`` blocks in a slab
+  int64_t inner = 1, outer = 1, slabs = 1, slab = 0;
 
   void to_modes(int64_t n, Source<T> x, Target<T> m, V* free) const {
     transform.modes(transform.ring, n, x, m, free);
@@ -25,14 +32,24 @@ template <class T> struct Axis {
   // lines that are taken together, in a buffer in the first cache
   int64_t group() const { return std::max<int64_t>(1, kBuffer / L); }
 
+  // of the last axis, use(where they start, how many of them)
+  template <class Use> INLINE void each_group(const Use& use) const {
+    for (int64_t s = 0, most = group(); s < slabs; ++s)
+      for (int64_t o = 0; o < outer; o += most) use(s * slab + o * L, std::min(most, outer - o));
+  }
+
   // all lines, in place
   void to_sites(V* memory, V* work) const {
-    for (int64_t o = 0; o < outer; ++o, work += L * inner)
-      to_sites(inner, {work, inner, 1}, nullptr, {work, inner, 1}, memory);
+    each_block(work, [&](V* at) {
+      to_sites(inner, {at, inner, 1}, nullptr, {at, inner, 1}, memory);
+    });
   }
   void to_modes(V* memory, V* work) const {
-    for (int64_t o = 0; o < outer; ++o, work += L * inner)
-      to_modes(inner, {work, inner, 1}, {work, inner, 1}, memory);
+    each_block(work, [&](V* at) { to_modes(inner, {at, inner, 1}, {at, inner, 1}, memory); });
+  }
+  template <class Use> INLINE void each_block(V* work, const Use& use) const {
+    for (int64_t s = 0; s < slabs; ++s)
+      for (int64_t o = 0; o < outer; ++o) use(work + s * slab + o * L * inner);
   }
 
   // all lines of the first axis: to sites, of table * x; to modes, with use(mode, value)
@@ -55,11 +72,13 @@ template <class T> struct Modes {
   typedef T V __attribute__((vector_size(VECTOR_BYTES)));
 
   int64_t sites, longest = 16;  // of two axes of 4
+  int64_t block, slab, size;    // sites in a slab, vectors in it, vectors of a field
   std::vector<Axis<T>> axes;    // without those of one site; two at least
   std::vector<double> norm;     // what makes a mode orthonormal: a factor on either way
   double rounding = 0;          // log |det| of either way after the other, in this precision
 
-  Modes(int64_t d, const int64_t* sides, int64_t sites) : sites(sites), norm(sites, 1.0) {
+  Modes(int64_t d, const int64_t* sides, int64_t sites)
+      : sites(sites), block(sites), slab(sites), norm(sites, 1.0) {
     for (int64_t i = 0, inner = sites; i < d; ++i) {
       const int64_t L = sides[i];
       longest = std::max(longest, L);
@@ -71,30 +90,44 @@ template <class T> struct Modes {
         norm[k] *= n == 0 || 2 * n == L ? low : high;
       }
       if (L == 4 && !axes.empty() && axes.back().L == 4)
-        axes.back() = {16, 0, 0, true, Short<T, 16, Square4<T>>::transform()};
+        axes.back() = {16, true, Short<T, 16, Square4<T>>::transform()};
       else if (L > 1)
-        axes.push_back({L, 0, 0, false, Rings<T>::transform(int(L))});
+        axes.push_back({L, false, Rings<T>::transform(int(L))});
     }
-    while (axes.size() < 2) axes.insert(axes.begin(), {1, 0, 0, false, Rings<T>::transform(1)});
-    int64_t outer = 1, inner = sites;
-    for (Axis<T>& axis : axes) {
-      axis.outer = outer;
-      axis.inner = inner /= axis.L;
-      outer *= axis.L;
+    while (axes.size() < 2) axes.insert(axes.begin(), {1, false, Rings<T>::transform(1)});
+    for (int64_t i = axes.size() - 1, inner = 1; i > 0 && block == sites; --i)
+      if ((inner *= axes[i].L) * int64_t(sizeof(V)) % kAliased == 0) block = inner;
+    if (block < sites) slab = block + 1;
+    size = sites / block * slab;
+    int64_t inner = 1;  // sites inside an axis
+    for (size_t i = axes.size(); i-- > 0; inner *= axes[i].L) {
+      const bool inside = inner < block;
+      axes[i].inner = inside ? inner : inner / block * slab;
+      axes[i].outer = (inside ? block : sites) / (axes[i].L * inner);
+      axes[i].slabs = inside ? sites / block : 1;
+      axes[i].slab = slab;
     }
+  }
+
+  // use(site or mode, where a field has it)
+  template <class Use> INLINE void each_site(const Use& use) const {
+    int64_t x = 0;
+    for (int64_t first = 0; first < size; first += slab)
+      for (int64_t at = first; at < first + block; ++at, ++x) use(x, at);
   }
 
   // vectors that a pass takes: two buffers, and what a transform wants
   int64_t pass_memory() const { return 2 * (kBuffer + longest) + Rings<T>::scratch(longest); }
 
-  // (batch, sites) to modes without a norm, by ``work``; use(mode, value)
+  // (batch, sites) to modes without a norm, by ``work``; use(where the mode is, value)
   template <class Use>
   void load(const T* phi, int lanes, V* memory, V* work, const Use& use) const {
-    for (int64_t x = 0; x < sites; ++x) {
+    each_site([&](int64_t x, int64_t at) {
       V v = {};
       for (int lane = 0; lane < lanes; ++lane) v[lane] = phi[lane * sites + x];
-      work[x] = v;
-    }
+      work[at] = v;
+    });
+    if (slab > block) for (int64_t at = block; at < size; at += slab) work[at] = V{};
     for (size_t i = axes.size(); i-- > 1;) axes[i].to_modes(memory, work);
     axes[0].to_modes(memory, work, use);
   }
@@ -102,7 +135,8 @@ template <class T> struct Modes {
   void store(const V* modes, const T* table, int lanes, V* memory, V* work, T* phi) const {
     axes[0].to_sites(memory, modes, table, work);
     for (size_t i = 1; i < axes.size(); ++i) axes[i].to_sites(memory, work);
-    for (int64_t x = 0; x < sites; ++x)
-      for (int lane = 0; lane < lanes; ++lane) phi[lane * sites + x] = work[x][lane];
+    each_site([&](int64_t x, int64_t at) {
+      for (int lane = 0; lane < lanes; ++lane) phi[lane * sites + x] = work[at][lane];
+    });
   }
 };
