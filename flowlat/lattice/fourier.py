@@ -79,7 +79,8 @@ class Fourier:
             y = self.to_sites(modes).T.reshape(x.shape)
             return y.contiguous() if x.is_contiguous() else y
         axes = tuple(range(1, x.dim()))
-        spectrum = torch.fft.rfftn(x.contiguous(), dim=axes) * amplitude.reshape(*self.shape[:-1], -1)
+        modes = torch.fft.rfftn(x.contiguous(), dim=axes)
+        spectrum = modes * amplitude.reshape(*self.shape[:-1], -1)
         return torch.fft.irfftn(spectrum, s=self.shape, dim=axes)
 
     def sum_modes(self, values: Tensor, dim: int = 0) -> Tensor:
