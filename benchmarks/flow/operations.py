@@ -3,30 +3,43 @@
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import chain
 
 import torch
+
+from flowlat.kernels.continuous.runge_kutta import RungeKutta
 
 #: operations of the nonlinearity and the tables, a site, channel and velocity; counted in the code
 VALUE, TABLES = 28, 5
 CHANNELS = 4
 
+#: of a side
+OfRing = Callable[[int], int]
 
-def operations(shape: Sequence[int]) -> float:
-    """Of one velocity, a configuration."""
+
+def operations(shape: Sequence[int], method: RungeKutta, of_ring: OfRing) -> float:
+    """Of one velocity, a configuration, and of its share of the sums over stages."""
     volume = math.prod(shape)
     transform = sum(volume / side * of_ring(side) for side in shape)
-    return CHANNELS * (2 * transform + (VALUE + TABLES) * volume)
+    rows = [row for _, row in method.stages] + [method.weights]
+    sums = 2 * sum(map(bool, chain(*rows))) / len(method.stages)
+    return CHANNELS * (2 * transform + (VALUE + TABLES) * volume) + sums * volume
 
 
-def of_ring(side: int) -> int:
+def of_matrices(side: int) -> int:
+    """Of a matrix for the even and one for the odd part of a ring."""
+    return side + side * side
+
+
+def of_radix(side: int) -> int:
     """Additions and multiplications of fourier.h for a ring of a power of 2."""
     if side < 4:
         return 2 * (side - 1)
     quarter = side // 4
     turn, join = 6 * (quarter - 1), 4 * ((quarter - 1) // 2)
-    return side + turn + join + of_ring(side // 2) + 2 * of_ring(quarter)
+    return side + turn + join + of_radix(side // 2) + 2 * of_radix(quarter)
 
 
 @lru_cache(maxsize=1)
