@@ -15,18 +15,23 @@ from flowlat.kernels.first_use import N_COMPARED, Comparison, sound
 from flowlat.kernels.library import WITHOUT, call, fields, threads_for
 from flowlat.kernels.modes import shell_of_modes
 from flowlat.kernels.select import choose
-from flowlat.lattice import Fourier, Lattice, shell_of, shells
+from flowlat.lattice import Fourier
 
 #: a second thread has to be worth starting: sites for each of them
 WORK_PER_THREAD = 2**15
 
 
-def spectral_filter(x: Tensor, amplitude: Tensor) -> tuple[Tensor, Tensor]:
+def spectral_filter(
+    x: Tensor, amplitude: Tensor, fourier: Fourier, shell: Tensor
+) -> tuple[Tensor, Tensor]:
     """y = F^-1[a(k) F x], a real function of khat^2 for every mode.
 
     Args:
         x: ``(batch, *shape)``.
         amplitude: a > 0 on the shells of :func:`flowlat.lattice.shells`, ``(S,)``.
+        fourier: the transform of the lattice.
+        shell: of each of its modes, int64 ``(M,)``, where x is: a CUDA graph cannot copy from the
+            host.
 
     Returns:
         (y ``(batch, *shape)``, by how much log |det dy/dx| of what was computed is above
@@ -42,12 +47,12 @@ def spectral_filter(x: Tensor, amplitude: Tensor) -> tuple[Tensor, Tensor]:
             return filter_fused(x, amplitude)[0]
 
         def plain(x: Tensor, amplitude: Tensor) -> Tensor:
-            return filter_reference(x, amplitude)[0]
+            return filter_reference(x, amplitude, fourier, shell)[0]
 
         compared = Comparison("filter", x.shape[1:], x, fast, plain, inputs)
         if sound(compared, WITHOUT):
             return filter_fused(x, amplitude)
-    return filter_reference(x, amplitude)
+    return filter_reference(x, amplitude, fourier, shell)
 
 
 class Filter(ctypes.Structure):
@@ -109,24 +114,16 @@ def lattice_of(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     return torch.tensor(shape), shell_of_modes(shape)
 
 
-def filter_reference(x: Tensor, amplitude: Tensor) -> tuple[Tensor, Tensor]:
+def filter_reference(
+    x: Tensor, amplitude: Tensor, fourier: Fourier, shell: Tensor
+) -> tuple[Tensor, Tensor]:
     """The same in plain PyTorch.
 
     A transform and its inverse are off by a factor 1 + r, of rounding, that is much the same for
     all modes: it goes into a(k) - c alone, and with 1 / c the mean of all 1 / a(k) the determinant
     does not feel it.
     """
-    shape = tuple(x.shape[1:])
-    fourier, shell = fourier_of(shape)
-    modes = shells(shape)[1].to(amplitude)
-    c = math.prod(shape) / (modes @ amplitude.detach().reciprocal())
-    of_modes = amplitude[shell.to(x.device)]
+    of_modes = amplitude[shell]
+    c = math.prod(x.shape[1:]) / fourier.sum_modes(of_modes.detach().reciprocal())
     y = torch.addcmul(fourier.filter(x, of_modes - c), c, x)
     return y, torch.zeros((), dtype=torch.float64, device=x.device)
-
-
-@lru_cache(maxsize=64)
-def fourier_of(shape: tuple[int, ...]) -> tuple[Fourier, Tensor]:
-    """Its transform, and the shell of each of its modes."""
-    fourier = Fourier(Lattice(shape))
-    return fourier, shell_of(fourier.khat2, shape)

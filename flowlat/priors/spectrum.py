@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlat.kernels import spectral_filter
-from flowlat.lattice import Lattice, momentum_basis, shells
+from flowlat.lattice import Fourier, Lattice, momentum_basis, shell_of, shells
 
 
 class Spectrum(nn.Module):
@@ -16,16 +16,18 @@ class Spectrum(nn.Module):
 
     khat2: Tensor
     _modes: Tensor
+    _shell: Tensor
     _basis: Tensor
 
     def __init__(self, lattice: Lattice, n_coefficients: int = 12):
         super().__init__()
-        self.shape = lattice.shape
+        self.fourier = Fourier(lattice)
         self.coefficients = nn.Parameter(torch.zeros(n_coefficients))
         khat2, modes = shells(lattice.shape)
         tables = {
             "khat2": khat2.float(),
             "_modes": modes.double(),  # of a shell
+            "_shell": shell_of(self.fourier.khat2, lattice.shape),  # of a mode
             "_basis": momentum_basis(khat2, lattice.d, n_coefficients).float(),
         }
         for name, table in tables.items():
@@ -40,6 +42,6 @@ class Spectrum(nn.Module):
 
         The log-determinant, ``(batch,)``, is in float64, and that of the map with its rounding.
         """
-        y, rounding = spectral_filter(x, log_a.exp())
+        y, rounding = spectral_filter(x, log_a.exp(), self.fourier, self._shell)
         log_det = self._modes.double() @ log_a.double() + rounding
         return y, log_det.expand(len(x))
