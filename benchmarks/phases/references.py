@@ -16,7 +16,7 @@ from flowlat.config.schemas import SampleConfig, TrainConfig
 from flowlat.sampling.draw import draw
 
 #: configurations of the first estimate: ten populations, the fewest for an error
-FIRST = 2560
+POPULATION, FIRST = 64, 640
 #: times as many as that at most; an error that needs more is integrated from twice the coupling
 MOST = 20
 
@@ -79,8 +79,9 @@ def annealed(config: Config, n: int, folder: Path) -> dict[str, Any]:
     """The summary of so many configurations, those that are in the folder among them."""
     action, sides = config["action"], ",".join(map(str, config["lattice"]["shape"]))
     theory = [f"lattice.shape=[{sides}]", *(f"action.{key}={action[key]}" for key in ("m2", "lam"))]
-    options = ["sampler=annealed", f"n_samples={n}", "save_configs=false", "resume=true"]
-    composed = compose([*theory, *options, "threads=1"], "sample")
+    options = ["sampler=annealed", f"sampler.population={POPULATION}", f"n_samples={n}"]
+    options += ["save_configs=false", "resume=true", "threads=1"]
+    composed = compose([*theory, *options], "sample")
     return draw(validate(composed, SampleConfig), folder)
 
 
