@@ -63,7 +63,6 @@ struct Task {
 namespace {
 
 constexpr int kTerms = 8;
-constexpr int64_t kGroups = 8;  // of tiles with sums of their own, whatever the number of threads
 
 // What is wanted beside the adjoint of the field: nothing, the gradients of the tables, or the
 // velocity and its divergence

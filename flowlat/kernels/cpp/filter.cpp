@@ -20,8 +20,6 @@ struct Filter {
 
 namespace {
 
-constexpr int64_t kGroups = 8;  // of tiles with sums of their own, whatever the number of threads
-
 template <class T> struct Filtering {
   using M = Modes<T>;
   using V = typename M::V;

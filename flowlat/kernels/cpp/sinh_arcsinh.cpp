@@ -24,7 +24,6 @@ struct Sites {
 
 namespace {
 
-constexpr int64_t kGroups = 8;  // of configurations with sums of their own, whatever the threads
 constexpr int kBlock = 8;       // vectors that are added up in their own precision
 
 template <class T> using Vector = typename Functions<T>::V;

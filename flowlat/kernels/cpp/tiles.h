@@ -7,6 +7,9 @@
 #include <thread>
 #include <vector>
 
+// Tiles or configurations are added up in so many groups, whatever the number of threads
+constexpr int64_t kGroups = 8;
+
 // Scratch that the calling thread keeps from call to call, and shares out among its helpers: fresh
 // pages are slow
 template <class V> V* scratch(int64_t vectors) {
