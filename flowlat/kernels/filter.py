@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from flowlat.kernels.first_use import N_COMPARED, Comparison, sound
 from flowlat.kernels.library import WITHOUT, call, fields, threads_for
-from flowlat.kernels.modes import shell_of_modes
+from flowlat.kernels.modes import modes_of
 from flowlat.kernels.select import choose
 from flowlat.lattice import Fourier
 
@@ -101,17 +100,11 @@ class Fused(torch.autograd.Function):
 
 def described(x: Tensor, amplitude: Tensor) -> tuple[Filter, Any]:
     """The part of a task that forward and backward share, and what it points to."""
-    sides, shell = lattice_of(tuple(x.shape[1:]))
+    sides, shell = modes_of(tuple(x.shape[1:]))
     sizes = len(sides), len(shell), len(amplitude), len(x)
     at = (sides, shell, amplitude, x)
     threads = threads_for(x.numel(), WORK_PER_THREAD)
     return Filter(*sizes, threads, *(tensor.data_ptr() for tensor in at)), at
-
-
-@lru_cache(maxsize=64)
-def lattice_of(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Its sides, and the shell of each mode."""
-    return torch.tensor(shape), shell_of_modes(shape)
 
 
 def filter_reference(

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from flowlat.kernels.continuous.runge_kutta import RungeKutta
 from flowlat.kernels.continuous.tables import Tables
 from flowlat.kernels.library import Buffer, call, fields, pointers, threads_for
-from flowlat.kernels.modes import shell_of_modes
+from flowlat.kernels.modes import modes_of
 from flowlat.kernels.select import announce, choose
 from flowlat.lattice.shells import shells
 
@@ -121,8 +121,7 @@ def plan(
 ) -> Plan:
     """The description of a solution, built once."""
     n_nodes, channels, terms = of_coefficients
-    shell, n_stages = shell_of_modes(shape), len(stages)
-    sides = torch.tensor(shape)
+    (sides, shell), n_stages = modes_of(shape), len(stages)
     node = torch.tensor([node for node, _ in stages], dtype=torch.int32)
     a = torch.zeros(n_stages, n_stages, dtype=torch.float64)
     for i, (_, row) in enumerate(stages):
