@@ -9,8 +9,8 @@ after their thermalisation, which has a column of its own. n rows of a chain are
 effective ones, tau_int that of the slowest of <|M|>, chi2, <phi^2> and C(L/2); weighted rows n ESS.
 Flows are those of the families in the package; with ``--flows`` also those that are trained at the
 points, and on lattices of half their sides, by the defaults of train.py: into that folder, where
-they are not in it. An evaluation is a force of S, a gradient through a flow (latent_hmc), a draw or
-an inverse of it, or an update of the clusters. Rows are written after every point, and points that
+they are not in it. An evaluation is a force of S, a gradient through a flow, a draw or an
+inverse of it, or an update of the clusters. Rows are written after every point, and points that
 are in the file are not measured again.
 """
 

@@ -97,7 +97,7 @@ class Run:
             return sampler.hmc.forces_a_step * info["n_leapfrog"] + 2 + sampler.n_proposals
         if isinstance(sampler, TrajectoryChain):
             return sampler.forces_a_step * info["n_leapfrog"] + 1
-        return info["n_leapfrog"] if isinstance(sampler, LatentHMC) else 1.0
+        return info["n_forces"] + 1 if isinstance(sampler, LatentHMC) else 1.0
 
 
 def interleave(

@@ -8,26 +8,23 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action
-from flowlat.bijections.continuous import solvers_of
 from flowlat.flows.calibration import set_steps
 from flowlat.flows.flow import Flow, PushforwardFlow, SymmetrizedFlow
 from flowlat.lattice import batch_fastest, sum_sites
 from flowlat.priors import Prior
 from flowlat.utils.errors import ConfigError
 
+#: variance of the log weights of a coarser solution over those of the flow, for a force
+NEAR = 0.1
+
 
 class Latent(NamedTuple):
-    """Noise z ``(n, *shape)`` and what is known there, all in float64.
-
-    phi = f(z) ``(n, *shape)``, its action and log weight ``(n,)``, and the force d log w / dz
-    ``(n, *shape)``, of which an ODE in few steps makes an approximation.
-    """
+    """Noise z and phi = f(z), ``(n, *shape)``, its action and log weight, ``(n,)``, in float64."""
 
     z: Tensor
     phi: Tensor
     action: Tensor
     log_weight: Tensor
-    force: Tensor
 
 
 class LatentDensity:
@@ -35,10 +32,10 @@ class LatentDensity:
 
     f maps white noise to fields, prior and bijection together, and log w = -S - log q is the log
     weight of what a flow draws: a constant where the flow is perfect. Of a symmetrised flow f is
-    the map of the flow within. S and z are in float64, f in the flow's precision. The force is by
-    autograd, one backward. Where the flow solves ODEs, it is that of a solution in half as many
-    steps: a function of z like any other, which leaves trajectories reversible and their volume as
-    it is.
+    the map of the flow within. S and z are in float64, f in the flow's precision. The force
+    d log w / dz is by autograd, one backward. Where the flow solves ODEs, it may be that of a
+    solution in fewer steps: a function of z like any other, which leaves trajectories reversible
+    and their volume as it is.
 
     Raises:
         ConfigError: a flow that is no map of Gaussian noise.
@@ -56,41 +53,46 @@ class LatentDensity:
                 f"sampler=latent_hmc: the noise of {flow.prior.typed} is not Gaussian; "
                 "that of prior=normal and prior=free_field is; sampler=metropolis takes any"
             )
-        # a copy of its own: held fixed, so that no gradient of a weight is ever computed
-        self.flow = copy.deepcopy(flow).eval().requires_grad_(False)
+        # copies, for energies and forces; held fixed, so that no gradient of a weight is computed
+        self.flow, self.guide = (copy.deepcopy(flow).eval().requires_grad_(False) for _ in range(2))
         self.dtype = next(self.flow.parameters()).dtype
         self.action = action
-        # for the force
-        self._guide = copy.deepcopy(self.flow) if solvers_of(self.flow) else self.flow
 
-    def set_steps(self, steps: int) -> None:
-        """Solve the flow's ODEs in so many steps, in half of them for a force; 0: it has none."""
-        set_steps(self._guide, math.ceil(steps / 2))
+    def set_steps(self, steps: int, of_force: int) -> None:
+        """Solve the flow's ODEs in so many steps, and for a force in so many; 0: it has none."""
         set_steps(self.flow, steps)
+        set_steps(self.guide, of_force)
+
+    @torch.no_grad()
+    def fewest_steps(self, at: Latent, steps: int) -> int:
+        """Steps of a solution that is good enough for a force, at most ``steps``.
+
+        The fewest whose log w follows that of ``at``, which is in ``steps``, up to a constant and a
+        variance of ``NEAR``: so much of it a trajectory gets wrong however many forces it takes.
+        """
+        for fewer in range(1, steps):
+            set_steps(self.guide, fewer)
+            log_weight = self._weigh(self.guide, at.z.to(self.dtype))[2]
+            if (log_weight - at.log_weight).var() < NEAR:  # False for NaN
+                return fewer
+        return steps
 
     def sample(self, n: int, generator: torch.Generator) -> Latent:
         """Where the flow itself draws."""
         return self(self.flow.noise(n, generator).double())
 
+    @torch.no_grad()
     def __call__(self, z: Tensor) -> Latent:
-        if self._guide is self.flow:
-            phi, action, log_weight, force = self._with_force(z)
-        else:
-            with torch.no_grad():
-                phi, action, log_weight = self._weigh(self.flow, z.to(self.dtype))
-            force = self.force(z)
-        return Latent(z, batch_fastest(phi), action, log_weight, batch_fastest(force))
+        phi, action, log_weight = self._weigh(self.flow, z.to(self.dtype))
+        return Latent(z, batch_fastest(phi), action, log_weight)
 
     def force(self, z: Tensor) -> Tensor:
         """d log w / dz ``(n, *shape)``, in float64."""
-        return self._with_force(z)[3]
-
-    def _with_force(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         with torch.enable_grad():
             noise = z.detach().to(self.dtype).requires_grad_()
-            phi, action, log_weight = self._weigh(self._guide, noise)
+            log_weight = self._weigh(self.guide, noise)[2]
             (force,) = torch.autograd.grad(log_weight.sum(), noise)
-        return phi.detach(), action.detach(), log_weight.detach(), force.double()
+        return batch_fastest(force.double())
 
     def _weigh(self, flow: Flow, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(phi, S, log w) of a flow."""
@@ -100,26 +102,31 @@ class LatentDensity:
         return phi, action, -action - log_q.double()
 
     def integrate(
-        self, start: Latent, p: Tensor, step_size: float, n_steps: int
+        self, start: Latent, p: Tensor, length: float, n_forces: int
     ) -> tuple[Latent, Tensor, Tensor]:
         """Hamilton's equations of H = p^2 / 2 + U: (their end, p there, change of H ``(n,)``).
 
-        A step is half a kick p += h/2 d log w / dz, the exact solution of p^2 / 2 + z^2 / 2, which
-        is a rotation of (z, p) by the angle h, and half a kick. It is reversible and keeps the
-        volume, and without error where log w is a constant: a quarter of a turn then draws a new
-        configuration. One force a step, one energy at the end. Shahbaba, Lan, Johnson, Neal,
-        arXiv:1106.5941.
+        A step of length h is half the exact solution of p^2 / 2 + z^2 / 2, which is a rotation of
+        (z, p) by the angle h / 2, a kick p += sin(h) d log w / dz, and the other half. It is
+        reversible and keeps the volume, and without error where log w is a constant: a quarter of a
+        turn then draws a new configuration, without any force. With sin(h) in place of h the
+        change of H has no error of first order in log w where that is quadratic, in steps of any
+        length. One force a step, one energy at the end. Shahbaba, Lan, Johnson, Neal,
+        arXiv:1106.5941, whose steps begin and end with half a kick of h.
         """
         z, first = start.z, _harmonic(start.z, p)
-        p = p + step_size / 2 * start.force
-        cos, sin = math.cos(step_size), math.sin(step_size)
-        for left in reversed(range(n_steps)):
-            z, p = cos * z + sin * p, cos * p - sin * z
-            if left:  # the last kick of a step and the first one of the next are one
-                p = p + step_size * self.force(z)
+        step = length / max(1, n_forces)
+        for i in range(n_forces):
+            z, p = _rotated(z, p, step if i else step / 2)
+            p = p + math.sin(step) * self.force(z)
+        z, p = _rotated(z, p, step / 2 if n_forces else step)
         end = self(z)
-        p = p + step_size / 2 * end.force
         return end, p, _harmonic(z, p) - first - (end.log_weight - start.log_weight)
+
+
+def _rotated(z: Tensor, p: Tensor, angle: float) -> tuple[Tensor, Tensor]:
+    cos, sin = math.cos(angle), math.sin(angle)
+    return cos * z + sin * p, cos * p - sin * z
 
 
 def _harmonic(z: Tensor, p: Tensor) -> Tensor:
