@@ -56,14 +56,23 @@ def family_at(point: Point) -> Known:
     return known(flow, origin, TRAINING[path.stem], point)
 
 
+def halved(point: Point) -> Point:
+    """The same theory on half of the sides."""
+    return point._replace(shape=tuple(side // 2 for side in point.shape))
+
+
 def trained_at(name: str, point: Point, folder: Path) -> tuple[Known, Known]:
     """Trained at the point, and on half of its sides; kept in a folder, and taken from there.
 
-    Either by the defaults of train.py (but 300 steps of 128^2): the smaller lattice from the
-    weights of the family, the point itself from those of the smaller one.
+    Either by the defaults of train.py (but 300 steps of 128^2): the point itself from the weights
+    of the smaller lattice, that from those of the family, and 64^2 with 32^2 in between.
     """
-    half = tuple(side // 2 for side in point.shape)
-    first, seconds = trained(point._replace(shape=half), "family", folder / f"{name}_half")
+    half, start, before = halved(point), "family", 0.0
+    if half.volume >= LARGE:
+        path, before = trained(halved(half), start, folder / f"{name}_quarter")
+        start = str(path)
+    first, seconds = trained(half, start, folder / f"{name}_half")
+    seconds += before
     last, more = trained(point, str(first), folder / name)
     content = read_checkpoint(first)
     content["flowlat"]["config"]["lattice"]["shape"] = list(point.shape)
