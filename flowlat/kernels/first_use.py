@@ -130,11 +130,11 @@ def difference(found: Tensor, expected: Tensor, rounding: float = 0.0) -> float:
     """max |found - expected| / max |expected|, over the tolerance of the dtype: at most 1 is well.
 
     The denominator is at least ``rounding``. Infinite for another shape, or NaN; 0 where what is
-    expected is not finite itself.
+    expected is not finite itself, or empty.
     """
     if found.shape != expected.shape:
         return torch.inf
-    if not expected.isfinite().all():
+    if not expected.numel() or not expected.isfinite().all():
         return 0.0
     scale = expected.abs().max() * TOLERANCES[expected.dtype]
     least = max(rounding, torch.finfo(scale.dtype).tiny)

@@ -1,6 +1,6 @@
 """What is measured on configurations, and derived from the averages."""
 
-from flowlat.observables.base import Configurations, Observable
+from flowlat.observables.base import Configurations, Observable, SignAverages
 from flowlat.observables.correlation_length import CorrelationLength
 from flowlat.observables.densities import (
     ActionDensity,
@@ -35,6 +35,7 @@ __all__ = [
     "Phi4Density",
     "PotentialDensity",
     "SchwingerDyson",
+    "SignAverages",
     "Susceptibility",
     "TwoPoint",
     "TwoPointConnected",

@@ -42,6 +42,11 @@ class Configurations:
         return sum_sites(self.phi) / self.volume
 
     @cached_property
+    def squared_mean_field(self) -> Tensor:
+        """M^2, ``(batch,)``."""
+        return self.mean_field**2
+
+    @cached_property
     def spectra(self) -> tuple[Tensor, ...]:
         """|(1/V) sum_x phi(x) e^{-i k x_mu}|^2 for every axis mu, ``(batch, L_mu // 2 + 1)`` each.
 
@@ -57,6 +62,26 @@ class Configurations:
         return tuple(result)
 
 
+class SignAverages(Configurations):
+    """Configurations whose M^2 and ``spectra`` are averages over the signs of clusters.
+
+    For fixed abs(phi) and fixed clusters the signs of the clusters are independent coins. Of the
+    products phi(x) phi(y) in M^2 and in the spectra those of one cluster stay: an improved
+    estimator, of the same mean and of no larger variance in one configuration. U. Wolff, Nucl.
+    Phys. B 334 (1990) 581. All else is that of phi.
+
+    Args:
+        correlators: along each axis in turn, the average of mean_s Phi(s) Phi(s+t), t = 0 .. L-1,
+            Phi(s) the mean of phi over a slice, ``(batch, sum of sides)``.
+    """
+
+    def __init__(self, phi: Tensor, theory: Action, correlators: Tensor):
+        super().__init__(phi, theory)
+        along = correlators.split(self.shape, dim=1)
+        self.spectra = tuple(torch.fft.rfft(c, norm="forward").real for c in along)
+        self.squared_mean_field = self.spectra[0][:, 0]
+
+
 class Observable(ABC):
     """A function of ensemble averages: derive(<measure(phi)>).
 
@@ -67,6 +92,9 @@ class Observable(ABC):
 
     #: as it is written in a table; in files it goes by its key in the config
     symbol: str
+    #: whether ``measure`` is linear in ``squared_mean_field`` and ``spectra``, and made of nothing
+    #: else: then that of :class:`SignAverages` has the same mean
+    quadratic: bool = False
 
     @abstractmethod
     def measure(self, configurations: Configurations) -> Tensor:

@@ -21,6 +21,7 @@ class CorrelationLength(Observable):
     """
 
     symbol = "xi"
+    quadratic = True
 
     def exists(self, shape: Sequence[int]) -> bool:
         return max(shape) > 1  # a single site has no momentum but 0
@@ -31,7 +32,7 @@ class CorrelationLength(Observable):
         first = min(1, side // 2)  # to measure something of a single site, too
         modes = torch.stack([configurations.spectra[a][:, first] for a in longest])
         mode = configurations.volume * modes.mean(0)
-        chi2 = configurations.volume * configurations.mean_field**2
+        chi2 = configurations.volume * configurations.squared_mean_field
         khat2 = 4 * math.sin(math.pi / side) ** 2
         return torch.stack([(chi2 - mode) / khat2, mode], 1)
 

@@ -29,6 +29,7 @@ class EffectiveMass(Observable):
 
     def __init__(self, connected: bool = False, all_axes: bool = True):
         self.connected = connected
+        self.quadratic = not connected
         self.all_axes = all_axes
 
     def exists(self, shape: Sequence[int]) -> bool:

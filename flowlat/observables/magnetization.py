@@ -30,9 +30,10 @@ class Susceptibility(Observable):
     """chi2 = V <M^2>, not connected."""
 
     symbol = "chi2"
+    quadratic = True
 
     def measure(self, configurations: Configurations) -> Tensor:
-        return configurations.volume * configurations.mean_field**2
+        return configurations.volume * configurations.squared_mean_field
 
 
 class ConnectedSusceptibility(Observable):

@@ -28,6 +28,7 @@ class TwoPoint(Observable):
     """
 
     symbol = "C(t)"
+    quadratic = True
 
     def __init__(self, all_axes: bool = True):
         self.all_axes = all_axes
@@ -47,6 +48,7 @@ class TwoPointConnected(TwoPoint):
     """
 
     symbol = "C(t) - <|M|>^2"
+    quadratic = False
 
     def measure(self, configurations: Configurations) -> Tensor:
         two_point = super().measure(configurations)

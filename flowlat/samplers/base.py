@@ -23,12 +23,15 @@ class Block(NamedTuple):
 
     phi ``(rows, *shape)``; action S[phi], log_weight ``(rows,)`` in float64; accepted
     ``(rows,)`` bool. log_weight is None for a "chain", accepted for a "weighted" ensemble.
+    correlators: of a sampler that averages the two-point function over the signs of clusters,
+    ``(rows, sum of sides)``, see :class:`flowlat.observables.SignAverages`.
     """
 
     phi: Tensor
     action: Tensor
     log_weight: Tensor | None = None
     accepted: Tensor | None = None
+    correlators: Tensor | None = None
 
 
 class Sampler(ABC):
@@ -88,12 +91,17 @@ class MarkovChain(Sampler):
         """From a row to the next: (state, moved ``(replicas,)``)."""
 
     def step(self, state: State, generator: torch.Generator) -> tuple[State, Block]:
-        columns = []
+        rows = []
         for _ in range(self.block):
             state, moved = self.advance(state, generator)
-            columns.append((state.phi, state.action, moved))
-        phi, action, accepted = (torch.cat(column) for column in zip(*columns, strict=True))
-        return state, Block(phi.contiguous(), action, accepted=accepted)
+            rows.append(self.row(state, moved))
+        columns = zip(*rows, strict=True)
+        block = Block._make(None if c[0] is None else torch.cat(c) for c in columns)
+        return state, block._replace(phi=block.phi.contiguous())
+
+    def row(self, state: State, moved: Tensor) -> Block:
+        """Where all replicas stand, as so many rows."""
+        return Block(state.phi, state.action, accepted=moved)
 
 
 class IndependentSampler(Sampler):

@@ -1,7 +1,7 @@
 """Clusters of the sign of phi and local updates, many chains at once."""
 
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -11,7 +11,7 @@ from flowlat.actions import Action, as_phi4
 from flowlat.kernels.phi4.cluster import Updated, cluster
 from flowlat.kernels.phi4.theory import Steps, theory_of
 from flowlat.lattice import Lattice
-from flowlat.samplers.base import MarkovChain
+from flowlat.samplers.base import Block, MarkovChain
 from flowlat.samplers.dynamics.tuning import adapted
 from flowlat.samplers.mean_field import MeanField
 from flowlat.utils.errors import ConfigError
@@ -24,27 +24,36 @@ FIRST_WIDTH = 0.5
 class ClusterState(NamedTuple):
     """Where the chains stand, and the steps that were tuned for them.
 
-    phi ``(replicas, *shape)`` and action S[phi] ``(replicas,)`` in float64; width of Metropolis'
-    proposals and reflection of overrelaxation; updates since the start, and accepted, the sum of
-    the mean acceptances of Metropolis.
+    phi ``(replicas, *shape)``, action S[phi] ``(replicas,)`` and correlators
+    ``(replicas, sum of sides)``, averaged over the signs of the clusters that were flipped last
+    (zeros of single ones), in float64; width of Metropolis' proposals, reflection of
+    overrelaxation, and how many single clusters an update has (0: it has all); updates since the
+    start, and accepted, the sum of the mean acceptances of Metropolis.
     """
 
     phi: Tensor
     action: Tensor
+    correlators: Tensor
     width: Tensor
     reflection: Tensor
+    single: Tensor
     updates: Tensor
     accepted: Tensor
 
 
 @dataclass(eq=False)
 class Cluster(MarkovChain):
-    """Swendsen-Wang clusters of the sign of phi, then local sweeps: an update.
+    """Local sweeps, then clusters of the sign of phi: an update.
 
-    For fixed abs(phi) the signs are an Ising model. Its clusters, all of them, are flipped by a
-    coin each, which moves the long waves, and both phases, where local steps crawl; the sweeps move
-    abs(phi). Brower and Tamayo, Phys. Rev. Lett. 62 (1989) 1087; Swendsen and Wang, Phys. Rev.
-    Lett. 58 (1987) 86.
+    For fixed abs(phi) the signs are an Ising model, whose clusters move the long waves, and both
+    phases, where local steps crawl; the sweeps move abs(phi). Brower and Tamayo, Phys. Rev. Lett.
+    62 (1989) 1087. Of ``swendsen_wang`` all clusters are flipped by a coin each (Phys. Rev. Lett.
+    58 (1987) 86), and rows have the two-point function averaged over these coins, an improved
+    estimator. ``wolff`` grows the cluster of a site at random, which is larger than most, and flips
+    it always (Phys. Rev. Lett. 62 (1989) 361), so many times an update that as many sites are
+    flipped as there are: then the sweeps, which go through all sites, cost about as much as the
+    clusters. While thermalising that number follows the mean size; it is fixed from then on, for
+    one that depends on the state would not leave exp(-S) invariant.
 
     A site with neighbours b / 2 in sum has S = (2 d + m2) phi^2 + lam phi^4 - b phi. Metropolis
     proposes phi + u, u uniform in (-width, width); overrelaxation r b - phi, which is its own
@@ -56,6 +65,7 @@ class Cluster(MarkovChain):
         replicas: independent chains.
         metropolis: sweeps of Metropolis an update; without them abs(phi) cannot be any number.
         overrelaxation: sweeps of overrelaxation an update.
+        clusters: ``swendsen_wang`` or ``wolff``.
         thermalization: updates before the first configuration.
         target_acceptance: of Metropolis, what its width is tuned to.
         block: configurations of every replica in a block.
@@ -70,6 +80,7 @@ class Cluster(MarkovChain):
     replicas: Count = 64
     metropolis: Count = 1
     overrelaxation: Annotated[int, Field(ge=0, le=COUNT)] = 1
+    clusters: Literal["swendsen_wang", "wolff"] = "swendsen_wang"
     thermalization: Count = 200
     target_acceptance: Probability = 0.5
     block: Count = 16
@@ -88,20 +99,26 @@ class Cluster(MarkovChain):
 
     def start(self, generator: torch.Generator) -> ClusterState:
         phi, _ = MeanField(self.lattice, self.action).sample(self.replicas, generator)
-        action, width = self.action(phi), FIRST_WIDTH
-        sums = torch.zeros(2, dtype=torch.float64)
+        width, single = FIRST_WIDTH, int(self.clusters == "wolff")
+        products, sizes = torch.zeros(2, 2, dtype=torch.float64)
         for i in range(self.thermalization):
             if i == self.thermalization // 2:
-                sums.zero_()
-            sums += self._products(phi)
-            steps = self._steps(width, slope(sums))
-            phi, action, acceptance = self._update(phi, steps, generator)
-            width = adapted(width, acceptance.mean().item(), self.target_acceptance)
+                products.zero_()
+                sizes.zero_()
+            products += self._products(phi)
+            steps = self._steps(width, slope(products), single)
+            updated = self._update(phi, steps, generator)
+            phi = updated.phi
+            width = adapted(width, updated.acceptance.mean().item(), self.target_acceptance)
+            if single:
+                sizes += torch.tensor([single * self.replicas, updated.flipped.sum()])
+                single = max(1, round(self.lattice.volume * (sizes[0] / sizes[1]).item()))
         return self.initial_state()._replace(
             phi=phi,
-            action=action,
+            action=updated.action,
             width=torch.tensor(width, dtype=torch.float64),
-            reflection=torch.tensor(slope(sums), dtype=torch.float64),
+            reflection=torch.tensor(slope(products), dtype=torch.float64),
+            single=torch.tensor(single),
         )
 
     def initial_state(self) -> ClusterState:
@@ -109,8 +126,10 @@ class Cluster(MarkovChain):
         return ClusterState(
             phi=zero.expand(self.replicas, *self.lattice.shape),
             action=zero.expand(self.replicas),
+            correlators=zero.expand(self.replicas, sum(self.lattice.shape)),
             width=zero,
             reflection=zero,
+            single=torch.tensor(int(self.clusters == "wolff")),
             updates=torch.tensor(0),
             accepted=zero,
         )
@@ -118,27 +137,36 @@ class Cluster(MarkovChain):
     def advance(
         self, state: ClusterState, generator: torch.Generator
     ) -> tuple[ClusterState, Tensor]:
-        steps = self._steps(float(state.width), float(state.reflection))
-        for _ in range(self.thin):
-            phi, action, acceptance = self._update(state.phi, steps, generator)
+        steps = self._steps(float(state.width), float(state.reflection), int(state.single))
+        all_of_them = self.clusters == "swendsen_wang"
+        for left in reversed(range(self.thin)):
+            wanted = steps._replace(correlators=all_of_them and not left)
+            updated = self._update(state.phi, wanted, generator)
             state = state._replace(
-                phi=phi,
-                action=action,
+                phi=updated.phi,
+                action=updated.action,
+                correlators=updated.correlators if all_of_them else state.correlators,
                 updates=state.updates + 1,
-                accepted=state.accepted + acceptance.mean().item(),
+                accepted=state.accepted + updated.acceptance.mean().item(),
             )
         return state, torch.ones(self.replicas, dtype=torch.bool, device=state.phi.device)
 
+    def row(self, state: ClusterState, moved: Tensor) -> Block:
+        row = super().row(state, moved)
+        return row if self.clusters == "wolff" else row._replace(correlators=state.correlators)
+
     def info(self, state: ClusterState) -> dict[str, float]:
         """What was tuned, and the mean acceptance of Metropolis since."""
+        single = {"clusters_an_update": int(state.single)} if int(state.single) else {}
         return {
             "width": float(state.width),
             "reflection": float(state.reflection),
+            **single,
             "acceptance": float(state.accepted) / max(1, int(state.updates)),
         }
 
-    def _steps(self, width: float, reflection: float) -> Steps:
-        return Steps(self.metropolis, self.overrelaxation, width, reflection)
+    def _steps(self, width: float, reflection: float, single: int) -> Steps:
+        return Steps(self.metropolis, self.overrelaxation, width, reflection, single)
 
     def _update(self, phi: Tensor, steps: Steps, generator: torch.Generator) -> Updated:
         """On the CPU, wherever the chains are: one site after another is nothing for a GPU."""

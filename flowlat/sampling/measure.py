@@ -7,7 +7,7 @@ from torch import Tensor
 
 from flowlat.actions import Action
 from flowlat.config.build import instantiate_all
-from flowlat.observables import Configurations, Observable
+from flowlat.observables import Configurations, Observable, SignAverages
 from flowlat.samplers.base import Block
 from flowlat.utils.errors import ConfigError
 
@@ -33,6 +33,9 @@ def measure(
 ) -> dict[str, Tensor]:
     """The columns of a block, as the ensemble file has them; measured in float64.
 
+    ``improved/NAME`` beside ``measured/NAME`` is what a quadratic observable measures on averages
+    over the signs of clusters, if the block has those.
+
     Args:
         fields: the name of the column of fields, if they are to be saved.
 
@@ -40,14 +43,17 @@ def measure(
         ValueError: a number that is not finite, or an observable of the wrong shape.
     """
     columns = {name: values for name, values in block._asdict().items() if values is not None}
-    phi = columns.pop("phi")
+    phi, correlators = columns.pop("phi"), columns.pop("correlators", None)
     configurations = Configurations(phi.double(), action)
+    averages = None if correlators is None else SignAverages(phi.double(), action, correlators)
     for name, observable in observables.items():
         values = observable.measure(configurations).double()
         if values.dim() not in (1, 2) or len(values) != len(phi):
             shape = list(values.shape)
             raise ValueError(f"observables.{name}: measures {shape} on {len(phi)} configurations")
         columns[f"measured/{name}"] = values
+        if averages is not None and observable.quadratic:
+            columns[f"improved/{name}"] = observable.measure(averages)
     for name, values in columns.items():
         if not torch.isfinite(values).all():
             raise ValueError(f"{name}: NaN or infinity")

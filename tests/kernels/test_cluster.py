@@ -10,7 +10,7 @@ from flowlat.actions import Phi4
 from flowlat.kernels import available_kernels, first_use
 from flowlat.kernels.phi4 import cluster as module
 from flowlat.kernels.phi4.cluster import cluster, cluster_fused
-from flowlat.kernels.phi4.cluster_plain import SWEEPS, cluster_plainly
+from flowlat.kernels.phi4.cluster_plain import CLUSTER, SWEEPS, cluster_plainly
 from flowlat.kernels.phi4.theory import Steps, theory_of
 from tests.kernels.test_noise import by_hand as philox
 from tests.support.helpers import SHAPES
@@ -19,6 +19,8 @@ P_VALUE = 1e-5
 ACTION = Phi4(-4.0, 5.113)
 KEY = 2**62 + 2**33 + 17
 STEPS = Steps(metropolis=2, overrelaxation=1, width=0.6, reflection=0.25)
+SINGLE = STEPS._replace(single=3)
+EVERY = pytest.mark.parametrize("steps", [STEPS, SINGLE], ids=["all", "single"])
 BOTH = pytest.mark.parametrize(
     "update",
     [
@@ -47,26 +49,7 @@ def by_hand(phi, shape, steps, batch):
     index = torch.arange(sites).reshape(shape)
     forwards = [index.roll(-1, axis).flatten().tolist() for axis in range(len(shape))]
     pairs = [(x, ahead[x]) for x in range(sites) for ahead in forwards if ahead[x] != x]
-    number = {word: [philox_of(x * batch, word) for x in range(sites)] for word in range(4)}
-    # clusters, by a search from site to site
-    bound = {x: set() for x in range(sites)}
-    seen = dict.fromkeys(range(sites), 0)
-    for x, y in pairs:
-        word, seen[x] = seen[x], seen[x] + 1
-        if number[word][x][0] < 1 - math.exp(-4 * max(0, phi[x] * phi[y])):
-            bound[x].add(y)
-            bound[y].add(x)
-    new, left = list(phi), set(range(sites))
-    while left:
-        first = min(left)
-        members, rim = {first}, [first]
-        while rim:
-            fresh = bound[rim.pop()] - members
-            members |= fresh
-            rim += fresh
-        left -= members
-        for x in members:
-            new[x] = phi[x] * (-1) ** number[0][first][1]
+    new = list(phi)
     for sweep in range(steps.metropolis + steps.overrelaxation):
         for x in range(sites):
             u, _ = philox_of(x * batch, 2 * (SWEEPS + sweep))
@@ -78,7 +61,41 @@ def by_hand(phi, shape, steps, batch):
             change = action_of(trial, shape, pairs) - action_of(new, shape, pairs)
             if test < math.exp(min(0, -change)):
                 new = trial
+    for number in range(1, steps.single + 1):
+        u, _ = philox_of(0, 2 * (CLUSTER * number + SWEEPS))
+        seed = math.floor(u * sites)
+        bonds = drawn(new, pairs, batch, CLUSTER * number)
+        for members in components(bonds):
+            new = [-p if seed in members and x in members else p for x, p in enumerate(new)]
+    if not steps.single:
+        for members in components(drawn(new, pairs, batch, 0)):
+            sign = (-1) ** philox_of(min(members) * batch, 0)[1]
+            new = [sign * p if x in members else p for x, p in enumerate(new)]
     return new
+
+
+def drawn(phi, pairs, batch, stream):
+    """The sites that each is bound to; the pairs of a site, in their order, have a word each."""
+    bound, seen = {x: set() for x in range(len(phi))}, dict.fromkeys(range(len(phi)), 2 * stream)
+    for x, y in pairs:
+        word, seen[x] = seen[x], seen[x] + 1
+        if philox_of(x * batch, word)[0] < 1 - math.exp(-4 * max(0, phi[x] * phi[y])):
+            bound[x].add(y)
+            bound[y].add(x)
+    return bound
+
+
+def components(bound):
+    """Clusters, by a search from site to site."""
+    left, found = set(bound), []
+    while left:
+        members, rim = set(), [min(left)]
+        while rim:
+            members.add(rim[-1])
+            rim += bound[rim.pop()] - members
+        left -= members
+        found.append(members)
+    return found
 
 
 def both_ends(pairs, x):
@@ -99,36 +116,42 @@ def philox_of(counter, word):
 
 
 @BOTH
+@EVERY
 @pytest.mark.parametrize("shape", [[1], [2], [5], [3, 4], [2, 3], [2, 3, 2]], ids=str)
-def test_an_update_by_hand(update, shape):
+def test_an_update_by_hand(update, steps, shape):
     for seed in range(5):
         phi = field(shape, 1, seed)
-        found = update(phi.clone(), theory(shape), STEPS, KEY)[0]
-        expected = by_hand(phi[:, 0].tolist(), shape, STEPS, 1)
+        found = update(phi.clone(), theory(shape), steps, KEY)[0]
+        expected = by_hand(phi[:, 0].tolist(), shape, steps, 1)
         assert found[:, 0].tolist() == pytest.approx(expected, abs=1e-12)
         assert (found - phi).abs().max() > 0.01
 
 
 @pytest.mark.skipif("cpu" not in available_kernels(), reason="no C++ compiler on this machine")
+@EVERY
 @pytest.mark.parametrize("shape", [*SHAPES.values(), *ODD_SHAPES, [16, 16]], ids=str)
 @pytest.mark.parametrize("n", [1, 13, 16])
-def test_compiled_and_plain_are_the_same(shape, n):
-    phi = field(shape, n)
+def test_compiled_and_plain_are_the_same(shape, n, steps):
+    phi, steps = field(shape, n), steps._replace(correlators=not steps.single)
     kept = phi.clone()
-    found = cluster_fused(phi, theory(shape), STEPS, KEY)
-    for one, other in zip(found, cluster_plainly(phi, theory(shape), STEPS, KEY), strict=True):
+    found = cluster_fused(phi, theory(shape), steps, KEY)
+    for one, other in zip(found, cluster_plainly(phi, theory(shape), steps, KEY), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
     assert torch.equal(phi, kept)
+    if steps.single:
+        assert (found[3] >= steps.single).all()
+        assert (found[3] <= steps.single * len(phi)).all()
     torch.testing.assert_close(found[1], ACTION(found[0].T.reshape(n, *shape)))
 
 
 @pytest.mark.skipif("cpu" not in available_kernels(), reason="no C++ compiler on this machine")
-def test_two_threads_compute_the_same():
+@EVERY
+def test_two_threads_compute_the_same(steps):
     phi, where = field([16, 16], 64), theory([16, 16])
-    one, before = cluster_fused(phi, where, STEPS, KEY), torch.get_num_threads()
+    one, before = cluster_fused(phi, where, steps, KEY), torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        two = cluster_fused(phi, where, STEPS, KEY)
+        two = cluster_fused(phi, where, steps, KEY)
     finally:
         torch.set_num_threads(before)
     assert all(map(torch.equal, one, two))
@@ -146,12 +169,13 @@ def exact_sample(n, action, seed):
 
 
 @BOTH
+@pytest.mark.parametrize("single", [0, 1, 4])
 @pytest.mark.parametrize("steps", [(0, 0), (1, 0), (0, 1), (1, 1)], ids=str)
-def test_the_distribution_stays(update, steps):
+def test_the_distribution_stays(update, steps, single):
     """Exact samples, one update: bins of (phi_1, phi_2) hold as many as before, within p > 1e-5."""
     action, n = Phi4(-1.5, 1.5), 60_000
     before, fresh = exact_sample(n, action, 1), exact_sample(n, action, 2)
-    method = Steps(*steps, width=0.7, reflection=0.3)
+    method = Steps(*steps, width=0.7, reflection=0.3, single=single)
     after = update(before.clone(), theory([3], action), method, KEY)[0]
     assert (after != before).any(0).double().mean() > 0.4
 
@@ -165,11 +189,13 @@ def test_the_distribution_stays(update, steps):
 
 
 @BOTH
-def test_detailed_balance_of_the_clusters(update):
+@pytest.mark.parametrize("single", [0, 1, 2])
+def test_detailed_balance_of_the_clusters(update, single):
     """From a pattern of signs to another as often as back: binomial, p > 1e-5 over 28 pairs."""
     action, n = Phi4(-1.5, 1.5), 60_000
     before = exact_sample(n, action, 3)
-    after = update(before.clone(), theory([3], action), Steps(0, 0, 0.5, 0.0), KEY)[0]
+    steps = Steps(0, 0, 0.5, 0.0, single)
+    after = update(before.clone(), theory([3], action), steps, KEY)[0]
     assert torch.equal(before.abs(), after.abs())
     bits = torch.tensor([1, 2, 4]).unsqueeze(1)
     old, new = (((phi > 0) * bits).sum(0) for phi in (before, after))
@@ -177,14 +203,22 @@ def test_detailed_balance_of_the_clusters(update):
     for i in range(8):
         for j in range(i):
             there, back = int(moves[i, j]), int(moves[j, i])
+            if single == 1 and not possible(i ^ j, i):
+                assert there + back == 0
+                continue
             assert there + back > 20
             assert stats.binomtest(there, there + back).pvalue > P_VALUE / 28
 
 
+def possible(changed, pattern):
+    """Whether the sites of these bits can be one cluster of a ring of three: of one sign."""
+    return pattern & changed in (0, changed)
+
+
 def test_a_wrong_kernel_is_found_and_not_used(monkeypatch, caplog):
     def wrong(*arguments):
-        phi, action, accepted = cluster_plainly(*arguments)
-        return -phi, action, accepted
+        phi, *others = cluster_plainly(*arguments)
+        return -phi, *others
 
     monkeypatch.setattr(module, "cluster_fused", wrong)
     monkeypatch.setattr(module, "choose", lambda *_: "cpu")

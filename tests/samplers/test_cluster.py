@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from flowlat.actions import Free, Phi4
+from flowlat.analysis.exact import known
 from flowlat.lattice import Lattice
+from flowlat.observables import (
+    Configurations,
+    CorrelationLength,
+    SignAverages,
+    Susceptibility,
+    TwoPoint,
+)
 from flowlat.samplers import Cluster
 from flowlat.samplers.cluster import slope
 from flowlat.utils.errors import ConfigError
@@ -13,55 +21,90 @@ from tests.support.helpers import SHAPES
 from tests.support.tilted import Tilted
 from tests.support.transfer_matrix import chain
 
+EACH = pytest.mark.parametrize("clusters", ["swendsen_wang", "wolff"])
 
+
+@EACH
 @pytest.mark.parametrize("shape", [*SHAPES.values(), [5], [3, 5], [1], [1, 4]], ids=str)
-def test_the_free_theory_mode_by_mode(shape):
+def test_the_free_theory_mode_by_mode(shape, clusters):
     lattice, action = Lattice(shape), Free(0.7)
-    phi, _ = sample(Cluster(lattice, action, replicas=256, thermalization=60, block=40), 1)
+    sampler = Cluster(lattice, action, 256, clusters=clusters, thermalization=60, block=40)
+    phi, _ = sample(sampler, 1)
     spectrum = torch.fft.fftn(phi, dim=tuple(range(2, phi.dim())), norm="ortho").abs() ** 2
     assert_means(spectrum / action.mode_variance(lattice), 1.0)
 
 
+@EACH
 @pytest.mark.parametrize("sweeps", [(1, 0), (1, 1), (2, 3)], ids=str)
 @pytest.mark.parametrize(("m2", "lam"), [(1.0, 0.5), (-1.0, 1.5)])
-def test_the_interacting_chain_is_that_of_the_transfer_matrix(m2, lam, sweeps):
+def test_the_interacting_chain_is_that_of_the_transfer_matrix(m2, lam, sweeps, clusters):
     lattice = Lattice([6])
-    sampler = Cluster(lattice, Phi4(m2, lam), 512, *sweeps, thermalization=60, block=50)
+    sampler = Cluster(lattice, Phi4(m2, lam), 512, *sweeps, clusters, thermalization=60, block=50)
     phi, _ = sample(sampler, 1)
     assert_means((phi**2).mean(2), chain(m2, lam, length=6)[1])
 
 
+@EACH
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=str)
-def test_schwinger_dyson(shape):
+def test_schwinger_dyson(shape, clusters):
     """< phi(x) dS/dphi(y) > = delta_xy at y = x and, for two sites that differ, x + mu."""
     action = Phi4(-4.0, 5.113)
-    phi, _ = sample(Cluster(Lattice(shape), action, replicas=256, thermalization=100, block=40), 1)
+    sampler = Cluster(Lattice(shape), action, 256, clusters=clusters, thermalization=100, block=40)
+    phi, _ = sample(sampler, 1)
     slopes = -action.force(phi.flatten(0, 1)).reshape(phi.shape)
     assert_means((phi * slopes).flatten(2).mean(2), 1.0)
     assert_means((phi * slopes.roll(1, 2 + shape.index(max(shape)))).flatten(2).mean(2), 0.0)
 
 
+@EACH
 @pytest.mark.parametrize(
     ("side", "lam", "magnetization", "chi2"),
     [(8, 8.0, (0.08717, 16e-5), (0.7473, 0.0025)), (6, 6.975, (0.14121, 28e-5), (1.0594, 0.0035))],
 )
-def test_published_values(side, lam, magnetization, chi2):
+def test_published_values(side, lam, magnetization, chi2, clusters):
     """In d = 2 at m2 = -4, five sigma of both errors together (p = 6e-7 a number)."""
-    phi, _ = sample(Cluster(Lattice([side] * 2), Phi4(-4.0, lam), replicas=128, block=160), 1)
+    action = Phi4(-4.0, lam)
+    phi, _ = sample(Cluster(Lattice([side] * 2), action, 128, clusters=clusters, block=160), 1)
     m = phi.flatten(2).mean(2)
-    for values, (known, error) in ((m.abs(), magnetization), (side**2 * m**2, chi2)):
+    for values, (published, error) in ((m.abs(), magnetization), (side**2 * m**2, chi2)):
         means = values.mean(0)
         own = means.std() / len(means) ** 0.5
-        assert own < 0.02 * known
-        assert (means.mean() - known).abs() < 5 * (own**2 + error**2) ** 0.5
+        assert own < 0.02 * published
+        assert (means.mean() - published).abs() < 5 * (own**2 + error**2) ** 0.5
 
 
 def test_both_modes_of_an_ordered_phase_are_seen():
+    """A coin flips the large cluster: five sigma of 64 chains of 29 steps, p = 6e-7."""
     sampler = Cluster(Lattice([4, 4]), Phi4(-8.0, 2.0), 64, thermalization=20, block=30)
     phi, _ = sample(sampler, 1)
     signs = phi.flatten(2).mean(2).sign()
     changes = (signs[1:] != signs[:-1]).double().mean().item()
     assert changes == pytest.approx(0.5, abs=0.06)
+
+
+def test_single_clusters_of_an_ordered_phase_are_the_lattice_and_flipped_always():
+    action = Phi4(-8.0, 2.0)
+    sampler = Cluster(Lattice([4, 4]), action, 64, clusters="wolff", thermalization=20, block=30)
+    phi, state = sample(sampler, 1)
+    assert int(state.single) == 1
+    signs = phi.flatten(2).mean(2).sign()
+    assert (signs[1:] != signs[:-1]).double().mean() > 0.97
+
+
+def test_how_many_single_clusters_an_update_has():
+    """So many that they visit as many sites as there are, within what the mean size scatters by;
+    fixed from the first configuration on."""
+    action, shape = Phi4(-4.0, 6.0), [16, 16]
+    sampler = Cluster(Lattice(shape), action, 256, clusters="wolff", thermalization=100, block=20)
+    state = sampler.start(seeded(1))
+    single = int(state.single)
+    assert 1 < single < 256
+    later, _ = sampler.step(state, seeded(2))
+    assert int(later.single) == single
+    assert sampler.info(later)["clusters_an_update"] == single
+    steps = sampler._steps(float(state.width), float(state.reflection), single)
+    visited = sampler._update(later.phi, steps, seeded(3)).flipped.mean().item()
+    assert visited == pytest.approx(256, rel=0.25)
 
 
 def test_what_is_tuned():
@@ -78,12 +121,19 @@ def test_what_is_tuned():
     assert slope(torch.zeros(2)) == 0.0
 
 
-def test_a_block_is_a_function_of_state_and_generator():
-    assert_reproducible(Cluster(Lattice([4, 3]), Phi4(-4.0, 5.113), 8, thermalization=20))
+def small(clusters, **options):
+    action = Phi4(-4.0, 5.113)
+    return Cluster(Lattice([4, 3]), action, 8, clusters=clusters, thermalization=20, **options)
 
 
-def test_a_state_from_a_file_goes_on_bit_for_bit():
-    sampler = Cluster(Lattice([4, 3]), Phi4(-4.0, 5.113), 8, thermalization=20)
+@EACH
+def test_a_block_is_a_function_of_state_and_generator(clusters):
+    assert_reproducible(small(clusters))
+
+
+@EACH
+def test_a_state_from_a_file_goes_on_bit_for_bit(clusters):
+    sampler = small(clusters)
     state, _ = sampler.step(sampler.start(seeded(1)), seeded(2))
     tensors = {k: torch.from_numpy(v.numpy().copy(order="C")) for k, v in state._asdict().items()}
     read = type(sampler.initial_state())(**tensors)
@@ -92,10 +142,16 @@ def test_a_state_from_a_file_goes_on_bit_for_bit():
     assert torch.equal(found.action, expected.action)
 
 
-def test_the_layout_of_a_block():
-    action = Phi4(-4.0, 5.113)
-    sampler = Cluster(Lattice([4, 4]), action, 8, thermalization=20, block=5, thin=2)
+@EACH
+def test_the_layout_of_a_block(clusters):
+    sampler = small(clusters, block=5, thin=2)
+    action = sampler.action
     state, block = sampler.step(sampler.start(seeded(1)), seeded(2))
+    if clusters == "wolff":
+        assert block.correlators is None
+    else:
+        assert block.correlators.shape == (40, 7)
+        assert torch.equal(block.correlators[-8:], state.correlators)
     assert len(block.phi) == sampler.rows == 40
     assert block.phi.dtype == block.action.dtype == torch.float64
     assert block.log_weight is None
@@ -114,3 +170,27 @@ def test_another_action_is_one_clear_line(other):
     action = Tilted(-1.0, 1.5, 0.5) if other == "odd" else Own(-1.0, 1.5)
     with pytest.raises(ConfigError, match=r"sampler=cluster: .* not of (Tilted|Own); sampler=hmc"):
         Cluster(Lattice([4, 4]), action)
+
+
+def test_improved_estimators_have_the_means_of_the_plain_ones():
+    """Of replicas, which are independent: five sigma of the differences, p = 6e-7 a number."""
+    action, shape = Phi4(-4.0, 8.0), [8, 4]
+    sampler = Cluster(Lattice(shape), action, replicas=256, thermalization=100, block=40)
+    _, block = sampler.step(sampler.start(seeded(1)), seeded(2))
+    plain = Configurations(block.phi, action)
+    averages = SignAverages(block.phi, action, block.correlators)
+    for observable in (Susceptibility(), TwoPoint(), CorrelationLength()):
+        both = [observable.measure(rows).reshape(40, 256, -1) for rows in (averages, plain)]
+        assert_means(both[0] - both[1], 0.0)
+        assert (both[0].std((0, 1)) < both[1].std((0, 1))).all()
+
+
+def test_the_improved_chi2_of_a_chain_is_that_of_the_transfer_matrix():
+    lattice, action = Lattice([6]), Phi4(-1.0, 1.5)
+    sampler = Cluster(lattice, action, replicas=512, thermalization=60, block=50)
+    _, block = sampler.step(sampler.start(seeded(1)), seeded(2))
+    found = SignAverages(block.phi, action, block.correlators)
+    exact = known(action, lattice)
+    assert_means(Susceptibility().measure(found).reshape(50, 512), exact["chi2"])
+    two_point = torch.from_numpy(exact["two_point"])
+    assert_means(TwoPoint().measure(found).reshape(50, 512, -1), two_point)

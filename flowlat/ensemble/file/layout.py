@@ -10,6 +10,8 @@ rows count; the rest make up the last block.
     accepted        (n,) bool      kinds "proposals" and "chain"
     chain_index     (n,) int64     the row at which the chains stand after each step; same kinds
     measured/NAME   (n,) or (n, k) float64, what each observable measures
+    improved/NAME   the same of some, averaged over the signs of clusters; kind "chain", if the
+                    sampler knows them
 
 ``proposals`` and ``configurations`` are there if they were to be saved (``save_configs``).
 
@@ -97,13 +99,18 @@ def open_columns(
     if measured.keys() != set(config["observables"]):
         raise ValueError("measured: not the observables of the config")
     columns |= {f"measured/{name}": measured[name] for name in config["observables"]}
+    improved = datasets(file, "improved") if "improved" in file else {}
+    for name, column in improved.items():
+        if kind != "chain" or name not in measured or column.shape != measured[name].shape:
+            raise ValueError(f"improved/{name}: not as measured/{name}")
+        columns[f"improved/{name}"] = column
     fields = fields_column(kind)
     if config["save_configs"]:
         columns[fields] = dataset(file, "phi" if old else fields)
     n = len(columns["action"])
     for name, column in columns.items():
         row = column.shape[1:]
-        fits = row == shape if name == fields else len(row) <= name.startswith("measured/")
+        fits = row == shape if name == fields else len(row) <= ("/" in name)
         if column.shape[:1] != (n,) or not fits or column.dtype not in TYPES.get(name, (float,)):
             raise ValueError(
                 f"{name}: {column.dtype} {column.shape}: not {n} rows as they should be"

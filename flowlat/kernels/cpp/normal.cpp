@@ -40,7 +40,7 @@ INLINE void sin_cos(V x, V& sin, V& cos) {
 // sixteen normal numbers of eight counters
 INLINE void block(uint64_t key, uint64_t b, V* out) {
   const U lanes = {0, 1, 2, 3, 4, 5, 6, 7};
-  const Philox<U> words(key, lanes + kPairs * b, 0);
+  const Philox<U> words(key, lanes + kPairs * b, uint64_t(0));
   const V u = 2.0 - one_to_two<V>(words.first);  // in (0, 1]
   V r = -2.0 * Functions<double, 64>::log(u);
   for (int lane = 0; lane < kPairs; ++lane) r[lane] = std::sqrt(r[lane]);

@@ -9,11 +9,12 @@
 
 #include "vectors.h"
 
-// U is uint64_t or a vector of it; the words of the counter are in the lower 32 bits of each
+// U is uint64_t or a vector of it; the words of the counter are in the lower 32 bits of each.
+// Stream is uint64_t, or U: one for each lane.
 template <class U> struct Philox {
   U first, second;
 
-  INLINE Philox(uint64_t key, U counter, uint64_t stream) {
+  template <class Stream> INLINE Philox(uint64_t key, U counter, Stream stream) {
     const uint64_t low = 0xFFFFFFFF;
     U c0 = counter & low, c1 = counter >> 32, c2 = (counter & 0) + (stream & low);
     U c3 = (counter & 0) + (stream >> 32);

@@ -1,4 +1,4 @@
-"""An update of phi^4 by clusters and local steps in plain PyTorch: the oracle of cluster.cpp."""
+"""An update of phi^4 by local steps and clusters in plain PyTorch: the oracle of cluster.cpp."""
 
 import torch
 from torch import Tensor
@@ -8,17 +8,39 @@ from flowlat.kernels.phi4.theory import Steps, Theory
 
 #: stream of the random numbers of the first local sweep; those of bonds come before
 SWEEPS = 2**16
+#: streams from those of a single cluster to those of the next
+CLUSTER = 2**32
+
+#: phi ``(sites, batch)``; S there, proposals of Metropolis that were accepted, sites of single
+#: clusters, ``(batch,)``; correlators ``(batch, sum of sides)``, or of no columns
+Results = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
-def cluster_plainly(
-    phi: Tensor, theory: Theory, steps: Steps, key: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def cluster_plainly(phi: Tensor, theory: Theory, steps: Steps, key: int) -> Results:
     """What :func:`flowlat.kernels.phi4.cluster.cluster` does, for phi ``(sites, batch)``."""
-    phi = flip_clusters(phi, theory, key)
+    phi, accepted = sweep(phi.clone(), theory, steps, key)
+    flipped, found = torch.zeros_like(phi[0]), phi.new_empty(phi.shape[1], 0)
+    if steps.single:
+        for number in range(1, steps.single + 1):
+            phi, sites = flip_one(phi, theory, key, number)
+            flipped += sites
+    else:
+        label = clusters(phi, theory, key)
+        coins = words(phi, key, 0)[0][0] & 1  # of the first site of every cluster
+        phi = phi * (1 - 2 * coins.gather(0, label)).double()
+        if steps.correlators:
+            found = correlators(phi, label, theory)
+    sums = phi[theory.neighbours].sum((1, 2))
+    action = (phi * (phi * (theory.mass + theory.lam * phi**2) - sums)).sum(0)
+    return phi, action, accepted, flipped, found
+
+
+def sweep(phi: Tensor, theory: Theory, steps: Steps, key: int) -> tuple[Tensor, Tensor]:
+    """The local steps, in place; and the proposals of Metropolis that were accepted."""
     accepted = torch.zeros_like(phi[0])
-    for sweep in range(steps.metropolis + steps.overrelaxation):
-        walk = sweep < steps.metropolis
-        first, second = words(phi, key, SWEEPS + sweep)
+    for number in range(steps.metropolis + steps.overrelaxation):
+        walk = number < steps.metropolis
+        first, second = words(phi, key, SWEEPS + number)
         moves, tests = steps.width * (2 * fraction(first) - 1), fraction(second)
         for x, beside in enumerate(theory.neighbours.flatten(1).tolist()):
             old, b = phi[x], 2 * phi[beside].sum(0)
@@ -28,15 +50,23 @@ def cluster_plainly(
             taken = tests[x] < (-change).clamp(max=0).exp()
             phi[x] = torch.where(taken, new, old)
             accepted += taken & walk
-    sums = phi[theory.neighbours].sum((1, 2))
-    return phi, (phi * (phi * (theory.mass + theory.lam * phi**2) - sums)).sum(0), accepted
+    return phi, accepted
 
 
-def flip_clusters(phi: Tensor, theory: Theory, key: int) -> Tensor:
-    """Swendsen and Wang: bonds, then a coin for the first site of every cluster."""
+def flip_one(phi: Tensor, theory: Theory, key: int, number: int) -> tuple[Tensor, Tensor]:
+    """Wolff: the cluster of a site at random is flipped; and how many sites it has."""
+    label = clusters(phi, theory, key, CLUSTER * number)
+    word, _ = philox(key, torch.arange(phi.shape[1]), CLUSTER * number + SWEEPS)
+    site = (fraction(word) * len(phi)).long().unsqueeze(0)
+    member = label == label.gather(0, site)
+    return torch.where(member, -phi, phi), member.double().sum(0)
+
+
+def clusters(phi: Tensor, theory: Theory, key: int, stream: int = 0) -> Tensor:
+    """The first site of the cluster of every site, ``(sites, batch)``; bonds are drawn anew."""
     forwards = theory.neighbours[:, :, 0]
     drawn = [
-        half for i in range(theory.d // 2 + 1) for half in words(phi, key, i)
+        half for i in range((theory.d + 1) // 2) for half in words(phi, key, stream + i)
     ]  # of two axes each, and more where there is no axis
     label = torch.arange(len(phi)).unsqueeze(1).expand_as(phi)
     bonds = [
@@ -54,9 +84,25 @@ def flip_clusters(phi: Tensor, theory: Theory, key: int) -> Tensor:
             label = least.scatter_reduce(0, back, pulled, "amin")
         label = label.gather(0, label)
         if torch.equal(label, before):
-            break
-    coins = drawn[0][0] & 1
-    return phi * (1 - 2 * coins.gather(0, label)).double()
+            return label
+
+
+def correlators(phi: Tensor, label: Tensor, theory: Theory) -> Tensor:
+    """mean_s P(s) P(s+t) along each axis, averaged over independent signs of the clusters.
+
+    P(s) is the mean of phi over a slice. Of the sum over pairs of sites those of one cluster stay,
+    with abs(phi) for phi: C(t) = (L / V^2) sum over clusters and s of A(s) A(s+t), A(s) the sum of
+    abs(phi) over the cluster's sites in the slice. U. Wolff, Nucl. Phys. B 334 (1990) 581.
+    """
+    found = []
+    for side, position in zip(theory.sides.tolist(), theory.position.long(), strict=True):
+        of_axis = []
+        for number, first in zip(phi.abs().T, label.T, strict=True):  # all at once would be large
+            slices = phi.new_zeros(side, len(phi)).index_put((position, first), number, True)
+            spectrum = torch.fft.rfft(slices, dim=0).abs().square().sum(1)
+            of_axis.append(torch.fft.irfft(spectrum, n=side))
+        found.append(torch.stack(of_axis) * side / len(phi) ** 2)
+    return torch.cat(found, 1)
 
 
 def words(phi: Tensor, key: int, stream: int) -> tuple[tuple[Tensor, Tensor], ...]:

@@ -16,12 +16,15 @@ class Theory(NamedTuple):
     Over the axes of more than one site, mass = 2 d + m2: along one of a single site phi(x+mu) is
     phi(x), and the square that it gives takes 2 from the mass.
 
-    neighbours ``(sites, axes, 2)``, forwards and backwards.
+    neighbours ``(sites, d, 2)``, forwards and backwards; sides ``(axes,)`` of the lattice and
+    position ``(axes, sites)``, along those of a single site, too.
     """
 
     mass: float
     lam: float
     neighbours: Tensor
+    sides: Tensor
+    position: Tensor
 
     @property
     def d(self) -> int:
@@ -30,16 +33,21 @@ class Theory(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """The local steps of an update: so many sweeps of Metropolis, then of overrelaxation.
+    """An update: so many sweeps of Metropolis, then of overrelaxation, then clusters.
 
     Metropolis proposes phi + u, u uniform in (-width, width), overrelaxation reflection b - phi,
     b = 2 sum over the neighbours: S of a site is mass phi^2 + lam phi^4 - b phi.
+
+    The clusters are all of them, each flipped by a coin, or, if ``single`` is not 0, so many single
+    ones that are flipped always. ``correlators``: of all of them, also the two-point function.
     """
 
     metropolis: int
     overrelaxation: int
     width: float
     reflection: float
+    single: int = 0
+    correlators: bool = False
 
 
 @lru_cache(maxsize=16)
@@ -52,4 +60,6 @@ def theory_of(m2: float, lam: float, shape: tuple[int, ...]) -> Theory:
         for axis in range(len(long))
     ]
     empty = torch.empty(site.numel(), 0, 2, dtype=torch.int64)
-    return Theory(2 * len(long) + m2, lam, torch.stack(shifts, 1) if shifts else empty)
+    neighbours = torch.stack(shifts, 1) if shifts else empty
+    position = torch.ones(shape).nonzero().T.int().contiguous()
+    return Theory(2 * len(long) + m2, lam, neighbours, torch.tensor(shape), position)
