@@ -29,13 +29,19 @@ def vector(entries: Sequence[Mapping[str, Any]]) -> np.ndarray:
 class Correlator(NamedTuple):
     """The two-point function of an ensemble that decays with the mass.
 
-    known: its values and errors ``(2, T//2 + 1)``.
+    known: its values and errors ``(2, T//2 + 1)``, of the improved estimator if there is one.
     """
 
     ensemble: Ensemble
     name: str
     observable: Observable
     known: np.ndarray
+    improved: bool
+
+    @property
+    def column(self) -> str:
+        """That of its measurements."""
+        return f"{'improved' if self.improved else 'measured'}/{self.name}"
 
     @property
     def period(self) -> int:
@@ -45,7 +51,7 @@ class Correlator(NamedTuple):
         """A vector with errors that is made of the same measurements."""
         if self.ensemble.kind == "weighted":
             population = self.ensemble.population
-            rows = in_rows(self.ensemble, f"measured/{self.name}")  # all may not fit into memory
+            rows = in_rows(self.ensemble, self.column)  # all may not fit into memory
             log_weight = self.ensemble.read("log_weight")
             found = weighted_estimate(observable, rows, log_weight, population, self.name)
         else:
@@ -73,9 +79,11 @@ class Correlator(NamedTuple):
         )
 
     def entry(self, window: Sequence[int] | None) -> dict[str, Any]:
-        """``pole_mass`` of a summary: of which function, over which window (null: averaged)."""
+        """``pole_mass`` of a summary: of which function, improved or not, over which window (null:
+        averaged)."""
         mass = self.mass(window)
-        entry = {"of": self.name, "window": window, "value": mass.value, "error": mass.error}
+        of = {"of": self.name, "improved": self.improved}
+        entry = {**of, "window": window, "value": mass.value, "error": mass.error}
         return {**entry, "fits": [fit._asdict() for fit in mass.fits]}
 
     @property
@@ -83,14 +91,14 @@ class Correlator(NamedTuple):
         return bool(np.isnan(self.known[1]).all())
 
     def _chains(self) -> Chains:
-        return along_chains(self.ensemble, f"measured/{self.name}")
+        return along_chains(self.ensemble, self.column)
 
     def _weighted(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.ensemble.read(f"measured/{self.name}"), self.ensemble.read("log_weight")
+        return self.ensemble.read(self.column), self.ensemble.read("log_weight")
 
 
 def correlator_of(
-    ensemble: Ensemble, observables: Mapping[str, Observable], averages: Mapping[str, Any]
+    ensemble: Ensemble, observables: Mapping[str, Observable], summary: Mapping[str, Any]
 ) -> Correlator | None:
     """C(t), its connected part in an ordered phase; None where there is none, or one time slice.
 
@@ -99,12 +107,14 @@ def correlator_of(
     Not of an observable of another class that goes by its name.
 
     Args:
-        averages: of a summary, by name.
+        summary: with its averages by name, ``observables``, and ``improved`` where there are any.
     """
     if not isinstance(observables.get("two_point"), TwoPoint) or ensemble.shape[-1] < 2:
         return None
+    averages, improved = summary["observables"], summary.get("improved") or {}
     binder = (averages.get("binder") or {}).get("value") or 0.0
     connected = isinstance(observables.get("two_point_connected"), TwoPoint)
     ordered = binder > ORDERED and connected and len(ensemble.shape) > 1
     name = "two_point_connected" if ordered else "two_point"
-    return Correlator(ensemble, name, observables[name], vector(averages[name]))
+    known = vector({**averages, **improved}[name])
+    return Correlator(ensemble, name, observables[name], known, name in improved)

@@ -114,12 +114,14 @@ class Ensemble(EnsembleFile, AbstractContextManager["Ensemble"]):
         missing, flags = -self.n % self.replicas, self.read("accepted", self.start_row)
         return torch.from_numpy(np.pad(flags, (0, missing), constant_values=True))
 
-    def chains(self, name: str) -> list[np.ndarray]:
+    def chains(self, name: str, improved: bool = False) -> list[np.ndarray]:
         """The series of ``measured[name]`` along the chain, one array a replica.
 
         The last step may not be that of every replica: the arrays may differ by one in length.
+        ``improved``: of its improved estimator, which those in :attr:`improved` have.
         """
-        series = self.read(f"measured/{name}")[self.chain_index()]
+        column = f"{'improved' if improved else 'measured'}/{name}"
+        series = self.read(column)[self.chain_index()]
         return [series[r :: self.replicas] for r in range(min(self.replicas, len(series)))]
 
     def configurations(self) -> np.ndarray:

@@ -42,7 +42,8 @@ def summarize(
     ``pareto_k_above`` names the observables whose weighted measurements are above, with that k.
     ``pole_mass`` is of the two-point function that it names (``of``), over its ``fits``, and so is
     ``effective_mass`` in it; that of ``observables`` is as its options say. Observables that do not
-    exist on the lattice are left out.
+    exist on the lattice are left out. ``improved`` has those of improved estimators, where there
+    are any, beside the plain ones in ``observables``.
     ``warnings`` is what cannot be trusted: :mod:`flowlat.analysis.trust`.
     """
     log_weight, population = ensemble.log_weight, ensemble.population
@@ -76,6 +77,9 @@ def summarize(
         if ensemble.kind != "weighted":
             estimate = chain_estimate(observable, along_chains(ensemble, f"measured/{name}"), name)
             averages["observables"][name] = plain(estimate)
+        if name in ensemble.improved:
+            estimate = chain_estimate(observable, along_chains(ensemble, f"improved/{name}"), name)
+            averages.setdefault("improved", {})[name] = plain(estimate)
         if log_weight is not None:
             values = in_rows(ensemble, f"measured/{name}")
             estimate = weighted_estimate(observable, values, log_weight, population, name)
@@ -85,7 +89,7 @@ def summarize(
     identity = averages["observables"]["schwinger_dyson"]
     summary["schwinger_dyson"] = {key: identity[key] for key in ("value", "error")}
     summary |= averages
-    if correlator := correlator_of(ensemble, observables, summary["observables"]):
+    if correlator := correlator_of(ensemble, observables, summary):
         summary["pole_mass"] = correlator.entry(window)
         if isinstance(observables.get("effective_mass"), EffectiveMass):
             summary["pole_mass"]["effective_mass"] = plain(correlator.effective_mass())

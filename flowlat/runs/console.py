@@ -23,6 +23,8 @@ from flowlat.utils.formatting import (
 
 #: what a sampling run leaves in its folder
 FILES = (".h5", ".png", ".json", ".html")
+#: follows what is made of improved estimators
+IMPROVED = " (improved)"
 
 
 @contextmanager
@@ -66,13 +68,15 @@ def fit_report(summary: dict[str, Any]) -> str:
 
 def sample_report(summary: dict[str, Any], folder: Path) -> str:
     """What a sampling run measured, and where it is."""
+    improved = summary.get("improved") or {}
     vectors = {
-        name: in_brief([measured(element) for element in entry])
-        for name, entry in summary["observables"].items()
+        name: in_brief([measured(element) for element in entry]) + IMPROVED * (name in improved)
+        for name, entry in {**summary["observables"], **improved}.items()
         if isinstance(entry, list)
     }
     mass = summary.get("pole_mass") or {}
     of = f" of {mass['of']}" if mass.get("of", "two_point") != "two_point" else ""
+    of += IMPROVED * mass.get("improved", False)
     # of the function that decays, as the pole mass and the report are, however it was measured
     if found := mass.get("effective_mass"):
         vectors["effective_mass"] = in_brief([measured(element) for element in found]) + of
@@ -125,14 +129,14 @@ def with_systematic(estimate: Mapping[str, Any] | None) -> str:
 
 
 def scalars(summary: dict[str, Any]) -> list[tuple[str, ...]]:
-    """A row for each observable that is a number, reweighted too where it can be."""
-    reweighted = summary.get("reweighted") or {}
-    rows = [("observable", "value", "tau_int", "reweighted")]
+    """A row for each observable that is a number, reweighted or improved too where it can be."""
+    others = [summary.get(how) or {} for how in ("reweighted", "improved")]
+    rows = [("observable", "value", "tau_int", "reweighted", "improved")]
     for name, entry in summary["observables"].items():
         if isinstance(entry, dict):
             tau_int = number(entry["tau_int"], ".2f")
-            rows.append((name, measured(entry), tau_int, measured(reweighted.get(name))))
-    columns = True, True, summary["kind"] != "weighted", bool(reweighted)
+            rows.append((name, measured(entry), tau_int, *(measured(o.get(name)) for o in others)))
+    columns = True, True, summary["kind"] != "weighted", *map(bool, others)
     return [tuple(compress(row, columns)) for row in rows]
 
 

@@ -25,7 +25,8 @@ MOVED = 0.03
 def checks(case: Case, n_samples: int, seed: int, folder: Path) -> list[Check]:
     """Draw the ensemble of a case in a new folder, and compare.
 
-    Proposals of a flow are analysed twice: along the chain, and reweighted.
+    Proposals of a flow are analysed twice: along the chain, and reweighted; rows of all clusters by
+    their improved estimators, too.
     """
     overrides = [*case.sampler, f"n_samples={n_samples}", f"seed={seed}", *case.theory]
     if case.flow:
@@ -34,8 +35,9 @@ def checks(case: Case, n_samples: int, seed: int, folder: Path) -> list[Check]:
     summary = draw(validate(compose(overrides, "sample"), SampleConfig), folder)
     log_z = {"log_z": summary["log_z"]} if "log_z" in summary else {}
     found = compared(case, flat({**summary["observables"], **log_z}), "")
-    if "reweighted" in summary:
-        found += compared(case, flat(summary["reweighted"]), ", reweighted")
+    for how in ("reweighted", "improved"):
+        if how in summary:
+            found += compared(case, flat(summary[how]), f", {how}")
     return found
 
 

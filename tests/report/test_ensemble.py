@@ -161,28 +161,34 @@ def test_the_window_of_the_fit_can_be_chosen(drawn, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lam", "name", "symbol"),
-    [(2.0, "two_point_connected", "C(t) - <|M|>^2"), (20.0, "two_point", "C(t)")],
-    ids=["ordered", "symmetric"],
+    ("lam", "name", "clusters", "of", "symbol"),
+    [
+        (2.0, "two_point_connected", "swendsen_wang", " of two_point_connected", "C(t) - <|M|>^2"),
+        (20.0, "two_point", "swendsen_wang", " (improved)", "C(t) (improved)"),
+        (20.0, "two_point", "wolff", "", "C(t)"),
+    ],
+    ids=["ordered", "symmetric, improved", "symmetric"],
 )
-def test_the_effective_mass_is_of_what_the_pole_mass_is_of(lam, name, symbol, drawn, tmp_path):
+def test_the_effective_mass_is_of_what_the_pole_mass_is_of(
+    lam, name, clusters, of, symbol, drawn, tmp_path
+):
     """On the page and on the terminal, whatever the options of the observable are; it solves the
     ratio of two values of that function."""
     folder = drawn(
-        f"lam={lam}",
+        f"lam={lam} {clusters}",
         lattice={"_target_": "flowlat.lattice.Lattice", "shape": [4, 4]},
         action={"_target_": "flowlat.actions.Phi4", "m2": -4.0, "lam": lam},
-        sampler={"_target_": "flowlat.samplers.Cluster", "replicas": 16},
+        sampler={"_target_": "flowlat.samplers.Cluster", "replicas": 16, "clusters": clusters},
     )
     summary = json.loads((folder / "summary.json").read_text())
-    c = [entry["value"] for entry in summary["observables"][name]]
+    better = "improved" if "improved" in of else "observables"
+    c = [entry["value"] for entry in summary[better][name]]
     mass = summary["pole_mass"]
     assert mass["of"] == name
     for t, entry in enumerate(mass["effective_mass"]):
         far, m = 2 - t, entry["value"]
         assert c[t] / c[t + 1] == pytest.approx(math.cosh(m * far) / math.cosh(m * (far - 1)))
     texts = [measured(entry) for entry in mass["effective_mass"]]
-    of = "" if name == "two_point" else f" of {name}"
     assert f"\n  effective_mass       {' '.join(texts)}{of}\n" in sample_report(summary, tmp_path)
     rows = words(folder).splitlines()
     start = next(i for i, row in enumerate(rows) if row.endswith(f"| effective mass of {symbol}"))

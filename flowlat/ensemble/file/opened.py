@@ -52,6 +52,9 @@ class EnsembleFile:
         self.checkpoint_sha256 = self.attribute("checkpoint_sha256") if has_checkpoint else None
         self.shape = Lattice(self.config["lattice"]["shape"]).shape
         self._columns = open_columns(self._file, self.kind, self.config, self.shape, old)
+        #: observables of which there are improved estimators, too
+        names = self.config["observables"]
+        self.improved = tuple(name for name in names if f"improved/{name}" in self._columns)
         #: rows of the file, and those that count
         self.n_rows = len(self._columns["action"])
         self.n = self.n_rows if old else int(self.attribute("n_samples"))

@@ -21,6 +21,7 @@ class Decay:
     def __init__(self, correlator: Correlator, window: Sequence[int] | None):
         require_window(window, correlator.period, "--window")
         self.name, self.period = correlator.name, correlator.period
+        self.improved = correlator.improved
         self.two_point = correlator.known
         self.masses = np.array([mass[:2] for mass in correlator.effective_mass()]).T
         self.mass = correlator.mass(window)
@@ -31,7 +32,8 @@ class Decay:
 
     @property
     def symbol(self) -> str:
-        return "C(t)" if self.name == "two_point" else "C(t) - <|M|>^2"
+        symbol = "C(t)" if self.name == "two_point" else "C(t) - <|M|>^2"
+        return f"{symbol} (improved)" if self.improved else symbol
 
     def sentence(self) -> str:
         """The pole mass, in a sentence."""
@@ -93,13 +95,12 @@ def correlator(run: Sampled, window: Sequence[int] | None = None) -> list[Block]
         return [Text("Not measured in this run: two_point.")]
     if run.ensemble.shape[-1] < 2:
         return [Text("The lattice has a single time slice: there is no C(t).")]
-    found = correlator_of(run.ensemble, measured, averages)
+    found = correlator_of(run.ensemble, measured, run.summary)
     if found is None:
         return []
     decay = Decay(found, window or (run.summary.get("pole_mass") or {}).get("window"))
-    functions = {"C(t)": vector(averages["two_point"])}
-    if decay.name != "two_point":
-        functions[decay.symbol] = decay.two_point
+    functions = {} if decay.name == "two_point" else {"C(t)": vector(averages["two_point"])}
+    functions[decay.symbol] = decay.two_point
     vectors = {**functions, f"effective mass of {decay.symbol}": decay.masses}
     texts = [[with_error(*pair) for pair in vector.T] for vector in vectors.values()]
     rows = [[str(t), *row] for t, row in enumerate(zip_longest(*texts, fillvalue=""))]

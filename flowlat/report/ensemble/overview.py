@@ -38,17 +38,19 @@ def overview(run: Sampled) -> list[Block]:
 
 
 def observables(run: Sampled) -> list[Block]:
-    """Every number with its error and tau_int; reweighted and exact values where there are any."""
-    exact, reweighted = exact_values(run), run.summary.get("reweighted") or {}
-    columns = True, True, bool(reweighted), True, len(exact) > 2, len(exact) > 2
-    head = "observable", "value", "reweighted", "tau_int", "exact", "pull"
+    """Every number with its error and tau_int; reweighted, improved and exact values where there
+    are any."""
+    exact = exact_values(run)
+    others = [run.summary.get(how) or {} for how in ("reweighted", "improved")]
+    columns = True, True, *map(bool, others), True, len(exact) > 2, len(exact) > 2
+    head = "observable", "value", "reweighted", "improved", "tau_int", "exact", "pull"
     rows = []
     for name, entry in run.summary["observables"].items():
         if isinstance(entry, dict):
             truth = float(exact.get(name, math.nan))
-            values = measured(entry) or "-", measured(reweighted.get(name)) or "-", tau(entry)
-            row = name, *values, number(truth, ".6g"), number(pull(entry, truth), "+.2f")
-            rows.append(tuple(compress(row, columns)))
+            values = [measured(e) or "-" for e in (entry, *(o.get(name) for o in others))]
+            held = number(truth, ".6g"), number(pull(entry, truth), "+.2f")
+            rows.append(tuple(compress((name, *values, tau(entry), *held), columns)))
     caption = (
         "Lattice units. tau_int = 1/2 + sum of rho(t), in steps of the chain: white noise has 0.5."
     )
