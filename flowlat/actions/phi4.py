@@ -2,11 +2,10 @@
 
 import math
 
-import torch
 from torch import Tensor
 
 from flowlat.actions.base import Action
-from flowlat.lattice import sum_sites
+from flowlat.kernels.phi4.action import phi4_action, phi4_force
 
 
 class Phi4(Action):
@@ -37,17 +36,11 @@ class Phi4(Action):
         self.barrier = self.m2 * self.m2 / (4 * self.lam) if self.m2 < 0 else 0.0
 
     def __call__(self, phi: Tensor) -> Tensor:
-        d = phi.dim() - 1
-        hops = sum_neighbours(phi, (1,))
-        phi2 = phi * phi
-        return sum_sites(phi2 * (2 * d + self.m2 + self.lam * phi2) - 2 * phi * hops)
+        return phi4_action(phi, self.m2, self.lam)
 
     def force(self, phi: Tensor) -> Tensor:
         """-dS/dphi = -2 (2d + m2) phi - 4 lam phi^3 + 2 sum_{+-mu} phi(x +- mu)."""
-        d = phi.dim() - 1
-        hops = sum_neighbours(phi, (1, -1))
-        mass = phi.new_tensor(-2 * (2 * d + self.m2))
-        return torch.addcmul(mass, phi, phi, value=-4 * self.lam).mul_(phi).add_(hops, alpha=2)
+        return phi4_force(phi, self.m2, self.lam)
 
 
 def as_phi4(action: Action) -> Phi4 | None:
@@ -59,20 +52,3 @@ def as_phi4(action: Action) -> Phi4 | None:
     if isinstance(action, Phi4) and (kind.__call__, kind.force) == (Phi4.__call__, Phi4.force):
         return action
     return None
-
-
-def sum_neighbours(phi: Tensor, steps: tuple[int, ...]) -> Tensor:
-    """sum_mu sum_{n in steps} phi(x + n mu).
-
-    A field of ``batch_fastest`` layout stays one: a shift then moves blocks of memory that are
-    long, whatever its axis.
-    """
-    turned = phi.movedim(0, -1)
-    fastest = turned.is_contiguous()
-    field, first = (turned, 0) if fastest else (phi, 1)
-    shifts = [(-n, first + axis) for axis in range(phi.dim() - 1) for n in steps]
-    total = field.roll(*shifts[0])
-    for shift in shifts[1:]:
-        # in place: HMC spends most of its time here, and memory traffic is what it costs
-        total += field.roll(*shift)
-    return total.movedim(-1, 0) if fastest else total

@@ -80,7 +80,7 @@ NAMES = (
     *("flowlat.lattice.Lattice.parity_mask", "flowlat.lattice.Lattice.__class__"),
     *("flowlat.lattice.geometry.__loader__", "flowlat.lattice.geometry.__builtins__.eval"),
     *("flowlat.actions", "flowlat.actions.Action", "flowlat.actions.base.ABC"),
-    *("flowlat.actions.phi4.sum_neighbours", "flowlat.actions.phi4.torch", "flowlat.actions.phi4"),
+    *("flowlat.actions.phi4.phi4_action", "flowlat.actions.phi4.torch", "flowlat.actions.phi4"),
     *("flowlat.actions.Phi4.force", "flowlat.actions.Phi4.__subclasses__"),
     *(
         "flowlat.priors.Prior",

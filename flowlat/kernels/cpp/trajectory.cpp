@@ -1,15 +1,14 @@
 // Trajectories of Hybrid Monte Carlo in phi^4, with momenta of mass 1, and their energies.
 //
-//   S = sum_x { (2 d + m2) phi^2 + lam phi^4 - 2 sum_mu phi(x) phi(x+mu) },   H = S + sum_x pi^2 / 2
+//   H = S + sum_x pi^2 / 2,   S as in phi4.h
 //
 // Memory: (sites, batch).  A tile of W configurations, [site][lane], goes through a whole trajectory
 // in the caches before the next one is touched.
 
 #include <algorithm>
 #include <cstdint>
-#include <vector>
 
-#include "lanes.h"
+#include "phi4.h"
 #include "tiles.h"
 
 // The structure that phi4/trajectory.py mirrors -----------------------------------------------
@@ -26,48 +25,6 @@ struct Trajectory {
 
 namespace {
 
-// Lines of sites along the last axis, and the lines beside each of them: forwards, backwards
-struct Lines {
-  int64_t L, n, beside;
-  std::vector<int64_t> first;  // sites with which the lines beside begin, (n, beside)
-
-  explicit Lines(const Trajectory& t)
-      : L(t.sides[t.d - 1]), n(t.sites / L), beside(2 * (t.d - 1)), first(n * beside) {
-    int64_t stride = 1;
-    for (int64_t axis = t.d - 2; axis >= 0; --axis) {
-      const int64_t side = t.sides[axis];
-      for (int64_t line = 0; line < n; ++line) {
-        const int64_t x = line / stride % side;
-        int64_t* const to = &first[line * beside + 2 * axis];
-        to[0] = (line + ((x + 1) % side - x) * stride) * L;
-        to[1] = (line + ((x + side - 1) % side - x) * stride) * L;
-      }
-      stride *= side;
-    }
-  }
-};
-
-// visit(x, phi(x), sum of phi over the neighbours of x) for all sites. N: lines beside a line, a
-// constant for the compiler where d is at most 4; -1: any number
-template <int N, class Visit>
-INLINE void sites(const Lines& lines, const V* phi, const Visit& visit) {
-  const int64_t L = lines.L, beside = N < 0 ? lines.beside : N;
-  const V* near[N < 0 ? 64 : N + 1];
-  for (int64_t line = 0; line < lines.n; ++line) {
-    const V* const own = phi + line * L;
-    for (int64_t i = 0; i < beside; ++i) near[i] = phi + lines.first[line * beside + i];
-    V left = own[L - 1], centre = own[0];
-    for (int64_t x = 0; x < L; ++x) {
-      const V right = own[x + 1 < L ? x + 1 : 0];
-      V sum = left + right;
-      for (int64_t i = 0; i < beside; ++i) sum += near[i][x];
-      visit(line * L + x, centre, sum);
-      left = centre;
-      centre = right;
-    }
-  }
-}
-
 template <int N> struct Dynamics {
   const Trajectory& t;
   const Lines& lines;
@@ -77,16 +34,6 @@ template <int N> struct Dynamics {
     sites<N>(lines, phi, [&](int64_t x, V centre, V sum) ALWAYS {
       pi[x] += centre * (mass + quartic * (centre * centre)) + hop * sum;
     });
-  }
-
-  INLINE V action(const V* phi) const {
-    V total = {};
-    const double mass = 2 * t.d + t.m2;
-    // every pair of neighbours is seen from both of its ends
-    sites<N>(lines, phi, [&](int64_t, V centre, V sum) ALWAYS {
-      total += centre * (centre * (mass + t.lam * (centre * centre)) - sum);
-    });
-    return total;
   }
 
   NOINLINE void run(V* phi, V* pi, V& action_out, V& kinetic_out) const {
@@ -103,13 +50,13 @@ template <int N> struct Dynamics {
       }
     }
     for (int64_t x = 0; x < t.sites; ++x) after += pi[x] * pi[x];
-    action_out = action(phi);
+    action_out = action_of<N>(lines, phi, 2 * t.d + t.m2, t.lam);
     kinetic_out = 0.5 * (after - before);
   }
 };
 
 template <int N> void run(const Trajectory& t) {
-  const Lines lines(t);
+  const Lines lines(t.d, t.sides, t.sites);
   const Dynamics<N> dynamics{t, lines};
   const int64_t tiles = (t.batch + W - 1) / W, per_thread = 2 * t.sites;
   const int64_t threads = std::max<int64_t>(1, std::min(t.threads, tiles));
