@@ -169,20 +169,20 @@ template <class T> struct Solver {
 
   // the last axis to sites, f, and back to modes; returns the sum of f'
   template <bool ODD>
-  static V through(const Axis<T>& axis, V* memory, V* work, const Squashed<ODD>& given) {
-    const Squashed<ODD> f = given;  // which no pointer can reach: it stays in registers
+  static V through(const Axis<T>& axis, V* memory, V* work, const T* c, int64_t terms) {
+    const auto made = [=]() ALWAYS { return Squashed<ODD>(c, terms); };
     V total = {};
-    if constexpr (ODD && sizeof(T) == 4) {  // what most samples are about stays there altogether
-      const auto value = [f](V u, V& slope) ALWAYS { return f.value(u, slope); };
+    if constexpr (sizeof(T) == 4) {  // what most samples are about stays there altogether
       if (axis.square || axis.L == 8) {
         for (int64_t s = 0; s < axis.slabs; ++s) {
           V* at = work + s * axis.slab;
-          total += axis.square ? Short<T, 16, Square4<T>>::through(axis.outer, at, value)
-                               : Short<T, 8, Ring<T, 8>>::through(axis.outer, at, value);
+          total += axis.square ? Short<T, 16, Square4<T>>::through(axis.outer, at, made)
+                               : Short<T, 8, Ring<T, 8>>::through(axis.outer, at, made);
         }
         return total;
       }
     }
+    const Squashed<ODD> f = made();
     const int64_t L = axis.L;
     V *buffer = memory, *free = memory + kBuffer + L;
     axis.each_group([&](int64_t first, int64_t n) ALWAYS {
@@ -234,7 +234,7 @@ template <class T> struct Solver {
     const T *coefficients, *trace, *weights;
     double rounding;  // log |det| of load and store, one after the other
 
-    Prepared(const System& system, const Method& method, const Tables& tables)
+    Prepared(const System& system, const Method& method, const Tables& tables, int64_t threads)
         : system(system), method(method), modes(system.d, system.sides, system.sites),
           size(modes.size), shell(size), norm(size), linear(system.n_nodes * size),
           first(system.n_nodes * system.channels * size), second(first.size()),
@@ -249,14 +249,17 @@ template <class T> struct Solver {
         norm[at] = T(exact);
         rounding += 2 * (norm[at] - exact) / exact;
         shell[at] = system.shell[k];
-        for (int64_t n = 0; n < system.n_nodes; ++n) {
-          const int64_t row = n * S + shell[at];
+      });
+      share(threads, system.n_nodes, [&](int64_t, int64_t n) {
+        T *to_first = &first[n * C * size], *to_second = &second[n * C * size];
+        modes.each_site([&](int64_t k, int64_t at) {
+          const int64_t row = n * S + system.shell[k];
           linear[n * size + at] = a[row];
           for (int64_t j = 0; j < C; ++j) {
-            first[(n * C + j) * size + at] = T(exact * v[row * C + j]);
-            second[(n * C + j) * size + at] = T(exact * w[row * C + j]);
+            to_first[j * size + at] = T(modes.norm[k] * v[row * C + j]);
+            to_second[j * size + at] = T(modes.norm[k] * w[row * C + j]);
           }
-        }
+        });
       });
     }
 
@@ -319,15 +322,13 @@ template <class T> struct Solver {
     for (int64_t m = 0; m < p.size; ++m) k[m] = a[m] * y[m];
     for (int lane = 0; lane < W; ++lane) divergence.lane[lane] = p.trace[n];
     for (int64_t j = 0; j < p.system.channels; ++j) {
-      const Squashed<ODD> f(p.c(n, j), p.system.terms);
       axes[0].to_sites(memory, y, p.v(n, j), work);
       for (size_t i = 1; i < last; ++i) axes[i].to_sites(memory, work);
-      const V slope = through(axes[last], memory, work, f);
+      const V slope = through<ODD>(axes[last], memory, work, p.c(n, j), p.system.terms);
       for (int lane = 0; lane < W; ++lane)
         divergence.lane[lane] += double(p.weight(n, j)) * slope[lane];
       for (size_t i = last - 1; i > 0; --i) axes[i].to_modes(memory, work);
-      const T* w = p.w(n, j);
-      axes[0].to_modes(memory, work, [=](int64_t m, V f) ALWAYS { k[m] += w[m] * f; });
+      axes[0].add_modes(memory, work, p.w(n, j), k);
     }
   }
 
@@ -386,10 +387,9 @@ template <class T> struct Solver {
         axes[i].to_modes(memory, u);
         if (WANT != ADJOINT) axes[i].to_modes(memory, gf);
       }
-      if (WANT != GRADIENTS)
-        axes[0].to_modes(memory, u, [=](int64_t m, V g) ALWAYS { gy[m] += v[m] * g; });
+      if (WANT != GRADIENTS) axes[0].add_modes(memory, u, v, gy);
       if (WANT == VELOCITY) {
-        axes[0].to_modes(memory, gf, [=](int64_t m, V f) ALWAYS { k[m] += w[m] * f; });
+        axes[0].add_modes(memory, gf, w, k);
         for (int lane = 0; lane < W; ++lane)
           divergence->lane[lane] += double(p.weight(n, j)) * over_sites.slope[lane];
       }
@@ -422,7 +422,7 @@ template <class T> struct Solver {
   template <bool ODD, bool SCORE>
   static void forward(const System& system, const Method& method, const Tables& tables,
                       const Task& task) {
-    const Prepared p(system, method, tables);
+    const Prepared p(system, method, tables, task.threads);
     const int64_t size = p.size, stages = method.n_stages, tiles = n_tiles(task);
     const int64_t per_tile = W * system.sites;
     const int64_t threads = std::max<int64_t>(1, std::min(task.threads, tiles));
@@ -469,7 +469,7 @@ template <class T> struct Solver {
   template <bool ODD, bool SUMS>
   static void backward(const System& system, const Method& method, const Tables& tables,
                        const Task& task) {
-    const Prepared p(system, method, tables);
+    const Prepared p(system, method, tables, task.threads);
     const int64_t size = p.size, stages = method.n_stages, tiles = n_tiles(task);
     const int64_t per_tile = W * system.sites;
     const int64_t groups = std::min(tiles, kGroups);

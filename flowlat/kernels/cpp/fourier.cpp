@@ -16,7 +16,7 @@ template <class T> Transform<T> Rings<T>::transform(int L) {
     case 16: return Short<T, 16, Ring<T, 16>>::transform();
     case 32: return Short<T, 32, Ring<T, 32>>::transform();
     case 64: return Short<T, 64, Ring<T, 64>>::transform();
-    default: return {modes, sites, of(L)};
+    default: return {modes, sites, add, of(L)};
   }
 }
 

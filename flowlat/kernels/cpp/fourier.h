@@ -239,7 +239,8 @@ template <class T> struct Square4 {
   static INLINE void sites(const V* m, V* x) { both(m, x, Ring<T, 4>::sites); }
 };
 
-// Where lines of vectors are: element i of line n at data[i * step + n * line]
+// Where lines of vectors are: element i of line n at data[i * step + n * line]. Functions take them
+// by reference: a copy that is written in parts and read at once waits for all stores before it
 template <class T> struct Source {
   typedef T V __attribute__((vector_size(VECTOR_BYTES)));
   const V* data;
@@ -251,22 +252,30 @@ template <class T> struct Target {
   int64_t step, line;
 };
 
-// A transform of the lines of an axis; table: the modes are multiplied by it first, if it is given
-// (element k of line n by table[k * step + n * line], with the steps of the modes)
+// A transform of the lines of an axis. table, with the steps of the modes: element k of line n is
+// multiplied by table[k * step + n * line], on the way to the sites if a table is given; ``add``
+// adds modes that are multiplied so
 template <class T> struct Transform {
   typedef T V __attribute__((vector_size(VECTOR_BYTES)));
-  typedef void Modes(const void* ring, int64_t n, Source<T> x, Target<T> m, V* free);
-  typedef void Sites(const void* ring, int64_t n, Source<T> m, const T* table, Target<T> x,
-                     V* free);
+  using From = const Source<T>&;
+  using To = const Target<T>&;
+  typedef void Modes(const void* ring, int64_t n, From sites, To modes, V* free);
+  typedef void Sites(const void* ring, int64_t n, From modes, const T* table, To sites, V* free);
+  typedef void Add(const void* ring, int64_t n, From sites, const T* table, To modes, V* free);
   Modes* modes;
   Sites* sites;
+  Add* add;
   const void* ring;
 };
 
 template <class T, int N, class Kind> struct Short {
   typedef T V __attribute__((vector_size(VECTOR_BYTES)));
+  using From = const Source<T>&;
+  using To = const Target<T>&;
 
-  static NOINLINE void modes(const void*, int64_t n, Source<T> x, Target<T> m, V*) {
+  static NOINLINE void modes(const void*, int64_t n, From sites, To modes, V*) {
+    Source<T> x = sites;
+    Target<T> m = modes;
     for (; n > 0; --n, x.data += x.line, m.data += m.line) {
       V in[N], out[N];
       repeat<N>([&](auto i) ALWAYS { in[i] = x.data[i * x.step]; });
@@ -275,8 +284,20 @@ template <class T, int N, class Kind> struct Short {
     }
   }
 
-  static NOINLINE void sites(const void*, int64_t n, Source<T> m, const T* table,
-                             Target<T> x, V*) {
+  static NOINLINE void add(const void*, int64_t n, From sites, const T* table, To modes, V*) {
+    Source<T> x = sites;
+    Target<T> m = modes;
+    for (; n > 0; --n, x.data += x.line, m.data += m.line, table += m.line) {
+      V in[N], out[N];
+      repeat<N>([&](auto i) ALWAYS { in[i] = x.data[i * x.step]; });
+      Kind::modes(in, out);
+      repeat<N>([&](auto k) ALWAYS { m.data[k * m.step] += table[k * m.step] * out[k]; });
+    }
+  }
+
+  static NOINLINE void sites(const void*, int64_t n, From modes, const T* table, To sites, V*) {
+    Source<T> m = modes;
+    Target<T> x = sites;
     for (; n > 0; --n, m.data += m.line, x.data += x.line) {
       V in[N], out[N];
       repeat<N>([&](auto k) ALWAYS { in[k] = m.data[k * m.step]; });
@@ -289,14 +310,16 @@ template <class T, int N, class Kind> struct Short {
     }
   }
 
-  // to sites, x = f(x) there, and back to modes, of lines one after the other
-  template <class F> static NOINLINE V through(int64_t n, V* at, F f) {
+  // to sites, x = f(x) there, and back to modes, of lines one after the other; f as ``made`` makes
+  // it, here, so that its constants are in registers
+  template <class Made> static NOINLINE V through(int64_t n, V* at, const Made& made) {
+    const auto f = made();
     V total = {};
     for (; n > 0; --n, at += N) {
       V in[N], out[N], sum = {};
       repeat<N>([&](auto k) ALWAYS { in[k] = at[k]; });
       Kind::sites(in, out);
-      repeat<N>([&](auto i) ALWAYS { out[i] = f(out[i], sum); });
+      repeat<N>([&](auto i) ALWAYS { out[i] = f.value(out[i], sum); });
       Kind::modes(out, in);
       repeat<N>([&](auto k) ALWAYS { at[k] = in[k]; });
       total += sum;
@@ -304,12 +327,14 @@ template <class T, int N, class Kind> struct Short {
     return total;
   }
 
-  static Transform<T> transform() { return {modes, sites, nullptr}; }
+  static Transform<T> transform() { return {modes, sites, add, nullptr}; }
 };
 
 // Rings of any L: a description for every L, made once; what lies between stays in the first cache
 template <class T> struct Rings {
   typedef T V __attribute__((vector_size(VECTOR_BYTES)));
+  using From = const Source<T>&;
+  using To = const Target<T>&;
   int L, H, Q;
   Transform<T> half, quarter;
   std::vector<T> c, s;  // of 2 pi x / L; of an odd ring the matrices of the even and odd part
@@ -344,8 +369,7 @@ template <class T> struct Rings {
   }
 
   // all f(i) are read before m(k) is told its value
-  template <class From, class To>
-  INLINE void to_modes(const From& f, const To& m, V* free) const {
+  template <class F, class M> INLINE void to_modes(const F& f, const M& m, V* free) const {
     V *a = free, *b = free + H, *ma = free + L, *mb = ma + H, *rest = mb + H;
     if (L % 4 == 0) {
       V *p = b, *r = b + Q, *mp = mb, *mr = mb + Q;
@@ -411,8 +435,7 @@ template <class T> struct Rings {
     }
   }
 
-  template <class From, class To>
-  INLINE void to_sites(const From& m, const To& f, V* free) const {
+  template <class M, class F> INLINE void to_sites(const M& m, const F& f, V* free) const {
     V *a = free, *b = free + H, *ma = free + L, *mb = ma + H, *rest = mb + H;
     if (L % 4 == 0) {
       V *p = b, *r = b + Q, *mp = mb, *mr = mb + Q;
@@ -479,7 +502,9 @@ template <class T> struct Rings {
 
   // A line of a long axis has every element on another page: the caches have to be told of the
   // line after the next
-  static NOINLINE void modes(const void* ring, int64_t n, Source<T> x, Target<T> m, V* free) {
+  static NOINLINE void modes(const void* ring, int64_t n, From sites, To modes, V* free) {
+    Source<T> x = sites;
+    Target<T> m = modes;
     for (; n > 0; --n, x.data += x.line, m.data += m.line) {
       const auto from = [=](int i) ALWAYS {
         __builtin_prefetch(x.data + i * x.step + 2 * x.line);
@@ -490,8 +515,24 @@ template <class T> struct Rings {
     }
   }
 
-  static NOINLINE void sites(const void* ring, int64_t n, Source<T> m, const T* table, Target<T> x,
+  static NOINLINE void add(const void* ring, int64_t n, From sites, const T* table, To modes,
+                           V* free) {
+    Source<T> x = sites;
+    Target<T> m = modes;
+    for (; n > 0; --n, x.data += x.line, m.data += m.line, table += m.line) {
+      const auto from = [=](int i) ALWAYS {
+        __builtin_prefetch(x.data + i * x.step + 2 * x.line);
+        return x.data[i * x.step];
+      };
+      const auto to = [=](int k, V v) ALWAYS { m.data[k * m.step] += table[k * m.step] * v; };
+      ((const Rings*)ring)->to_modes(from, to, free);
+    }
+  }
+
+  static NOINLINE void sites(const void* ring, int64_t n, From modes, const T* table, To sites,
                              V* free) {
+    Source<T> m = modes;
+    Target<T> x = sites;
     for (; n > 0; --n, m.data += m.line, x.data += x.line) {
       const auto from = [=](int k) ALWAYS {
         __builtin_prefetch(m.data + k * m.step + 2 * m.line);

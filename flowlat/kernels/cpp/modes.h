@@ -23,10 +23,10 @@ template <class T> struct Axis {
   // lines of elements ``inner`` apart, L * inner of them in a block, ``outer`` blocks in a slab
   int64_t inner = 1, outer = 1, slabs = 1, slab = 0;
 
-  void to_modes(int64_t n, Source<T> x, Target<T> m, V* free) const {
+  void to_modes(int64_t n, const Source<T>& x, const Target<T>& m, V* free) const {
     transform.modes(transform.ring, n, x, m, free);
   }
-  void to_sites(int64_t n, Source<T> m, const T* table, Target<T> x, V* free) const {
+  void to_sites(int64_t n, const Source<T>& m, const T* table, const Target<T>& x, V* free) const {
     transform.sites(transform.ring, n, m, table, x, free);
   }
   // lines that are taken together, in a buffer in the first cache
@@ -52,9 +52,13 @@ template <class T> struct Axis {
       for (int64_t o = 0; o < outer; ++o) use(work + s * slab + o * L * inner);
   }
 
-  // all lines of the first axis: to sites, of table * x; to modes, with use(mode, value)
+  // all lines of the first axis: to sites, of table * x; to modes, of which table * value is added,
+  // or with use(mode, value)
   void to_sites(V* memory, const V* x, const T* table, V* out) const {
     to_sites(inner, {x, inner, 1}, table, {out, inner, 1}, memory);
+  }
+  void add_modes(V* memory, const V* work, const T* table, V* out) const {
+    transform.add(transform.ring, inner, {work, inner, 1}, table, {out, inner, 1}, memory);
   }
   template <class Use> INLINE void to_modes(V* memory, const V* work, const Use& use) const {
     V *buffer = memory, *free = memory + kBuffer + L;
