@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "phi4.h"
+#include "rows.h"
 #include "tiles.h"
 
 // What phi4/action.py mirrors
@@ -20,54 +21,59 @@ struct Action {
 
 namespace {
 
-// W configurations as the field has them
-template <class T> struct Stored {
-  typedef T V __attribute__((vector_size(W * sizeof(T))));
-};
+// The fields of a tile: rows, or sites at which the configurations lie side by side
+template <class T> struct Tile {
+  using Stored = typename Rows<T, W>::V;
+  const Action& t;
+  const int64_t first;
+  const int lanes;
 
-// One site of a tile: its lanes are side by side, or as far apart as configurations are
-template <class T> INLINE V get(const T* from, int64_t between, int64_t lanes) {
-  typename Stored<T>::V v = {};
-  if (between == 1 && lanes == W)
-    std::memcpy(&v, from, sizeof(v));
-  else
-    for (int64_t lane = 0; lane < lanes; ++lane) v[lane] = from[lane * between];
-  return __builtin_convertvector(v, V);
-}
-template <class T> INLINE void put(V value, T* to, int64_t between, int64_t lanes) {
-  using Narrow = typename Stored<T>::V;
-  const Narrow v = __builtin_convertvector(value, Narrow);
-  if (between == 1 && lanes == W)
-    std::memcpy(to, &v, sizeof(v));
-  else
-    for (int64_t lane = 0; lane < lanes; ++lane) to[lane * between] = v[lane];
-}
+  Tile(const Action& t, int64_t tile)
+      : t(t), first(tile * W * t.between), lanes(int(std::min<int64_t>(W, t.batch - tile * W))) {}
+
+  // of lanes without a configuration 0
+  void read(V* phi) const {
+    const T* const from = (const T*)t.phi + first;
+    const auto keep = [=](int64_t x, Stored v) ALWAYS { phi[x] = __builtin_convertvector(v, V); };
+    if (t.step == 1) return Rows<T, W>::read(from, t.between, t.sites, lanes, keep);
+    for (int64_t x = 0; x < t.sites; ++x) {
+      Stored v = {};
+      std::memcpy(&v, from + x * t.step, lanes == W ? sizeof(v) : lanes * sizeof(T));
+      keep(x, v);
+    }
+  }
+
+  void write(const V* force) const {
+    T* const to = (T*)t.force + first;
+    const auto get = [=](int64_t x) ALWAYS { return __builtin_convertvector(force[x], Stored); };
+    if (t.step == 1) return Rows<T, W>::write(get, t.between, t.sites, lanes, to);
+    for (int64_t x = 0; x < t.sites; ++x) {
+      const Stored v = get(x);
+      std::memcpy(to + x * t.step, &v, lanes == W ? sizeof(v) : lanes * sizeof(T));
+    }
+  }
+};
 
 template <class T, int N> void run(const Action& t) {
   const Lines lines(t.d, t.sides, t.sites);
   const double mass = 2 * t.d + t.m2;
-  const int64_t tiles = (t.batch + W - 1) / W;
+  const int64_t tiles = (t.batch + W - 1) / W, per_thread = (t.force ? 2 : 1) * t.sites;
   const int64_t threads = std::max<int64_t>(1, std::min(t.threads, tiles));
-  V* const memory = scratch<V>(threads * t.sites);
-  share(threads, tiles, [&](int64_t thread, int64_t tile) {
-    V* const phi = memory + thread * t.sites;
-    const int64_t first = tile * W * t.between, lanes = std::min<int64_t>(W, t.batch - tile * W);
-    const auto with = [&](int64_t lanes) ALWAYS {  // a constant for the compiler, if it is W
-      const T* const from = (const T*)t.phi + first;
-      for (int64_t x = 0; x < t.sites; ++x) phi[x] = get(from + x * t.step, t.between, lanes);
-      if (t.action) {
-        const V action = action_of<N>(lines, phi, mass, t.lam);
-        put(action, t.action + tile * W, 1, lanes);
-      }
-      if (t.force) {
-        T* const to = (T*)t.force + first;
-        sites<N>(lines, phi, [&](int64_t x, V centre, V sum) ALWAYS {
-          const V force = 2 * sum - centre * (2 * mass + 4 * t.lam * (centre * centre));
-          put(force, to + x * t.step, t.between, lanes);
-        });
-      }
-    };
-    lanes == W ? with(W) : with(lanes);
+  V* const memory = scratch<V>(threads * per_thread);
+  share(threads, tiles, [&](int64_t thread, int64_t number) {
+    const Tile<T> tile(t, number);
+    V *const phi = memory + thread * per_thread, *const force = phi + t.sites;
+    tile.read(phi);
+    if (t.action) {
+      const V action = action_of<N>(lines, phi, mass, t.lam);
+      std::memcpy(t.action + number * W, &action, tile.lanes * sizeof(double));
+    }
+    if (t.force) {
+      sites<N>(lines, phi, [&](int64_t x, V centre, V sum) ALWAYS {
+        force[x] = 2 * sum - centre * (2 * mass + 4 * t.lam * (centre * centre));
+      });
+      tile.write(force);
+    }
   });
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "fourier.h"
+#include "rows.h"
 
 constexpr int64_t kBuffer = 64;    // vectors that lines on the way through the sites take
 constexpr int64_t kAliased = 4096;  // bytes, whose multiples share a set of the first cache
@@ -126,11 +127,10 @@ template <class T> struct Modes {
   // (batch, sites) to modes without a norm, by ``work``; use(where the mode is, value)
   template <class Use>
   void load(const T* phi, int lanes, V* memory, V* work, const Use& use) const {
-    each_site([&](int64_t x, int64_t at) {
-      V v = {};
-      for (int lane = 0; lane < lanes; ++lane) v[lane] = phi[lane * sites + x];
-      work[at] = v;
-    });
+    for (int64_t x = 0, first = 0; first < size; first += slab, x += block) {
+      V* const to = work + first;
+      Rows<T, W>::read(phi + x, sites, block, lanes, [=](int64_t i, V v) ALWAYS { to[i] = v; });
+    }
     if (slab > block) for (int64_t at = block; at < size; at += slab) work[at] = V{};
     for (size_t i = axes.size(); i-- > 1;) axes[i].to_modes(memory, work);
     axes[0].to_modes(memory, work, use);
@@ -139,8 +139,9 @@ template <class T> struct Modes {
   void store(const V* modes, const T* table, int lanes, V* memory, V* work, T* phi) const {
     axes[0].to_sites(memory, modes, table, work);
     for (size_t i = 1; i < axes.size(); ++i) axes[i].to_sites(memory, work);
-    each_site([&](int64_t x, int64_t at) {
-      for (int lane = 0; lane < lanes; ++lane) phi[lane * sites + x] = work[at][lane];
-    });
+    for (int64_t x = 0, first = 0; first < size; first += slab, x += block) {
+      const V* const from = work + first;
+      Rows<T, W>::write([=](int64_t i) ALWAYS { return from[i]; }, sites, block, lanes, phi + x);
+    }
   }
 };

@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "rows.h"
 #include "tiles.h"
 #include "vectors.h"
 
@@ -502,65 +503,17 @@ template <class T, int W> struct Kernel {
 
   // --- tiles --------------------------------------------------------------------------------
 
-  // Exchange a's blocks of H lanes at odd places with b's at even places
-  template <int H, size_t... E>
-  static INLINE void exchange(V& a, V& b, std::index_sequence<E...>) {
-    const V before = a;
-#if defined(__clang__)
-    a = __builtin_shufflevector(before, b, (int(E & H ? W + E - H : E))...);
-    b = __builtin_shufflevector(before, b, (int(E & H ? W + E : E + H))...);
-#else
-    a = __builtin_shuffle(before, b, M{I(E & H ? W + E - H : E)...});
-    b = __builtin_shuffle(before, b, M{I(E & H ? W + E : E + H)...});
-#endif
-  }
-
-  // Transpose of W vectors in log2(W) rounds
-  template <int H> static INLINE void transpose(V (&rows)[W]) {
-    if constexpr (H < W) {
-      UNROLL for (int i = 0; i < W; ++i)
-        if (!(i & H)) exchange<H>(rows[i], rows[i + H], std::make_index_sequence<W>());
-      transpose<2 * H>(rows);
-    }
-  }
-
   // (batch, channels, sites) -> [site][channel][lane]; lanes beyond the batch are zero
   static void pack(const T* from, int64_t channels, int64_t n_sites, int lanes, V* to) {
-    const int64_t stride = channels * n_sites;
-    for (int64_t c = 0; c < channels; ++c) {
-      const T* in = from + c * n_sites;
-      int64_t s = 0;
-      for (; s + W <= n_sites; s += W) {
-        V rows[W] = {};
-        for (int lane = 0; lane < lanes; ++lane)
-          std::memcpy(&rows[lane], in + lane * stride + s, sizeof(V));
-        transpose<1>(rows);
-        UNROLL for (int e = 0; e < W; ++e) to[(s + e) * channels + c] = rows[e];
-      }
-      for (; s < n_sites; ++s) {
-        V row = {};
-        for (int lane = 0; lane < lanes; ++lane) row[lane] = in[lane * stride + s];
-        to[s * channels + c] = row;
-      }
-    }
+    for (int64_t c = 0; c < channels; ++c)
+      Rows<T, W>::read(from + c * n_sites, channels * n_sites, n_sites, lanes,
+                       [=](int64_t s, V v) ALWAYS { to[s * channels + c] = v; });
   }
 
   static void unpack(const V* from, int64_t channels, int64_t n_sites, int lanes, T* to) {
-    const int64_t stride = channels * n_sites;
-    for (int64_t c = 0; c < channels; ++c) {
-      T* out = to + c * n_sites;
-      int64_t s = 0;
-      for (; s + W <= n_sites; s += W) {
-        V rows[W];
-        UNROLL for (int e = 0; e < W; ++e) rows[e] = from[(s + e) * channels + c];
-        transpose<1>(rows);
-        for (int lane = 0; lane < lanes; ++lane)
-          std::memcpy(out + lane * stride + s, &rows[lane], sizeof(V));
-      }
-      for (; s < n_sites; ++s)
-        for (int lane = 0; lane < lanes; ++lane)
-          out[lane * stride + s] = from[s * channels + c][lane];
-    }
+    for (int64_t c = 0; c < channels; ++c)
+      Rows<T, W>::write([=](int64_t s) ALWAYS { return from[s * channels + c]; },
+                        channels * n_sites, n_sites, lanes, to + c * n_sites);
   }
 
   // The input of every layer, then what its activation did
@@ -654,7 +607,7 @@ template <class T, int W> struct Kernel {
       for (int64_t e = 0; e < std::min<int64_t>(W, n - i); ++e)
         for (int64_t thread = 0; thread < threads; ++thread)
           rows[e] += first[thread * stride + i + e];
-      transpose<1>(rows);
+      Rows<T, W>::template transpose<1>(rows);
       V total = rows[0];
       UNROLL for (int e = 1; e < W; ++e) total += rows[e];
       std::memcpy(&sums[i], &total, sizeof(V));
@@ -694,7 +647,7 @@ template <class T, int W> struct Kernel {
     std::vector<Lanes> total(weights ? sums.total * threads : 0);
     const int64_t per_thread = (2 * n_sites + kChunk) * widest;
     V* const all = scratch<V>(per_thread * threads);
-    share(threads, n_tiles(call), [&](int64_t thread, int64_t tile) {
+    deal(threads, n_tiles(call), [&](int64_t thread, int64_t tile) {
       const int lanes = int(std::min<int64_t>(W, call.batch - tile * W));
       V* gy = all + thread * per_thread;
       V* gx = gy + n_sites * widest;

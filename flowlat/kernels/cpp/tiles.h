@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <thread>
@@ -36,19 +38,32 @@ struct Pool {
 };
 inline Pool pool;
 
-// work(thread, i) for all i < n; which thread has which i depends on their number alone
-template <class Work> void share(int64_t threads, int64_t n, const Work& work) {
-  const auto part = [&](int64_t thread, int64_t of) {
-    for (int64_t i = thread; i < n; i += of) work(thread, i);
-  };
+// part(thread, of how many) by each of so many threads
+template <class Part> void on_threads(int64_t threads, const Part& part) {
   if (threads == 1) return part(0, 1);
   if (pool.parallel) {
-    using Part = decltype(part);
-    const auto run = [](void* data) { (*static_cast<Part*>(data))(pool.thread(), pool.threads()); };
+    const auto run = [](void* data) { (*(const Part*)data)(pool.thread(), pool.threads()); };
     return pool.parallel(run, (void*)&part, unsigned(threads), 0);
   }
   std::vector<std::thread> others;
   for (int64_t thread = 1; thread < threads; ++thread) others.emplace_back(part, thread, threads);
   part(0, threads);
   for (std::thread& other : others) other.join();
+}
+
+// work(thread, i) for all i < n, by whichever thread is free: another process may hold one up
+template <class Work> void share(int64_t threads, int64_t n, const Work& work) {
+  const int64_t chunk = std::max<int64_t>(1, n / (32 * threads));
+  std::atomic<int64_t> next{0};
+  on_threads(threads, [&](int64_t thread, int64_t) {
+    for (int64_t i; (i = next.fetch_add(chunk, std::memory_order_relaxed)) < n;)
+      for (const int64_t end = std::min(n, i + chunk); i < end; ++i) work(thread, i);
+  });
+}
+
+// The same in turn: which thread has which i depends on their number alone
+template <class Work> void deal(int64_t threads, int64_t n, const Work& work) {
+  on_threads(threads, [&](int64_t thread, int64_t of) {
+    for (int64_t i = thread; i < n; i += of) work(thread, i);
+  });
 }
