@@ -74,9 +74,10 @@ def measure(case: str, names: Sequence[str], rounds: int, before: Path | None) -
         row["memory_mb"] = memory(case, name, before)
         if name == FUSED:
             rate = 1e-9 * row["velocities"] * SAMPLES / median[name, "solve"]
-            method, _ = contenders[name].solver._method()
-            row["gflops"] = rate * operations(shape, method, of_radix)
-            row["gflops_of_matrices"] = rate * operations(shape, method, of_matrices)
+            solver = contenders[name].solver
+            method, _ = solver._method()
+            row["gflops"] = rate * operations(shape, method, of_radix, solver.odd)
+            row["gflops_of_matrices"] = rate * operations(shape, method, of_matrices, solver.odd)
             row["peak_gflops"] = matrix_product_gflops()
             row["share_of_peak"] = row["gflops"] / row["peak_gflops"]
             row["share_of_matrices"] = row["gflops_of_matrices"] / row["peak_gflops"]

@@ -11,21 +11,24 @@ import torch
 
 from flowlat.kernels.continuous.runge_kutta import RungeKutta
 
-#: operations of the nonlinearity and the tables, a site, channel and velocity; counted in the code
-VALUE, TABLES = 28, 5
+#: operations of the nonlinearity, of a flow that is odd or not, and of the tables, a site, channel
+#: and velocity; counted in the code
+VALUE, TABLES = {True: 28, False: 40}, 5
 CHANNELS = 4
 
 #: of a side
 OfRing = Callable[[int], int]
 
 
-def operations(shape: Sequence[int], method: RungeKutta, of_ring: OfRing) -> float:
+def operations(
+    shape: Sequence[int], method: RungeKutta, of_ring: OfRing, odd: bool = True
+) -> float:
     """Of one velocity, a configuration, and of its share of the sums over stages."""
     volume = math.prod(shape)
     transform = sum(volume / side * of_ring(side) for side in shape)
     rows = [row for _, row in method.stages] + [method.weights]
     sums = 2 * sum(map(bool, chain(*rows))) / len(method.stages)
-    return CHANNELS * (2 * transform + (VALUE + TABLES) * volume) + sums * volume
+    return CHANNELS * (2 * transform + (VALUE[odd] + TABLES) * volume) + sums * volume
 
 
 def of_matrices(side: int) -> int:
