@@ -13,9 +13,11 @@ from flowlat.lattice import Lattice
 
 pytestmark = pytest.mark.skipif("cpu" not in available_kernels(), reason="needs a C++ compiler")
 
-#: powers of 2, odd, twice an odd number, 1 and 2, unequal, longer than what stays in registers
+#: powers of 2, odd, twice an odd number, 1 and 2, unequal, longer than what stays in registers;
+#: several parts inside the first axis, without and with slabs
 SHAPES = [(1,), (2,), (5,), (16,), (97,), (100,), (3, 4), (4, 4), (1, 5), (2, 2), (6, 10)]
 SHAPES += [(22, 26), (64, 12), (4, 4, 4), (3, 1, 4), (8, 4, 2), (4, 4, 4, 4), (2, 3, 4, 5)]
+SHAPES += [(6, 5, 30), (8, 8, 8), (3, 2, 8, 8)]
 CLOSE = {torch.float64: (1e-9, 1e-11), torch.float32: (2e-4, 2e-4)}
 
 

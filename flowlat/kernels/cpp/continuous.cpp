@@ -196,12 +196,12 @@ template <class T> struct Solver {
     return total;
   }
 
-  // the same with adjoints: u -> its adjoint, and gf -> f if WANT is not ADJOINT
+  // the same with adjoints: u -> its adjoint, and gf -> f if WANT is not ADJOINT; adds to total
   template <bool ODD, Want WANT>
   static void through_adjoint(const Axis<T>& axis, V* memory, V* u, V* gf, V gd,
                               const Squashed<ODD>& given, typename Squashed<ODD>::Sums& total) {
     const Squashed<ODD> f = given;
-    typename Squashed<ODD>::Sums sums;
+    typename Squashed<ODD>::Sums sums = total;
     const int64_t L = axis.L;
     V *at_sites = memory, *gf_sites = at_sites + kBuffer + L, *free = gf_sites + kBuffer + L;
     axis.each_group([&](int64_t first, int64_t n) ALWAYS {
@@ -316,19 +316,22 @@ template <class T> struct Solver {
   template <bool ODD>
   static void velocity(const Prepared& p, int64_t n, const V* y, V* k, V* work, V* memory,
                        Lanes& divergence) {
-    const std::vector<Axis<T>>& axes = p.modes.axes;
-    const size_t last = axes.size() - 1;
+    const Modes<T>& modes = p.modes;
+    const Axis<T>& outer = modes.axes[0];
     const T* a = p.a(n);
     for (int64_t m = 0; m < p.size; ++m) k[m] = a[m] * y[m];
     for (int lane = 0; lane < W; ++lane) divergence.lane[lane] = p.trace[n];
     for (int64_t j = 0; j < p.system.channels; ++j) {
-      axes[0].to_sites(memory, y, p.v(n, j), work);
-      for (size_t i = 1; i < last; ++i) axes[i].to_sites(memory, work);
-      const V slope = through<ODD>(axes[last], memory, work, p.c(n, j), p.system.terms);
+      outer.to_sites(memory, y, p.v(n, j), work);
+      V slope = {};
+      for (V* at = work; at < work + p.size; at += modes.part) {
+        modes.to_last(memory, at);
+        slope += through<ODD>(modes.inside.back(), memory, at, p.c(n, j), p.system.terms);
+        modes.from_last(memory, at);
+      }
       for (int lane = 0; lane < W; ++lane)
         divergence.lane[lane] += double(p.weight(n, j)) * slope[lane];
-      for (size_t i = last - 1; i > 0; --i) axes[i].to_modes(memory, work);
-      axes[0].add_modes(memory, work, p.w(n, j), k);
+      outer.add_modes(memory, work, p.w(n, j), k);
     }
   }
 
@@ -357,8 +360,8 @@ template <class T> struct Solver {
   static void adjoint(const Prepared& p, int64_t n, const V* y, const V* gk, V gd, V* gy, V* u,
                       V* gf, V* memory, const Gradients* sums, V* k = nullptr,
                       Lanes* divergence = nullptr) {
-    const std::vector<Axis<T>>& axes = p.modes.axes;
-    const size_t last = axes.size() - 1;
+    const Modes<T>& modes = p.modes;
+    const Axis<T>& outer = modes.axes[0];
     const int32_t* shell = p.shell.data();
     const T *a = p.a(n), *norm = p.norm.data();
     for (int64_t m = 0; m < p.size; ++m) gy[m] = a[m] * gk[m];
@@ -375,31 +378,30 @@ template <class T> struct Solver {
       const Squashed<ODD> f(p.c(n, j), p.system.terms);
       typename Squashed<ODD>::Sums over_sites;
       const T *v = p.v(n, j), *w = p.w(n, j);
-      axes[0].to_sites(memory, y, v, u);
-      axes[0].to_sites(memory, gk, w, gf);
-      for (size_t i = 1; i < last; ++i) {
-        axes[i].to_sites(memory, u);
-        axes[i].to_sites(memory, gf);
-      }
+      outer.to_sites(memory, y, v, u);
+      outer.to_sites(memory, gk, w, gf);
       const V of_slope = p.weight(n, j) * gd;
-      through_adjoint<ODD, WANT>(axes[last], memory, u, gf, of_slope, f, over_sites);
-      for (size_t i = last - 1; i > 0; --i) {
-        axes[i].to_modes(memory, u);
-        if (WANT != ADJOINT) axes[i].to_modes(memory, gf);
+      for (int64_t at = 0; at < p.size; at += modes.part) {
+        modes.to_last(memory, u + at);
+        modes.to_last(memory, gf + at);
+        through_adjoint<ODD, WANT>(modes.inside.back(), memory, u + at, gf + at, of_slope, f,
+                                   over_sites);
+        modes.from_last(memory, u + at);
+        if (WANT != ADJOINT) modes.from_last(memory, gf + at);
       }
-      if (WANT != GRADIENTS) axes[0].add_modes(memory, u, v, gy);
+      if (WANT != GRADIENTS) outer.add_modes(memory, u, v, gy);
       if (WANT == VELOCITY) {
-        axes[0].add_modes(memory, gf, w, k);
+        outer.add_modes(memory, gf, w, k);
         for (int lane = 0; lane < W; ++lane)
           divergence->lane[lane] += double(p.weight(n, j)) * over_sites.slope[lane];
       }
       if (WANT == GRADIENTS) {
         V *of_v = sums->first(n, j), *of_w = sums->second(n, j);
-        axes[0].to_modes(memory, u, [=](int64_t m, V g) ALWAYS {
+        outer.to_modes(memory, u, [=](int64_t m, V g) ALWAYS {
           gy[m] += v[m] * g;
           of_v[shell[m]] += (norm[m] * y[m]) * g;
         });
-        axes[0].to_modes(memory, gf, [=](int64_t m, V f) ALWAYS {
+        outer.to_modes(memory, gf, [=](int64_t m, V f) ALWAYS {
           of_w[shell[m]] += (norm[m] * gk[m]) * f;
         });
         V slope = {}, *of_c = sums->coefficients(n, j);

@@ -1,8 +1,8 @@
 // The modes of a periodic lattice, axis by axis: the real Fourier transforms of fourier.h, of tiles.
 //
-// Memory: a tile of W configurations at a time, [site or mode][lane], one vector for each. Axis by
-// axis a transform goes once through the memory; what is done with the modes is done where the first
-// axis is read or written.
+// Memory: a tile of W configurations at a time, [site or mode][lane], one vector for each. What is
+// done with the modes is done where the first axis is read or written. The other axes are taken by
+// parts of the field, one part through all of them, which stays in the first cache meanwhile.
 //
 // Where a block of the inner axes is a multiple of 4 kB, a line of an outer axis would have all its
 // elements in one set of the first cache, which holds eight or twelve. Such a block is a slab of one
@@ -14,6 +14,7 @@
 #include "rows.h"
 
 constexpr int64_t kBuffer = 64;    // vectors that lines on the way through the sites take
+constexpr int64_t kPart = 256;     // vectors of a part, if that is no less than a block of an axis
 constexpr int64_t kAliased = 4096;  // bytes, whose multiples share a set of the first cache
 
 template <class T> struct Axis {
@@ -79,6 +80,8 @@ template <class T> struct Modes {
   int64_t sites, longest = 16;  // of two axes of 4
   int64_t block, slab, size;    // sites in a slab, vectors in it, vectors of a field
   std::vector<Axis<T>> axes;    // without those of one site; two at least
+  std::vector<Axis<T>> inside;  // those after the first, of a part of the field
+  int64_t parts, part;          // how many, and vectors of one
   std::vector<double> norm;     // what makes a mode orthonormal: a factor on either way
   double rounding = 0;          // log |det| of either way after the other, in this precision
 
@@ -112,6 +115,21 @@ template <class T> struct Modes {
       axes[i].slabs = inside ? sites / block : 1;
       axes[i].slab = slab;
     }
+    const Axis<T>& first = axes[0];
+    int64_t together = axes.size() == 2 ? first.L : std::max<int64_t>(1, kPart / first.inner);
+    while (first.L % together) --together;
+    parts = first.L / together;
+    part = together * first.inner;
+    inside.assign(axes.begin() + 1, axes.end());
+    for (Axis<T>& axis : inside) (axis.slabs > 1 ? axis.slabs : axis.outer) /= parts;
+  }
+
+  // of a part, all axes inside but the last, and back
+  INLINE void to_last(V* memory, V* at) const {
+    for (size_t i = 0; i + 1 < inside.size(); ++i) inside[i].to_sites(memory, at);
+  }
+  INLINE void from_last(V* memory, V* at) const {
+    for (size_t i = inside.size() - 1; i-- > 0;) inside[i].to_modes(memory, at);
   }
 
   // use(site or mode, where a field has it)
@@ -132,13 +150,19 @@ template <class T> struct Modes {
       Rows<T, W>::read(phi + x, sites, block, lanes, [=](int64_t i, V v) ALWAYS { to[i] = v; });
     }
     if (slab > block) for (int64_t at = block; at < size; at += slab) work[at] = V{};
-    for (size_t i = axes.size(); i-- > 1;) axes[i].to_modes(memory, work);
+    for (V* at = work; at < work + size; at += part) {
+      inside.back().to_modes(memory, at);
+      from_last(memory, at);
+    }
     axes[0].to_modes(memory, work, use);
   }
   // and back, of table * modes
   void store(const V* modes, const T* table, int lanes, V* memory, V* work, T* phi) const {
     axes[0].to_sites(memory, modes, table, work);
-    for (size_t i = 1; i < axes.size(); ++i) axes[i].to_sites(memory, work);
+    for (V* at = work; at < work + size; at += part) {
+      to_last(memory, at);
+      inside.back().to_sites(memory, at);
+    }
     for (int64_t x = 0, first = 0; first < size; first += slab, x += block) {
       const V* const from = work + first;
       Rows<T, W>::write([=](int64_t i) ALWAYS { return from[i]; }, sites, block, lanes, phi + x);
