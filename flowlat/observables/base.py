@@ -67,8 +67,9 @@ class SignAverages(Configurations):
 
     For fixed abs(phi) and fixed clusters the signs of the clusters are independent coins. Of the
     products phi(x) phi(y) in M^2 and in the spectra those of one cluster stay: an improved
-    estimator, of the same mean and of no larger variance in one configuration. U. Wolff, Nucl.
-    Phys. B 334 (1990) 581. All else is that of phi.
+    estimator, which has the same mean and, of all clusters, no larger variance. Single ones, grown
+    from sites at random, estimate the same average. U. Wolff, Nucl. Phys. B 334 (1990) 581. All
+    else is that of phi.
 
     Args:
         correlators: along each axis in turn, the average of mean_s Phi(s) Phi(s+t), t = 0 .. L-1,

@@ -25,8 +25,8 @@ class ClusterState(NamedTuple):
     """Where the chains stand, and the steps that were tuned for them.
 
     phi ``(replicas, *shape)``, action S[phi] ``(replicas,)`` and correlators
-    ``(replicas, sum of sides)``, averaged over the signs of the clusters that were flipped last
-    (zeros of single ones), in float64; width of Metropolis' proposals, reflection of
+    ``(replicas, sum of sides)``, averaged over the signs of the clusters that were flipped last, in
+    float64; width of Metropolis' proposals, reflection of
     overrelaxation, and how many single clusters an update has (0: it has all); updates since the
     start, and accepted, the sum of the mean acceptances of Metropolis.
     """
@@ -47,13 +47,14 @@ class Cluster(MarkovChain):
 
     For fixed abs(phi) the signs are an Ising model, whose clusters move the long waves, and both
     phases, where local steps crawl; the sweeps move abs(phi). Brower and Tamayo, Phys. Rev. Lett.
-    62 (1989) 1087. Of ``swendsen_wang`` all clusters are flipped by a coin each (Phys. Rev. Lett.
-    58 (1987) 86), and rows have the two-point function averaged over these coins, an improved
-    estimator. ``wolff`` grows the cluster of a site at random, which is larger than most, and flips
-    it always (Phys. Rev. Lett. 62 (1989) 361), so many times an update that as many sites are
-    flipped as there are: then the sweeps, which go through all sites, cost about as much as the
-    clusters. While thermalising that number follows the mean size; it is fixed from then on, for
-    one that depends on the state would not leave exp(-S) invariant.
+    62 (1989) 1087. ``swendsen_wang`` flips all clusters by a coin each (Phys. Rev. Lett. 58 (1987)
+    86). ``wolff`` grows the cluster of a site at random, which is larger than most, and flips it
+    always (Phys. Rev. Lett. 62 (1989) 361), so many times an update that as many sites are flipped
+    as there are, as in the sweeps. While thermalising that number follows the mean size; it is
+    fixed from then on, for one that depends on the state would not leave exp(-S) invariant.
+
+    Rows have an improved estimator of the two-point function: its average over the signs of the
+    clusters, of single ones weighted by how likely they were.
 
     A site with neighbours b / 2 in sum has S = (2 d + m2) phi^2 + lam phi^4 - b phi. Metropolis
     proposes phi + u, u uniform in (-width, width); overrelaxation r b - phi, which is its own
@@ -65,7 +66,7 @@ class Cluster(MarkovChain):
         replicas: independent chains.
         metropolis: sweeps of Metropolis an update; without them abs(phi) cannot be any number.
         overrelaxation: sweeps of overrelaxation an update.
-        clusters: ``swendsen_wang`` or ``wolff``.
+        clusters: ``wolff`` or ``swendsen_wang``.
         thermalization: updates before the first configuration.
         target_acceptance: of Metropolis, what its width is tuned to.
         block: configurations of every replica in a block.
@@ -80,7 +81,7 @@ class Cluster(MarkovChain):
     replicas: Count = 64
     metropolis: Count = 1
     overrelaxation: Annotated[int, Field(ge=0, le=COUNT)] = 1
-    clusters: Literal["swendsen_wang", "wolff"] = "swendsen_wang"
+    clusters: Literal["wolff", "swendsen_wang"] = "wolff"
     thermalization: Count = 200
     target_acceptance: Probability = 0.5
     block: Count = 16
@@ -138,22 +139,19 @@ class Cluster(MarkovChain):
         self, state: ClusterState, generator: torch.Generator
     ) -> tuple[ClusterState, Tensor]:
         steps = self._steps(float(state.width), float(state.reflection), int(state.single))
-        all_of_them = self.clusters == "swendsen_wang"
         for left in reversed(range(self.thin)):
-            wanted = steps._replace(correlators=all_of_them and not left)
-            updated = self._update(state.phi, wanted, generator)
+            updated = self._update(state.phi, steps._replace(correlators=not left), generator)
             state = state._replace(
                 phi=updated.phi,
                 action=updated.action,
-                correlators=updated.correlators if all_of_them else state.correlators,
+                correlators=updated.correlators,
                 updates=state.updates + 1,
                 accepted=state.accepted + updated.acceptance.mean().item(),
             )
         return state, torch.ones(self.replicas, dtype=torch.bool, device=state.phi.device)
 
     def row(self, state: ClusterState, moved: Tensor) -> Block:
-        row = super().row(state, moved)
-        return row if self.clusters == "wolff" else row._replace(correlators=state.correlators)
+        return super().row(state, moved)._replace(correlators=state.correlators)
 
     def info(self, state: ClusterState) -> dict[str, float]:
         """What was tuned, and the mean acceptance of Metropolis since."""

@@ -68,7 +68,7 @@ USES = {
     "hmc": Use(("sampler=hmc", "sampler.thermalization=200"), 100_000, 20_000),
     "mclmc": Use(("sampler=mclmc", "sampler.thermalization=200"), 50_000, 10_000),
     "cluster": Use(("sampler=cluster",), 100_000, 20_000),
-    "wolff": Use(("sampler=cluster", "sampler.clusters=wolff"), 100_000, 20_000),
+    "swendsen_wang": Use(("sampler=cluster", "sampler.clusters=swendsen_wang"), 100_000, 20_000),
     "flow": Use(("sampler=metropolis", "sampler.replicas=16"), 200_000, 50_000, "moved"),
     "annealed": Use(
         ("sampler=annealed", "sampler.population=64", "sampler.n_steps=50"), 12_800, 3_840
@@ -91,7 +91,7 @@ def free() -> list[Case]:
     found, m2 = [], 0.5
     for shape in ((10,), (6, 8), (4, 4, 6), (2, 4, 4, 4)):
         known = chosen(exact.free(m2, Lattice(shape)))
-        for name in ("hmc", "mclmc", "cluster", "wolff", "flow", "annealed flow"):
+        for name in ("hmc", "mclmc", "cluster", "swendsen_wang", "flow", "annealed flow"):
             use = USES[name]
             # the inverse of a flow at every step of an annealing costs most in high dimensions
             if name == "annealed flow" and len(shape) > 1:
@@ -106,7 +106,7 @@ def chains() -> list[Case]:
     found = []
     # at lam = 8 no Gaussian is near enough: the flow has to be trained
     strong = USES["flow"]._replace(quick=0, flow="trained")
-    without_flow = "hmc", "mclmc", "cluster", "wolff", "annealed"
+    without_flow = "hmc", "mclmc", "cluster", "swendsen_wang", "annealed"
     for m2, lam, length, uses in (
         (1.0, 0.5, 8, USES),
         (-4.0, 8.0, 12, {**{name: USES[name] for name in without_flow}, "flow": strong}),

@@ -132,7 +132,7 @@ def test_an_update_by_hand(update, steps, shape):
 @pytest.mark.parametrize("shape", [*SHAPES.values(), *ODD_SHAPES, [16, 16]], ids=str)
 @pytest.mark.parametrize("n", [1, 13, 16])
 def test_compiled_and_plain_are_the_same(shape, n, steps):
-    phi, steps = field(shape, n), steps._replace(correlators=not steps.single)
+    phi, steps = field(shape, n), steps._replace(correlators=True)
     kept = phi.clone()
     found = cluster_fused(phi, theory(shape), steps, KEY)
     for one, other in zip(found, cluster_plainly(phi, theory(shape), steps, KEY), strict=True):

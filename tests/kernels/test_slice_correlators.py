@@ -8,7 +8,7 @@ import torch
 from flowlat.actions import Phi4
 from flowlat.kernels import available_kernels
 from flowlat.kernels.phi4.cluster import cluster_fused
-from flowlat.kernels.phi4.cluster_plain import cluster_plainly, clusters, correlators
+from flowlat.kernels.phi4.cluster_plain import cluster_plainly, clusters, correlators, of_one
 from flowlat.kernels.phi4.theory import Steps, theory_of
 from flowlat.observables import (
     Configurations,
@@ -59,6 +59,21 @@ def test_the_average_over_all_signs(update, shape, scale):
                 observable.measure(averages)[0], expected, rtol=1e-12, atol=1e-13
             )
         assert (signs == row.flatten().sign()).all(1).any()
+
+
+@pytest.mark.parametrize("shape", [[6], [3, 4], [2, 2, 3]], ids=str)
+def test_the_average_of_single_clusters_over_the_site_that_they_grow_from(shape):
+    """Is what all clusters have, to rounding."""
+    generator, theory = torch.Generator().manual_seed(2), theory_of(-4.0, 5.113, tuple(shape))
+    sites = theory.position.shape[1]
+    phi = 0.7 * torch.randn(sites, 5, generator=generator, dtype=torch.float64)
+    label = clusters(phi, theory, KEY)
+    single = []
+    for seed in range(sites):
+        member = label == label[seed]
+        single.append(correlators(of_one(phi, member), 0 * label, theory))
+    assert torch.stack(single).std(0).max() > 0.01
+    torch.testing.assert_close(torch.stack(single).mean(0), correlators(phi, label, theory))
 
 
 def test_a_lattice_of_one_cluster_has_the_plain_estimators():

@@ -161,24 +161,24 @@ def test_the_window_of_the_fit_can_be_chosen(drawn, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lam", "name", "clusters", "of", "symbol"),
+    ("lam", "name", "sampler", "of", "symbol"),
     [
-        (2.0, "two_point_connected", "swendsen_wang", " of two_point_connected", "C(t) - <|M|>^2"),
-        (20.0, "two_point", "swendsen_wang", " (improved)", "C(t) (improved)"),
-        (20.0, "two_point", "wolff", "", "C(t)"),
+        (2.0, "two_point_connected", "Cluster", " of two_point_connected", "C(t) - <|M|>^2"),
+        (20.0, "two_point", "Cluster", " (improved)", "C(t) (improved)"),
+        (20.0, "two_point", "HMC", "", "C(t)"),
     ],
     ids=["ordered", "symmetric, improved", "symmetric"],
 )
 def test_the_effective_mass_is_of_what_the_pole_mass_is_of(
-    lam, name, clusters, of, symbol, drawn, tmp_path
+    lam, name, sampler, of, symbol, drawn, tmp_path
 ):
     """On the page and on the terminal, whatever the options of the observable are; it solves the
     ratio of two values of that function."""
     folder = drawn(
-        f"lam={lam} {clusters}",
+        f"lam={lam} {sampler}",
         lattice={"_target_": "flowlat.lattice.Lattice", "shape": [4, 4]},
         action={"_target_": "flowlat.actions.Phi4", "m2": -4.0, "lam": lam},
-        sampler={"_target_": "flowlat.samplers.Cluster", "replicas": 16, "clusters": clusters},
+        sampler={"_target_": f"flowlat.samplers.{sampler}", "replicas": 16},
     )
     summary = json.loads((folder / "summary.json").read_text())
     better = "improved" if "improved" in of else "observables"

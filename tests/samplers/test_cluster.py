@@ -75,7 +75,8 @@ def test_published_values(side, lam, magnetization, chi2, clusters):
 
 def test_both_modes_of_an_ordered_phase_are_seen():
     """A coin flips the large cluster: five sigma of 64 chains of 29 steps, p = 6e-7."""
-    sampler = Cluster(Lattice([4, 4]), Phi4(-8.0, 2.0), 64, thermalization=20, block=30)
+    action, all_of_them = Phi4(-8.0, 2.0), "swendsen_wang"
+    sampler = Cluster(Lattice([4, 4]), action, 64, 1, 1, all_of_them, thermalization=20, block=30)
     phi, _ = sample(sampler, 1)
     signs = phi.flatten(2).mean(2).sign()
     changes = (signs[1:] != signs[:-1]).double().mean().item()
@@ -147,11 +148,8 @@ def test_the_layout_of_a_block(clusters):
     sampler = small(clusters, block=5, thin=2)
     action = sampler.action
     state, block = sampler.step(sampler.start(seeded(1)), seeded(2))
-    if clusters == "wolff":
-        assert block.correlators is None
-    else:
-        assert block.correlators.shape == (40, 7)
-        assert torch.equal(block.correlators[-8:], state.correlators)
+    assert block.correlators.shape == (40, 7)
+    assert torch.equal(block.correlators[-8:], state.correlators)
     assert len(block.phi) == sampler.rows == 40
     assert block.phi.dtype == block.action.dtype == torch.float64
     assert block.log_weight is None
@@ -172,10 +170,11 @@ def test_another_action_is_one_clear_line(other):
         Cluster(Lattice([4, 4]), action)
 
 
-def test_improved_estimators_have_the_means_of_the_plain_ones():
+@EACH
+def test_improved_estimators_have_the_means_of_the_plain_ones(clusters):
     """Of replicas, which are independent: five sigma of the differences, p = 6e-7 a number."""
     action, shape = Phi4(-4.0, 8.0), [8, 4]
-    sampler = Cluster(Lattice(shape), action, replicas=256, thermalization=100, block=40)
+    sampler = Cluster(Lattice(shape), action, 256, clusters=clusters, thermalization=100, block=40)
     _, block = sampler.step(sampler.start(seeded(1)), seeded(2))
     plain = Configurations(block.phi, action)
     averages = SignAverages(block.phi, action, block.correlators)
@@ -185,9 +184,10 @@ def test_improved_estimators_have_the_means_of_the_plain_ones():
         assert (both[0].std((0, 1)) < both[1].std((0, 1))).all()
 
 
-def test_the_improved_chi2_of_a_chain_is_that_of_the_transfer_matrix():
+@EACH
+def test_the_improved_chi2_of_a_chain_is_that_of_the_transfer_matrix(clusters):
     lattice, action = Lattice([6]), Phi4(-1.0, 1.5)
-    sampler = Cluster(lattice, action, replicas=512, thermalization=60, block=50)
+    sampler = Cluster(lattice, action, 512, clusters=clusters, thermalization=60, block=50)
     _, block = sampler.step(sampler.start(seeded(1)), seeded(2))
     found = SignAverages(block.phi, action, block.correlators)
     exact = known(action, lattice)

@@ -24,7 +24,7 @@ template <int D> void run(const Cluster& c) {
   const int64_t tiles = (c.batch + W - 1) / W;
   const int64_t threads = std::max<int64_t>(1, std::min(c.threads, tiles));
   const int64_t bytes = largest * sizeof(double) +
-                        c.sites * (sizeof(double) + 3 * sizeof(int32_t) + c.d + 1) +
+                        c.sites * (sizeof(double) + 4 * sizeof(int32_t) + c.d + 1) +
                         sizeof(int32_t);
   const int64_t per_thread = c.sites + (bytes + sizeof(V) - 1) / sizeof(V);
   V* const memory = scratch<V>(threads * per_thread);
@@ -33,9 +33,9 @@ template <int D> void run(const Cluster& c) {
     double* const slice = (double*)(phi + c.sites);
     double* const field = slice + largest;
     int32_t* const ints = (int32_t*)(field + c.sites);
-    uint8_t* const bonds = (uint8_t*)(ints + 3 * c.sites + 1);
+    uint8_t* const bonds = (uint8_t*)(ints + 4 * c.sites + 1);
     const int64_t first = number * W, lanes = std::min<int64_t>(W, c.batch - first);
-    const Tile<D> tile{c, first, lanes, phi, field, ints, bonds, bonds + c.d * c.sites};
+    const Tile<D> tile{c, first, lanes, phi, field, ints, slice, bonds, bonds + c.d * c.sites};
     load(c.phi + first, c.batch, lanes, c.sites, phi);
     std::fill(slice, slice + largest, 0.0);
     V accepted = {}, flipped = {};
@@ -43,12 +43,15 @@ template <int D> void run(const Cluster& c) {
     for (int64_t i = 0; i < c.overrelaxation; ++i) overrelax(tile, kSweeps + c.metropolis + i);
     if (!c.single) draw(tile);
     for (int lane = 0; lane < lanes; ++lane) {
+      double* const correlators = c.correlators ? c.correlators + (first + lane) * total : nullptr;
+      if (correlators) std::fill(correlators, correlators + total, 0.0);
       if (c.single) {
-        flipped[lane] = grow_and_flip(tile, lane);
+        flipped[lane] = grow_and_flip(tile, lane, correlators);
       } else {
         flip_all(tile, lane);
-        if (c.correlators) correlate(tile, lane, slice, c.correlators + (first + lane) * total);
+        if (correlators) correlate(tile, lane, correlators);
       }
+      if (correlators) scale(c, correlators);
     }
     const V action = tile.action();
     store(phi, c.batch, lanes, c.sites, c.out + first);

@@ -90,7 +90,8 @@ template <int D> struct Tile {
   const int64_t first, lanes;  // of its configurations, and how many they are
   V* const phi;                // (sites)
   double* const field;         // (sites): of one lane, and so are
-  int32_t* const ints;         // (3, sites) and one more: the clusters, or what has just joined
+  int32_t* const ints;         // (4, sites) and one more: clusters and their sites
+  double* const slice;         // (largest side) zeros
   uint8_t *const bonds, *const signs;  // (sites, d), (sites): a bit of each lane
 
   INLINE int64_t d() const { return D < 0 ? c.d : D; }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "cluster.h"
+#include "slice_correlators.h"
 
 namespace {
 
@@ -23,17 +24,20 @@ struct Bonds {
 // Sites are flipped when they join, so that what has joined is of the other sign than what may.  A
 // bond has its own random number, whichever end it is seen from: clusters do not depend on the
 // order in which they grow.
-template <int D> NOINLINE double grow_and_flip(const Tile<D>& tile, int lane) {
+//
+// correlators, unless null: of the cluster of a site at random those of all clusters, |C| / V of
+// which would be this one, are V / |C| times its own on average; the mean over the single clusters
+template <int D>
+NOINLINE double grow_and_flip(const Tile<D>& tile, int lane, double* correlators) {
   const Cluster& c = tile.c;
   double* const phi = tile.field;
-  int32_t* const stack = tile.ints;
+  int32_t* const members = tile.ints;  // of which the first so many have been looked at
   const uint64_t configuration = uint64_t(tile.first + lane);
   for (int64_t x = 0; x < c.sites; ++x) phi[x] = tile.at(x, lane);
-  int64_t depth = 0, flipped = 0;
+  int64_t looked = 0, joined = 0, flipped = 0;
   const auto join = [&](int64_t x) ALWAYS {
     phi[x] = -phi[x];
-    stack[depth++] = int32_t(x);
-    ++flipped;
+    members[joined++] = int32_t(x);
   };
   Bonds bonds;
   for (int64_t number = 1; number <= c.single; ++number) {
@@ -41,11 +45,12 @@ template <int D> NOINLINE double grow_and_flip(const Tile<D>& tile, int lane) {
     const Philox<U> random(uint64_t(c.key), U{} + configuration, streams + kSweeps);
     const V u = one_to_two<V>(random.first) - 1.0;  // the same in all lanes
     const int64_t seed = int64_t(u[0] * double(c.sites));
+    looked = joined = 0;
     join(seed);
     const double sign = std::copysign(1.0, phi[seed]);  // of all that have joined
-    while (depth || bonds.n) {
-      while (depth && bonds.n < W) {
-        const int64_t x = stack[--depth];
+    while (looked < joined || bonds.n) {
+      while (looked < joined && bonds.n < W) {
+        const int64_t x = members[looked++];
         const int64_t* const beside = tile.beside(x);
         for (int64_t i = 0; i < 2 * tile.d(); ++i) {
           const int64_t y = beside[i], axis = i / 2;
@@ -74,6 +79,9 @@ template <int D> NOINLINE double grow_and_flip(const Tile<D>& tile, int lane) {
         if (phi[y] * sign < 0.0) join(y);  // not by another bond
       }
     }
+    flipped += joined;
+    const double weight = double(c.sites) / (double(joined) * double(c.single));
+    if (correlators) add_cluster(tile, members, joined, weight, correlators);
   }
   for (int64_t x = 0; x < c.sites; ++x) tile.at(x, lane) = phi[x];
   return double(flipped);

@@ -34,8 +34,9 @@ class Updated(NamedTuple):
     and the sites of single clusters, all of them together, ``(batch,)``.
 
     correlators ``(batch, sum of sides)``: of every axis in turn, mean_s P(s) P(s+t), t = 0 .. L-1,
-    P(s) the mean of phi over a slice, averaged over the signs of the clusters; without
-    ``steps.correlators`` ``(batch, 0)``.
+    P(s) the mean of phi over a slice, averaged over the signs of all clusters; of single ones, of
+    |C| sites each, the mean of V / |C| times what they have. Without ``steps.correlators``
+    ``(batch, 0)``.
     """
 
     phi: Tensor
@@ -87,8 +88,7 @@ def cluster_fused(field: Tensor, theory: Theory, steps: Steps, key: int) -> Resu
     field = field.contiguous()
     out = torch.empty_like(field)
     action, accepted, flipped = (field.new_empty(batch) for _ in range(3))
-    wanted = steps.correlators and not steps.single
-    correlators = field.new_empty(batch, int(theory.sides.sum()) if wanted else 0)
+    correlators = field.new_empty(batch, int(theory.sides.sum()) if steps.correlators else 0)
     work = field.numel() * (theory.d + steps.metropolis + steps.overrelaxation)
     task = Cluster(
         theory.d,

@@ -21,9 +21,15 @@ def cluster_plainly(phi: Tensor, theory: Theory, steps: Steps, key: int) -> Resu
     phi, accepted = sweep(phi.clone(), theory, steps, key)
     flipped, found = torch.zeros_like(phi[0]), phi.new_empty(phi.shape[1], 0)
     if steps.single:
+        series = []
         for number in range(1, steps.single + 1):
-            phi, sites = flip_one(phi, theory, key, number)
-            flipped += sites
+            member = cluster_of_a_site(phi, theory, key, number)
+            flipped += member.double().sum(0)
+            if steps.correlators:
+                series.append(correlators(of_one(phi, member), 0 * member.long(), theory))
+            phi = torch.where(member, -phi, phi)
+        if series:
+            found = torch.stack(series).mean(0)
     else:
         label = clusters(phi, theory, key)
         coins = words(phi, key, 0)[0][0] & 1  # of the first site of every cluster
@@ -53,13 +59,18 @@ def sweep(phi: Tensor, theory: Theory, steps: Steps, key: int) -> tuple[Tensor, 
     return phi, accepted
 
 
-def flip_one(phi: Tensor, theory: Theory, key: int, number: int) -> tuple[Tensor, Tensor]:
-    """Wolff: the cluster of a site at random is flipped; and how many sites it has."""
+def cluster_of_a_site(phi: Tensor, theory: Theory, key: int, number: int) -> Tensor:
+    """Wolff: whether a site is of the cluster of one at random, ``(sites, batch)``."""
     label = clusters(phi, theory, key, CLUSTER * number)
     word, _ = philox(key, torch.arange(phi.shape[1]), CLUSTER * number + SWEEPS)
     site = (fraction(word) * len(phi)).long().unsqueeze(0)
-    member = label == label.gather(0, site)
-    return torch.where(member, -phi, phi), member.double().sum(0)
+    return label == label.gather(0, site)
+
+
+def of_one(phi: Tensor, member: Tensor) -> Tensor:
+    """The field of a single cluster C, times sqrt(V / |C|): a site at random is of it with
+    probability |C| / V, so that its correlators have those of all clusters for their mean."""
+    return phi * member * (len(phi) / member.double().sum(0)).sqrt()
 
 
 def clusters(phi: Tensor, theory: Theory, key: int, stream: int = 0) -> Tensor:

@@ -39,7 +39,7 @@ class Steps(NamedTuple):
     b = 2 sum over the neighbours: S of a site is mass phi^2 + lam phi^4 - b phi.
 
     The clusters are all of them, each flipped by a coin, or, if ``single`` is not 0, so many single
-    ones that are flipped always. ``correlators``: of all of them, also the two-point function.
+    ones that are flipped always. ``correlators``: also their two-point function.
     """
 
     metropolis: int
