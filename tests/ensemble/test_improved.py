@@ -23,7 +23,7 @@ def config(**changes):
     sampler = {"_target_": "flowlat.samplers.Cluster", "replicas": 16, "thermalization": 40}
     theory = {
         "lattice": {"_target_": "flowlat.lattice.Lattice", "shape": [8]},
-        "action": {"_target_": "flowlat.actions.Phi4", "m2": -1.0, "lam": 1.5},
+        "action": {"_target_": "flowlat.actions.Phi4", "m2": 1.0, "lam": 0.5},
     }
     sampler |= changes.pop("sampler", {})
     return walk_config(

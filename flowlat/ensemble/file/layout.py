@@ -11,7 +11,7 @@ rows count; the rest make up the last block.
     chain_index     (n,) int64     the row at which the chains stand after each step; same kinds
     measured/NAME   (n,) or (n, k) float64, what each observable measures
     improved/NAME   the same of some, averaged over the signs of clusters; kind "chain", if the
-                    sampler knows them
+                    sampler knows them and they are worth it
 
 ``proposals`` and ``configurations`` are there if they were to be saved (``save_configs``).
 
