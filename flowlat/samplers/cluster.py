@@ -20,7 +20,7 @@ from flowlat.utils.limits import COUNT, Count, Probability
 #: where the tuning of Metropolis' width starts: a field of order one
 FIRST_WIDTH = 0.5
 #: single clusters an update from which on their two-point function is the better estimator: of
-#: fewer, as in an ordered phase, its errors were 1.1 to 10 times those of the field's own
+#: fewer, as in an ordered phase, its errors were 1 to 7 times those of the field's own
 FEWEST = 5
 
 
