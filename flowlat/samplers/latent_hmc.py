@@ -75,7 +75,7 @@ class LatentHMC(MarkovChain):
     of an ODE less), times 2 tau_int of a chain whose accepted steps are independent. For an even
     action a fair coin flips the sign of phi after each trajectory: exact since phi and -phi are as
     likely, and a chain that stays with the flow in one of two modes has both of them. The noise is
-    left as it is.
+    left as it is. Then the weights of a symmetrised flow are those of both signs.
 
     Args:
         flow: any but one of noise that is not Gaussian; its precision is that of log w.
@@ -107,7 +107,7 @@ class LatentHMC(MarkovChain):
         tolerance: Positive = 0.1,
     ):
         self.action = action
-        self.density = LatentDensity(flow, action)
+        self.density = LatentDensity(flow, action, symmetric=sign_flip and action.even)
         self.lattice = flow.lattice
         self.momenta = Momenta(flow.lattice)
         self.replicas = replicas

@@ -22,6 +22,7 @@ from tests.support.tilted import Tilted
 from tests.support.transfer_matrix import chain
 
 ACTION = Phi4(-1.0, 1.5)
+ODD = Tilted(-1.0, 1.5, 0.5)
 
 
 def random_weights(d=1, arch="conv"):
@@ -182,7 +183,7 @@ def test_exact_for_any_flow(make, n_forces):
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4])
-@pytest.mark.parametrize("action", [Phi4(-1.0, 1.5), Tilted(-1.0, 1.5, 0.5)], ids=["even", "odd"])
+@pytest.mark.parametrize("action", [ACTION, ODD], ids=["even", "odd"])
 def test_schwinger_dyson(d, action):
     """< phi(x) dS/dphi(y) > = delta_xy at y = x and, for two sites that differ, x + mu."""
     flow = near(d)
@@ -242,8 +243,23 @@ def test_both_modes_from_a_flow_in_one(symmetrized):
         assert sign_flip or (signs > 0).all()
 
 
+@pytest.mark.parametrize(("action", "sign_flip"), [(ACTION, True), (ACTION, False), (ODD, True)])
+def test_a_symmetrised_flow_has_the_weights_of_both_signs(action, sign_flip):
+    """Where signs are flipped; else those of the flow within. <phi^2> is exact either way."""
+    within = PushforwardFlow(FreeField(Lattice([6]), 1.0, shift=0.3), near().bijection).double()
+    flow = SymmetrizedFlow(within)
+    sampler = LatentHMC(flow, action, 256, sign_flip=sign_flip, thermalization=60, block=40)
+    phi, state = drawn(sampler, 0)
+    weighs = flow if sign_flip and action.even else within
+    there = sampler.density(state.z).phi  # without the flips
+    log_w = -action(there) - weighs.log_prob(there).detach()
+    torch.testing.assert_close(state.log_weight, log_w, rtol=0, atol=1e-6)
+    if action.even:
+        assert_means((phi**2).mean(2), chain(-1.0, 1.5, length=6)[1])
+
+
 def test_no_signs_are_flipped_where_the_action_is_not_even():
-    sampler = LatentHMC(random_weights(), Tilted(-1.0, 1.5, 0.5), 32, thermalization=10, block=1)
+    sampler = LatentHMC(random_weights(), ODD, 32, thermalization=10, block=1)
     state, _ = sampler.step(sampler.start(seeded(1)), seeded(2))
     torch.testing.assert_close(sampler.density(state.z).phi, state.phi)
 

@@ -32,27 +32,29 @@ class LatentDensity:
 
     f maps white noise to fields, prior and bijection together, and log w = -S - log q is the log
     weight of what a flow draws: a constant where the flow is perfect. Of a symmetrised flow f is
-    the map of the flow within. S and z are in float64, f in the flow's precision. The force
-    d log w / dz is by autograd, one backward. Where the flow solves ODEs, it may be that of a
-    solution in fewer steps: a function of z like any other, which leaves trajectories reversible
-    and their volume as it is.
+    the map of the flow within; with ``symmetric`` its log w is that of both signs, and +-f(z), the
+    sign by a coin, are distributed as exp(-S). S and z are in float64, f in the flow's precision.
+    The force d log w / dz is by autograd, one backward. Where the flow solves ODEs, it may be that
+    of a solution in fewer steps: a function of z like any other, which leaves trajectories
+    reversible and their volume as it is.
 
     Raises:
         ConfigError: a flow that is no map of Gaussian noise.
     """
 
-    def __init__(self, flow: Flow, action: Action):
-        if isinstance(flow, SymmetrizedFlow):
-            flow = flow.flow
-        if not isinstance(flow, PushforwardFlow):
+    def __init__(self, flow: Flow, action: Action, symmetric: bool):
+        within = flow.flow if isinstance(flow, SymmetrizedFlow) else flow
+        if not isinstance(within, PushforwardFlow):
             raise ConfigError(
-                f"sampler=latent_hmc: {type(flow).__name__} is no map of noise to fields"
+                f"sampler=latent_hmc: {type(within).__name__} is no map of noise to fields"
             )
-        if type(flow.prior).noise is not Prior.noise:
+        if type(within.prior).noise is not Prior.noise:
             raise ConfigError(
-                f"sampler=latent_hmc: the noise of {flow.prior.typed} is not Gaussian; "
+                f"sampler=latent_hmc: the noise of {within.prior.typed} is not Gaussian; "
                 "that of prior=normal and prior=free_field is; sampler=metropolis takes any"
             )
+        if not symmetric:
+            flow = within
         # copies, for energies and forces; held fixed, so that no gradient of a weight is computed
         self.flow, self.guide = (copy.deepcopy(flow).eval().requires_grad_(False) for _ in range(2))
         self.dtype = next(self.flow.parameters()).dtype
