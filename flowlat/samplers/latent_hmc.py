@@ -25,8 +25,6 @@ JITTER = 0.2
 PARTS = 20
 #: what a force costs, in energies of the same steps
 FORCE = 2.5
-#: acceptance that is taken at least
-TINY = 1e-9
 #: ESS for which the flow is calibrated at least, that of a chain whose tau_int is 1
 LEAST_ESS = 0.5
 
@@ -69,10 +67,11 @@ class LatentHMC(MarkovChain):
     Every chain starts from a sample of the flow and runs ``thermalization`` trajectories, in which
     numbers of forces are tried; from then on trajectories have the one that costs least,
 
-        (1 + 2.5 n_forces) (2 / acceptance - 1),
+        (1 + 2.5 n_forces) (2 <1 / acceptance> - 1),
 
     a solution for the energy and, at 2.5 of them, one and its gradient for each force (fewer steps
-    of an ODE less), times 2 tau_int of a chain whose accepted steps are independent. For an even
+    of an ODE less), times 2 tau_int of a chain whose accepted steps are independent: the average
+    is over where chains are, so that a few of them that hardly move count. For an even
     action a fair coin flips the sign of phi after each trajectory: exact since phi and -phi are as
     likely, and a chain that stays with the flow in one of two modes has both of them. The noise is
     left as it is. Then the weights of a symmetrised flow are those of both signs.
@@ -143,8 +142,9 @@ class LatentHMC(MarkovChain):
         """(chains, the number of forces that costs least).
 
         Each part has the number that is the best so far, or the next larger one if that could be
-        better. What one costs is what it did last: chains that have just left the flow are accepted
-        more often than those in equilibrium.
+        better. What one costs is an average over its parts in which the last ones count most:
+        chains that have just left the flow are accepted more often than those in equilibrium. How
+        long a chain waits is that of the part, at most the whole thermalisation.
 
         Args:
             force: what one costs, in energies.
@@ -156,11 +156,13 @@ class LatentHMC(MarkovChain):
             if not costs or 1 + force * untried < costs[best]:  # were all of them accepted
                 n_forces = untried
                 untried += max(1, untried // 2)  # 0, 1, 2, 3, 4, 6, 9, ...
-            sums = 0.0
+            acceptance = torch.zeros((), dtype=torch.float64)
             for _ in range(part):
                 chains, _, probability = self._move(chains, n_forces, generator)
-                sums += probability.mean().item()
-            costs[n_forces] = (1 + force * n_forces) * (2 * part / max(sums, TINY) - 1)
+                acceptance = acceptance + probability / part
+            waiting = (1 / acceptance.clamp(min=1 / self.thermalization)).mean().item()
+            cost = (1 + force * n_forces) * (2 * waiting - 1)
+            costs[n_forces] = (costs.get(n_forces, cost) + cost) / 2
             best = min(costs, key=lambda n: costs[n])
         return chains, best
 
