@@ -42,7 +42,9 @@ def against(rows, theory, names):
         truth = known(theory(float(row["m2"]), float(row["lam"])), Lattice(shape))
         for name in names:
             value, error = float(row[name]), float(row[f"{name}_err"])
-            assert abs(value - truth[name]) < 5 * error, (row["shape"], row["lam"], name)
+            digits = 1e-11 * abs(value)  # that the file has; annealing from S itself has no error
+            away = abs(value - truth[name])
+            assert away < 5 * error + digits, (row["shape"], row["lam"], name)
             assert error < 0.2 * abs(value)
 
 
