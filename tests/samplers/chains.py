@@ -79,7 +79,8 @@ def assert_rejects_what_blows_up(sampler):
 
 def prior_only(d=1):
     """Couplings that are the identity: unit Gaussians, far from any interacting theory."""
-    flow = build_flow(compose(overrides(d, "arch=combconv_k1", "prior=normal"))).double()
+    names = overrides(d, "arch=combconv_k1", "arch.n_couplings=2", "prior=normal")
+    flow = build_flow(compose(names)).double()
     with torch.no_grad():
         for parameter in flow.bijection.parameters():
             parameter.zero_()
