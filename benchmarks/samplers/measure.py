@@ -82,7 +82,7 @@ def contenders(
     found = {
         "hmc": Contender(partial(hmc, *theory)),
         "mclmc": Contender(partial(MCLMC, *theory, **few)),
-        "cluster": Contender(partial(Cluster, *theory, **options)),
+        "cluster": Contender(partial(Cluster, *theory, improved=False, **options)),
         "annealed": Contender(partial(Annealed, *theory, population=replicas)),
         **{sampler: with_flow(sampler, family) for sampler in WITH_FLOW},
     }

@@ -295,7 +295,7 @@ BAD_SAMPLING = {
     "+action.g=5 ckpt_path=any": r"\+action.g=5 with ckpt_path=any",
     "ckpt_path=3": "ckpt_path=3: must be a valid string",
     "sampler=cluster sampler.clusters=ising": (
-        "sampler.clusters='ising': must be 'wolff' or 'swendsen_wang'"
+        "sampler.clusters='ising': must be 'auto', 'wolff' or 'swendsen_wang'"
     ),
 }
 

@@ -14,7 +14,7 @@ from flowlat.observables import (
     TwoPoint,
 )
 from flowlat.samplers import Cluster
-from flowlat.samplers.cluster import improves, slope
+from flowlat.samplers.cluster import slope
 from flowlat.utils.errors import ConfigError
 from tests.samplers.chains import assert_means, assert_reproducible, sample, seeded
 from tests.support.helpers import SHAPES
@@ -109,6 +109,18 @@ def test_how_many_single_clusters_an_update_has():
     assert visited == pytest.approx(256, rel=0.25)
 
 
+@pytest.mark.parametrize(("lam", "large"), [(12.0, False), (4.5, True)])
+def test_single_clusters_where_they_are_large(lam, large):
+    sampler = Cluster(Lattice([16, 16]), Phi4(-4.0, lam), 64, thermalization=60)
+    single = int(sampler.start(seeded(1)).single)
+    assert 0 < single <= 256 / 50 if large else single == 0
+
+
+def test_estimators_by_clusters_are_left_out():
+    sampler = small("swendsen_wang", improved=False)
+    assert sampler.step(sampler.start(seeded(1)), seeded(2))[1].correlators is None
+
+
 def test_what_is_tuned():
     """The width, to an acceptance; and r, to the mean of phi given its neighbours: a regression."""
     action = Phi4(-4.0, 4.572)
@@ -149,7 +161,7 @@ def test_the_layout_of_a_block(clusters):
     sampler = small(clusters, block=5, thin=2)
     action = sampler.action
     state, block = sampler.step(sampler.start(seeded(1)), seeded(2))
-    assert improves(int(state.single)) == (block.correlators is not None)
+    assert (block.correlators is not None) == (int(state.single) in (0, *range(5, 13)))
     if clusters == "swendsen_wang":
         assert block.correlators.shape == (40, 7)
         assert torch.equal(block.correlators[-8:], state.correlators)
