@@ -115,6 +115,8 @@ def quality(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("log Z", with_systematic(summary.get("log_z"))),
         ("free energy / V", measured(summary.get("free_energy_density"))),
         ("longest rejection run", number(summary.get("longest_rejection_run"), "d")),
+        ("forces a trajectory", number(summary.get("n_forces"), "d")),
+        ("clusters an update", number(summary.get("clusters_an_update"), "d")),
         ("<sign M>", f"{summary['sign_balance']:.3f}"),
         ("Schwinger-Dyson", against(summary["schwinger_dyson"], 1)),
         ("samples per second", number(summary.get("samples_per_second"), ".0f")),

@@ -13,7 +13,7 @@ from flowlat.kernels.phi4.theory import Steps, theory_of
 from flowlat.lattice import Lattice
 from flowlat.samplers.base import Block, MarkovChain
 from flowlat.samplers.dynamics.tuning import adapted
-from flowlat.samplers.mean_field import MeanField
+from flowlat.samplers.mean_field import MeanField, random_signs
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.limits import COUNT, Count, Probability
 
@@ -57,7 +57,8 @@ class Cluster(MarkovChain):
     86). ``wolff`` grows the cluster of a site at random, which is larger than most, and flips it
     always (Phys. Rev. Lett. 62 (1989) 361), so many times an update that as many sites are flipped
     as there are, as in the sweeps. While thermalising that number follows the mean size; it is
-    fixed from then on, for one that depends on the state would not leave exp(-S) invariant.
+    fixed from then on, for one that depends on the state would not leave exp(-S) invariant. A coin
+    then gives phi a sign, for where the lattice is one cluster that would alternate.
     ``auto`` takes single ones where they have 50 sites or more on average, else all.
 
     With ``improved`` rows have an improved estimator of the two-point function: its average over
@@ -189,7 +190,10 @@ class Cluster(MarkovChain):
         """On the CPU, wherever the chains are: one site after another is nothing for a GPU."""
         device = generator.device
         key = int(torch.randint(2**63 - 1, (), generator=generator, device=device))
-        return Updated(*(t.to(device) for t in cluster(phi.cpu(), self.theory, steps, key)))
+        updated = Updated(*(t.to(device) for t in cluster(phi.cpu(), self.theory, steps, key)))
+        if not steps.single:
+            return updated
+        return updated._replace(phi=updated.phi * random_signs(updated.phi, generator))
 
     def _products(self, phi: Tensor) -> Tensor:
         """Sums of phi b and of b^2 over all sites, ``(2,)``."""

@@ -82,10 +82,12 @@ def label(letter: str, run: Sampled) -> str:
 
 
 def columns_of(letter: str, run: Sampled) -> list[Column]:
-    """The values of a run: of its chain, and of its weights where it has both."""
+    """The values of a run: of its chain, by clusters and of its weights where it has these too."""
     columns = [Column(label(letter, run), with_errors(run.summary["observables"]))]
-    if run.summary.get("pole_mass"):
-        columns[0].values.update(with_errors({"pole_mass": run.summary["pole_mass"]}))
+    if run.summary.get("improved"):
+        columns.append(Column(f"{letter} improved", with_errors(run.summary["improved"])))
+    if run.summary.get("pole_mass"):  # of the improved two-point function, if there is one
+        columns[-1].values.update(with_errors({"pole_mass": run.summary["pole_mass"]}))
     if run.summary.get("reweighted"):
         columns.append(Column(f"{letter} reweighted", with_errors(run.summary["reweighted"])))
     if run.summary.get("log_z"):

@@ -15,10 +15,11 @@ SHOWN = {"abs_magnetization": "|M|", "chi2": "$\\chi_2$"}
 
 
 def chain(run: Sampled) -> list[Picture]:
-    """Pictures of acceptance and autocorrelation; none of what a weighted ensemble has not."""
+    """Pictures of acceptance, if anything was rejected, and of autocorrelation; none of what a
+    weighted ensemble has not."""
     pictures = []
     accepted, replicas = run.ensemble.accepted, run.ensemble.replicas
-    if accepted is not None:
+    if accepted is not None and not accepted.all():
         # the last step may not be that of every replica
         whole = max(len(accepted) // replicas, 1) * replicas
         pictures.append(_acceptance(accepted[:whole].reshape(-1, min(replicas, len(accepted)))))

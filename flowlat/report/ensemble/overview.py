@@ -14,13 +14,7 @@ from flowlat.runs.folders import Sampled
 from flowlat.utils.formatting import measured, number, with_error
 
 #: key of the summary -> its row, below the figures of quality
-SETTINGS = {
-    "step_size": "step size",
-    "n_leapfrog": "leapfrog steps",
-    "n_forces": "forces of the flow a trajectory",
-    "clusters_an_update": "single clusters an update",
-    "seconds": "seconds",
-}
+SETTINGS = {"step_size": "step size", "n_leapfrog": "leapfrog steps", "seconds": "seconds"}
 
 
 def exact_values(run: Sampled) -> Known:
