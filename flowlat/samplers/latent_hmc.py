@@ -123,7 +123,6 @@ class LatentHMC(MarkovChain):
         options = self.tolerance, self.n_samples, min(self.replicas, PILOT)
         flow = self.density.flow
         found = calibrate(flow, self.action, generator, *options, least_ess=LEAST_ESS)
-        self.density.set_steps(found.steps, found.steps)
         chains = self.density.sample(self.replicas, generator)
         force_steps = self.density.fewest_steps(chains, found.steps)
         self.density.set_steps(found.steps, force_steps)

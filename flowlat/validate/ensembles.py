@@ -25,7 +25,7 @@ MOVED = 0.03
 def checks(case: Case, n_samples: int, seed: int, folder: Path) -> list[Check]:
     """Draw the ensemble of a case in a new folder, and compare.
 
-    Proposals of a flow are analysed twice: along the chain, and reweighted; rows of all clusters by
+    Proposals of a flow are analysed twice: along the chain, and reweighted; rows by clusters by
     their improved estimators, too.
     """
     overrides = [*case.sampler, f"n_samples={n_samples}", f"seed={seed}", *case.theory]
