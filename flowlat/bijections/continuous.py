@@ -17,6 +17,7 @@ from flowlat.kernels.first_use import N_COMPARED, Comparison, sound
 from flowlat.kernels.library import WITHOUT
 from flowlat.lattice import Fourier, Lattice, shell_of, shells
 from flowlat.lattice.momentum_basis import chebyshev, momentum_basis
+from flowlat.utils.gradients import cached_without_gradients
 from flowlat.utils.limits import LAYERS
 
 #: terms of f_j, and Chebyshev polynomials in t and in the momentum
@@ -114,7 +115,11 @@ class Continuous(Bijection):
 
     def _tables(self, sign: int) -> Tables:
         """At the nodes of every step, of a solution forwards or, for a sign of -1, backwards."""
-        times = in_time(*self._method(), sign, self.linear.dtype, self.linear.device)
+        return self._tables_of(*self._method(), sign)
+
+    @cached_without_gradients
+    def _tables_of(self, method: RungeKutta, n_steps: int, sign: int) -> Tables:
+        times = in_time(method, n_steps, sign, self.linear.dtype, self.linear.device)
         parameters = (self.linear, self.first, self.second, self.coefficients)
         linear, first, second, coefficients = (
             (times @ p.flatten(1)).unflatten(1, p.shape[1:]) for p in parameters

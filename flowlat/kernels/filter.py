@@ -22,7 +22,7 @@ WORK_PER_THREAD = 2**15
 
 def spectral_filter(
     x: Tensor, amplitude: Tensor, fourier: Fourier, shell: Tensor
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, float]:
     """y = F^-1[a(k) F x], a real function of khat^2 for every mode.
 
     Args:
@@ -34,8 +34,7 @@ def spectral_filter(
 
     Returns:
         (y ``(batch, *shape)``, by how much log |det dy/dx| of what was computed is above
-        sum_k log a(k), for the rounding of factors; float64, without gradients), by the fused CPU
-        kernel where it runs.
+        sum_k log a(k), for the rounding of factors), by the fused CPU kernel where it runs.
     """
     if choose(x.device.type, x.dtype) == "cpu" and amplitude.dtype == x.dtype:
 
@@ -63,7 +62,7 @@ class Filter(ctypes.Structure):
     )
 
 
-def filter_fused(x: Tensor, amplitude: Tensor) -> tuple[Tensor, Tensor]:
+def filter_fused(x: Tensor, amplitude: Tensor) -> tuple[Tensor, float]:
     """The same by the fused CPU kernel."""
     y, rounding = Fused.apply(x, amplitude)
     return y, rounding
@@ -73,16 +72,14 @@ class Fused(torch.autograd.Function):
     """Of the field and the amplitude."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, amplitude: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, amplitude: Tensor) -> tuple[Tensor, float]:
         x, amplitude = x.contiguous(), amplitude.contiguous()
         ctx.save_for_backward(x, amplitude)
         y = torch.empty_like(x)
         task, _ = described(x, amplitude)
         task.y = y.data_ptr()
-        rounding = call("filter_forward", x.dtype, task, result=ctypes.c_double)
-        result = torch.tensor(rounding, dtype=torch.float64)
-        ctx.mark_non_differentiable(result)
-        return y, result
+        rounding: float = call("filter_forward", x.dtype, task, result=ctypes.c_double)
+        return y, rounding
 
     @staticmethod
     @once_differentiable
@@ -109,7 +106,7 @@ def described(x: Tensor, amplitude: Tensor) -> tuple[Filter, Any]:
 
 def filter_reference(
     x: Tensor, amplitude: Tensor, fourier: Fourier, shell: Tensor
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, float]:
     """The same in plain PyTorch.
 
     A transform and its inverse are off by a factor 1 + r, of rounding, that is much the same for
@@ -119,4 +116,4 @@ def filter_reference(
     of_modes = amplitude[shell]
     c = math.prod(x.shape[1:]) / fourier.sum_modes(of_modes.detach().reciprocal())
     y = torch.addcmul(fourier.filter(x, of_modes - c), c, x)
-    return y, torch.zeros((), dtype=torch.float64, device=x.device)
+    return y, 0.0
