@@ -9,6 +9,7 @@ import pytest
 from tests.support.helpers import ROOT
 
 HEAVY = {"torch", "lightning", "torchmetrics", "wandb", "matplotlib", "h5py", "scipy", "pandas"}
+HEAVY |= {"torch._dynamo", "sympy"}
 #: the script with its arguments; at its end, on stderr, which of the heavy modules it imported
 RUN = f"""
 import atexit, json, runpy, sys
@@ -53,6 +54,16 @@ def test_a_value_of_the_wrong_type_is_found_before_lightning(tmp_path):
 def test_sampling_needs_no_lightning():
     done = run("import sys, flowlat.sampling.draw; print(*sys.modules)")
     assert not {"lightning", "torchmetrics", "wandb", "pyerrors"} & set(done.stdout.split())
+
+
+def test_sampling_needs_no_compiler_of_pytorch(tmp_path):
+    """Which takes seconds to import: gradients of outputs, and forward mode, bring it in."""
+    options = ["threads=1", "lattice.shape=[4,4]", "n_samples=64", "batch_size=32"]
+    done = run(RUN, str(ROOT / "sample.py"), *options, folder=tmp_path)
+    assert "ensemble.h5" in done.stdout
+    assert not {"torch._dynamo", "sympy", "lightning"} & set(
+        json.loads(done.stderr.splitlines()[-1])
+    )
 
 
 def test_the_public_names_are_there():

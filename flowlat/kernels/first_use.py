@@ -114,7 +114,9 @@ def _outcome(
     outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
     if not differentiate:
         return {f"output {i}": out for i, out in enumerate(outputs)}
-    gradients = torch.autograd.grad(outputs, given, [_numbers(out) for out in outputs])
+    # of a scalar: PyTorch imports sympy where it is given the gradients of the outputs
+    projection = torch.stack([(out * _numbers(out)).sum() for out in outputs]).sum()
+    gradients = torch.autograd.grad(projection, given)
     named = {f"output {i}": out.detach() for i, out in enumerate(outputs)}
     names = (f"the gradient in {name}" for name in inputs)
     return named | dict(zip(names, gradients, strict=True))

@@ -6,7 +6,7 @@ import torch
 from scipy import signal, stats
 
 from flowlat.actions import Free, Phi4
-from flowlat.analysis.estimates import chain_estimate, weighted_estimate
+from flowlat.analysis.estimates import chain_estimate, gradient, weighted_estimate
 from flowlat.analysis.gamma_method import gamma_method
 from flowlat.analysis.importance import ess, log_z, log_z_estimate
 from flowlat.analysis.jackknife import block_starts
@@ -294,3 +294,17 @@ def test_the_transfer_matrix_by_reweighting(m2, lam):
     truth = [exact_log_z, phi2, *correlator[:4], *masses]
     pulls = [(e.value - t) / e.error for e, t in zip(estimates, truth, strict=True)]
     assert np.abs(pulls).max() < stats.norm.isf(P_VALUE / len(pulls) / 2)
+
+
+class Spoiler(Plain):
+    """(sqrt(a - b), a + b): backwards, a root that does not exist makes both gradients NaN."""
+
+    def derive(self, means):
+        return torch.stack([torch.sqrt(means[0] - means[1]), means.sum()])
+
+
+def test_an_element_that_does_not_exist_leaves_the_gradients_of_others():
+    assert np.array_equal(
+        gradient(Spoiler(), np.array([1.0, 2.0])), [[np.nan, np.nan], [1, 1]], equal_nan=True
+    )
+    np.testing.assert_allclose(gradient(Spoiler(), np.array([5.0, 1.0])), [[1 / 4, -1 / 4], [1, 1]])

@@ -59,9 +59,11 @@ class CoshFit(Observable):
     def derive(self, means: Tensor) -> Tensor:
         c = self.two_point.derive(means)[: self.weight.shape[-1]]
         mass = self._minimum(c.detach())
+        # any mass where there is no minimum, or NaN would spoil the other gradients
+        somewhere = torch.where(mass.isnan(), self.masses[0], mass)
         # one Newton step more: no change of the value, and the gradient of the implicit function
-        slope, bend = self._slopes(c, mass)
-        return mass - slope / bend.detach()
+        slope, bend = self._slopes(c, somewhere)
+        return torch.where(mass.isnan(), torch.nan, somewhere - slope / bend.detach())
 
     def shape(self, mass: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """s(t), 1 at t_min, and its first two derivatives in m ``(windows, times)``."""
