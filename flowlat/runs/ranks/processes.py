@@ -5,6 +5,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ import torch
 from lightning.fabric.plugins.environments import ClusterEnvironment, LightningEnvironment
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+from torch.multiprocessing import ProcessContext, ProcessExitedException, ProcessRaisedException
 
 from flowlat.runs.launcher import external_launcher
 from flowlat.runs.ranks.spawn import end_with_parent, let_signals_in, signals_held_back, spawning
@@ -31,6 +32,8 @@ from flowlat.utils.files import replacing
 
 #: seconds that the other ranks have to close their loggers once one of them has failed
 GRACE = 30.0
+#: seconds by which the death of a rank may be seen later than the errors that it causes
+MOMENT = 0.1
 
 
 def environment() -> list[ClusterEnvironment]:
@@ -45,7 +48,8 @@ def spawn_ranks(
     """``task(*arguments)`` in n new processes, ranks of one group; the plain data rank 0 returns.
 
     PyTorch starts the processes and ends all when one fails. Beyond that, signals are passed on,
-    and an error that the user can mend is raised here as it is.
+    an error that the user can mend is raised here as it is, and a death is told before the errors
+    of ranks that miss the dead one.
 
     Args:
         log: the logging of rank 0, for ``logging.config.dictConfig``.
@@ -77,8 +81,12 @@ def spawn_ranks(
                 context = torch.multiprocessing.spawn(_run_rank, setting, nprocs=n, join=False)
                 processes += context.processes
             failure: ProcessExitedException | ProcessRaisedException | None = None
+            ended = False
             try:
-                while not context.join(1.0, GRACE):
+                while not ended:
+                    if wait(context.sentinels, 1.0):
+                        _put_a_death_first(context, answers)
+                        ended = context.join(0, GRACE)
                     if all(map(Path.exists, answers)):  # a rank may hang at its exit
                         for process in processes:
                             process.join(GRACE)
@@ -107,6 +115,17 @@ def spawn_ranks(
             process.kill()
         talker.setLevel(level)
         set_handlers(former)
+
+
+def _put_a_death_first(context: ProcessContext, answers: list[Path]) -> None:
+    """Of ranks that have failed PyTorch names any one: leave it only that which left no word."""
+    for process in context.processes:
+        process.join(MOMENT)
+    for number, process in enumerate(context.processes):
+        left = (answers[number], Path(context.error_files[number]))
+        if process.exitcode and not any(map(Path.exists, left)):
+            context.sentinels = {process.sentinel: number}
+            return
 
 
 def _run_rank(

@@ -4,10 +4,12 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing import parent_process
 from pathlib import Path
 
 import pytest
+import torch
 
 from flowlat.runs.ranks.processes import spawn_ranks
 from flowlat.runs.signals import Signals
@@ -25,6 +27,17 @@ def fails_on_one(rank: int) -> None:
 
 def dies() -> None:
     os._exit(7)
+
+
+def is_killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def loses_the_other(end: Callable[[], None]) -> None:
+    """Rank 1 ends, and rank 0 fails as it would without it."""
+    if os.environ["RANK"] == "1":
+        end()
+    raise RuntimeError("connection closed by peer")
 
 
 def waits_for_a_signal() -> None:
@@ -91,6 +104,22 @@ def test_a_process_that_dies_is_named(forked):
     thread.start()
     thread.join()
     assert found == ["rank 0 died, with code 7"]
+
+
+@pytest.mark.parametrize(("end", "cause"), [(is_killed, "by SIGKILL"), (dies, "with code 7")])
+def test_a_death_is_named_before_what_came_of_it(end, cause, forked, monkeypatch):
+    """Where both are seen at once, too."""
+    start = torch.multiprocessing.spawn
+
+    def start_and_see_both(*arguments, **options):
+        context = start(*arguments, **options)
+        for process in context.processes:
+            process.join()
+        return context
+
+    monkeypatch.setattr(torch.multiprocessing, "spawn", start_and_see_both)
+    with pytest.raises(RankError, match=f"rank 1 died, {cause}"):
+        spawn_ranks(2, loses_the_other, end)
 
 
 def test_signals_reach_the_ranks(forked):
