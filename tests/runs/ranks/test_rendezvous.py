@@ -25,6 +25,7 @@ try:
         main_port=port,
     )
     rendezvous.meet(cluster, float(seconds), "gloo")
+    rendezvous.dist.barrier()  # rank 0 has the store, with which the other may not be done yet
 except (Exception, KeyboardInterrupt) as error:
     sys.exit(f"{type(error).__name__}: {error}")
 print(rendezvous.dist.get_world_size(), flush=True)
