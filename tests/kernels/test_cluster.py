@@ -1,6 +1,7 @@
 """Cluster and local updates: by hand, in PyTorch, compiled; and what they leave invariant."""
 
 import math
+from functools import cache
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from tests.kernels.test_noise import by_hand as philox
 from tests.support.helpers import SHAPES
 
 P_VALUE = 1e-5
-ACTION = Phi4(-4.0, 5.113)
+ACTION, ON_A_RING = Phi4(-4.0, 5.113), Phi4(-1.5, 1.5)
 KEY = 2**62 + 2**33 + 17
 STEPS = Steps(metropolis=2, overrelaxation=1, width=0.6, reflection=0.25)
 SINGLE = STEPS._replace(single=3)
@@ -157,8 +158,11 @@ def test_two_threads_compute_the_same(steps):
     assert all(map(torch.equal, one, two))
 
 
-def exact_sample(n, action, seed):
-    """Of three sites on a ring, by rejection from a box outside which the weight is below 1e-14."""
+@cache
+def exact_sample(seed):
+    """60,000 of three sites on a ring, by rejection from a box outside which the weight is below
+    1e-14."""
+    action, n = ON_A_RING, 60_000
     generator, found = torch.Generator().manual_seed(seed), []
     top = 3 * action.m2**2 / (4 * action.lam)  # -S is at most that of a constant field
     while sum(map(len, found)) < n:
@@ -173,10 +177,9 @@ def exact_sample(n, action, seed):
 @pytest.mark.parametrize("steps", [(0, 0), (1, 0), (0, 1), (1, 1)], ids=str)
 def test_the_distribution_stays(update, steps, single):
     """Exact samples, one update: bins of (phi_1, phi_2) hold as many as before, within p > 1e-5."""
-    action, n = Phi4(-1.5, 1.5), 60_000
-    before, fresh = exact_sample(n, action, 1), exact_sample(n, action, 2)
+    before, fresh = exact_sample(1), exact_sample(2)
     method = Steps(*steps, width=0.7, reflection=0.3, single=single)
-    after = update(before.clone(), theory([3], action), method, KEY)[0]
+    after = update(before.clone(), theory([3], ON_A_RING), method, KEY)[0]
     assert (after != before).any(0).double().mean() > 0.4
 
     def counts(phi):
@@ -192,10 +195,9 @@ def test_the_distribution_stays(update, steps, single):
 @pytest.mark.parametrize("single", [0, 1, 2])
 def test_detailed_balance_of_the_clusters(update, single):
     """From a pattern of signs to another as often as back: binomial, p > 1e-5 over 28 pairs."""
-    action, n = Phi4(-1.5, 1.5), 60_000
-    before = exact_sample(n, action, 3)
+    before = exact_sample(3)
     steps = Steps(0, 0, 0.5, 0.0, single)
-    after = update(before.clone(), theory([3], action), steps, KEY)[0]
+    after = update(before.clone(), theory([3], ON_A_RING), steps, KEY)[0]
     assert torch.equal(before.abs(), after.abs())
     bits = torch.tensor([1, 2, 4]).unsqueeze(1)
     old, new = (((phi > 0) * bits).sum(0) for phi in (before, after))

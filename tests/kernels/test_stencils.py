@@ -1,7 +1,7 @@
 """Every kernel against the reference, and the reference against the published form."""
 
 import itertools
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import torch
@@ -37,9 +37,15 @@ def outputs_and_gradients(x, weights, biases, spec, kernel=None):
     return [y, *torch.autograd.grad(y, [x, *weights, *biases], cotangent)]
 
 
-def assert_same(spec, channels, batch, kernel, dtype=torch.float64, tolerance=1e-9):
+@cache
+def by_the_oracle(spec, channels, batch, dtype):
+    """Random arguments, and what it makes of them: the same for every kernel."""
     arguments = stack(spec, channels, batch, dtype)
-    expected = outputs_and_gradients(*arguments, spec)
+    return arguments, outputs_and_gradients(*arguments, spec)
+
+
+def assert_same(spec, channels, batch, kernel, dtype=torch.float64, tolerance=1e-9):
+    arguments, expected = by_the_oracle(spec, channels, batch, dtype)
     found = outputs_and_gradients(*arguments, spec, kernel)
     for a, b in zip(found, expected, strict=True):
         assert (a - b).abs().max() <= tolerance * (1 + b.abs().max())
