@@ -18,7 +18,7 @@ from flowlat.ensemble import open_ensemble, writer
 from flowlat.runs.metrics import COLUMNS
 from flowlat.samplers import longest_rejection_run
 from tests.support.forked import Command
-from tests.support.helpers import run, wandb_records
+from tests.support.helpers import wandb_records
 
 TINY = (
     "lattice.shape=[4,4]",
@@ -63,15 +63,18 @@ def assert_same_weights(a: Path, b: Path):
 def trained(tmp_path_factory):
     """A run of 6 epochs with every logger, and what it printed."""
     folder = tmp_path_factory.mktemp("run")
-    done = run(
+    done = Command(
+        folder,
         "train.py",
         *TINY,
+        "threads=1",
         "trainer.max_epochs=6",
         "logger=[wandb,tensorboard]",
         "logger.wandb.offline=true",
         "hydra.run.dir=run",
-        cwd=folder,
-    )
+        WANDB_SILENT="true",
+    ).wait()
+    assert done.returncode == 0, done.stderr
     return folder / "run", done
 
 
@@ -79,14 +82,16 @@ def trained(tmp_path_factory):
 def sampled(trained):
     """3000 proposals of it, and what was printed."""
     folder, _ = trained
-    done = run(
+    done = Command(
+        folder.parent,
         "sample.py",
+        "threads=1",
         "ckpt_path=run/checkpoints/best_ess.ckpt",
         "n_samples=3000",
         "batch_size=700",
         "hydra.run.dir=sample",
-        cwd=folder.parent,
-    )
+    ).wait()
+    assert done.returncode == 0, done.stderr
     return folder.parent / "sample", done
 
 

@@ -1,9 +1,7 @@
 import math
 import re
-import sys
 
 from flowlat.runs.console import against, fit_report, sample_report
-from tests.support.helpers import ROOT
 from tests.support.terminal import on_a_terminal
 
 
@@ -131,8 +129,7 @@ def test_what_is_logged_stands_above_the_bar(tmp_path):
     """On a terminal, byte by byte: the line of the solver comes when the bar is there already."""
     short = ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "evaluation.n_samples=16"]
     options = ["lattice.shape=[4,4]", "phase=symmetric", "trainer=cpu", "threads=1", *short]
-    command = [sys.executable, str(ROOT / "train.py"), *options, "hydra.run.dir=run"]
-    written = on_a_terminal(command, tmp_path, PYTHONPATH=str(ROOT))
+    written = on_a_terminal(tmp_path, "train.py", *options, "hydra.run.dir=run")
     lines = [line for line in re.split(r"[\r\n]+", written) if line.strip()]
     bars = [line for line in lines if re.search(r"\| \d+/2 ", line)]
     assert bars

@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -12,6 +10,7 @@ from omegaconf import OmegaConf
 from flowlat.scan.grid import config_of, grid_of
 from flowlat.scan.run import checked
 from flowlat.scan.volumes import volumes_as_list
+from tests.support.forked import Command
 from tests.support.helpers import CONF, ROOT
 from tests.support.scans import config
 
@@ -66,8 +65,7 @@ def test_help_shows_the_defaults():
     ],
 )
 def test_errors_are_one_line(words, line, tmp_path):
-    command = [sys.executable, "-m", "flowlat.scan", *words]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = Command(tmp_path, "flowlat/scan/__main__.py", *words).wait()
     assert done.returncode == 2
     assert line in done.stderr
     assert "Traceback" not in done.stderr

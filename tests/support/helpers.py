@@ -1,10 +1,7 @@
-"""What several test files need: the options of conf/, flows away from the identity, the shell."""
+"""What several test files need: the options of conf/, flows away from the identity."""
 
 import copy
 import math
-import os
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -133,20 +130,6 @@ def build_everything(names: list[str], folder: Path) -> LitFlow:
         logger.finalize("success")
     finish_wandb(exit_code=0)  # or the next test would go on with its run
     return module
-
-
-def run(script: str, *arguments: str, cwd: Path):
-    """Run train.py or sample.py as a user would, on one thread."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / script), "threads=1", *arguments],
-        cwd=cwd,
-        env={**os.environ, "WANDB_SILENT": "true"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 def wandb_records(path: Path):

@@ -2,7 +2,6 @@
 
 import csv
 import logging
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,19 +111,8 @@ def sweep(tmp_path_factory):
     folder = tmp_path_factory.mktemp("launch")
     wandb = ("logger=wandb", "logger.wandb.offline=true")
     names = (*RUN, "trainer=cpu,ddp_cpu", "trainer.max_epochs=2", *wandb, "hydra.sweep.dir=sweep")
-    done = start([sys.executable, str(ROOT / "train.py"), "-m", *names], folder).communicate()
-    return folder / "sweep", *done
-
-
-def start(command: list[str], folder: Path, **variables: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "WANDB_SILENT": "true", **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    done = Command(folder, "train.py", "-m", *names, WANDB_SILENT="true").wait()
+    return folder / "sweep", done.stdout, done.stderr
 
 
 def test_two_ranks_in_a_sweep_are_one_run(sweep):
@@ -153,12 +141,12 @@ def test_figures_of_two_ranks_are_those_of_one(sweep):
 def test_torchrun_and_slurm_go_on_with_one_run(sweep, tmp_path):
     """An epoch started by torchrun, the second by srun: bit for bit the two ranks of the sweep."""
     names = [str(ROOT / "train.py"), *RUN, "trainer=ddp_cpu", "hydra.run.dir=run"]
-    torchrun = ["-m", "torch.distributed.run", "--nproc_per_node=2"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
     port = f"--master_port={find_free_network_port()}"
-    first = start([sys.executable, *torchrun, port, *names, "trainer.max_epochs=1"], tmp_path)
-    out, err = first.communicate()
-    assert first.returncode == 0, err
-    assert out.count("Reached") == 1
+    command = [*torchrun, port, *names, "trainer.max_epochs=1"]
+    first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.count("Reached") == 1
 
     slurm = {
         **{"SLURM_JOB_ID": "1", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"},
