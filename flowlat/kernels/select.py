@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
 from torch import Tensor
 
-from flowlat.kernels.first_use import N_COMPARED, Comparison, Function, fault, sound
+from flowlat.kernels.first_use import N_COMPARED, Comparison, Function, fault, numbers, sound
 from flowlat.kernels.library import why_unavailable
 from flowlat.kernels.stencil.cpu import cpu_stack
 from flowlat.kernels.stencil.spec import StencilSpec, check_stack
@@ -71,16 +72,25 @@ def _usable(
         return lambda x, *parameters: stack(x, parameters[:n], parameters[n:], spec)
 
     def inputs() -> dict[str, Tensor]:
-        parameters = {f"weight {i}": weight for i, weight in enumerate(weights)}
-        parameters |= {f"bias {i}": bias for i, bias in enumerate(biases)}
-        return {"x": x[:N_COMPARED], **parameters}
+        # none of the caller's: where an activation saturates, or weights are zero as in a new flow,
+        # the gradients before it are zero but for rounding, and say nothing
+        parameters = {f"weight {i}": _of_order_1(weight) for i, weight in enumerate(weights)}
+        parameters |= {f"bias {i}": numbers(bias) for i, bias in enumerate(biases)}
+        return {"x": numbers(x[:N_COMPARED]), **parameters}
 
-    comparison = Comparison(name, spec, x, by(STACKS[name]), by(torch_stack), inputs)
+    kinks = not {"relu", "leaky_relu"}.isdisjoint(spec.activations)
+    functions = by(STACKS[name]), by(torch_stack)
+    comparison = Comparison(name, spec, x, *functions, inputs, kinks=kinks)
     if not asked:
         return sound(comparison, by_hand="arch.kernel=torch")
     if wrong := fault(comparison):
         raise KernelError(f"arch.kernel={name}: {wrong}; arch.kernel=torch runs everywhere")
     return True
+
+
+def _of_order_1(weight: Tensor) -> Tensor:
+    """Numbers in its shape (R, c_out, c_in, f^k) that leave numbers of order 1 so."""
+    return numbers(weight) * (2 / math.prod(weight.shape[2:]) ** 0.5)
 
 
 def available_kernels() -> tuple[str, ...]:

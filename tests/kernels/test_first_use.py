@@ -5,12 +5,14 @@ nobody tried would make of the right ones.
 """
 
 import logging
+from dataclasses import replace
 
 import pytest
 import torch
 
 from flowlat.kernels import StencilSpec, affine, first_use, select, stencil_stack
 from flowlat.kernels.affine import affine_reference
+from flowlat.kernels.first_use import Comparison, fault
 from flowlat.kernels.stencil.torch_path import torch_stack
 from flowlat.utils.errors import KernelError
 
@@ -49,6 +51,10 @@ def not_a_number(x, weights, biases, spec):
 
 def another_shape(x, weights, biases, spec):
     return torch_stack(x, weights, biases, spec)[:, :1]
+
+
+def wrong_gradient_below(x, weights, biases, spec):
+    return torch_stack(x, [Slip.apply(weights[0], False), *weights[1:]], biases, spec)
 
 
 def no_launch(x, weights, biases, spec):
@@ -172,10 +178,58 @@ def test_nothing_is_known_from_nothing(put, caplog):
     put(wrong_gradient)
     x, weights, biases = stack()
     stencil_stack(x[:0], weights, biases, SPEC)
-    stencil_stack(x * torch.nan, weights, biases, SPEC)
     assert not caplog.records
     stencil_stack(x, weights, biases, SPEC)
     assert len(caplog.records) == 1
+    wrong = Comparison("odd", None, x, torch.neg, torch.abs, lambda: {"x": x})
+    assert fault(wrong._replace(inputs=lambda: {"x": x * torch.nan})) is None
+    assert fault(wrong) is not None
+
+
+def test_gradients_are_compared_beyond_weights_that_are_zero(put, caplog):
+    """As those of the last layer of a new coupling are."""
+    put(wrong_gradient_below)
+    x, weights, biases = stack()
+    stencil_stack(x, [weights[0], torch.zeros_like(weights[1])], biases, SPEC)
+    assert "the gradient in weight 0" in caplog.text
+
+
+def test_a_right_kernel_is_right_where_an_activation_saturates(put, caplog):
+    """1 - tanh(27)^2 is 1e-23, or 0 where tanh is rounded first."""
+    spec = StencilSpec((4, 4), 2, 3, ("tanh",))
+
+    def by_exponentials(x, weights, biases, spec):
+        z = torch_stack(x, weights, biases, replace(spec, activations=("identity",)))
+        return 1 - 2 / ((2 * z).exp() + 1)
+
+    counted = put(by_exponentials)
+    ones = torch.ones(5, 1, 4, 4, dtype=torch.float64)
+    arguments = ones, [3 * ones[:1, :, :3, :3].reshape(1, 1, 1, 9)], [0 * ones[:1, 0, 0, :1]]
+    stencil_stack(*arguments, spec)
+    assert not caplog.records
+    assert counted.n == 2
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+def test_a_right_kernel_is_right_where_rounding_takes_it_across_a_kink(activation, put, caplog):
+    """Of enough sites a few have pre-activations of another sign, and there another derivative."""
+    spec = StencilSpec((128, 128), 1, 3, (activation, activation, "tanh"))
+    weights = [torch.ones(2, c_out, c_in, 3) for c_in, c_out in ((1, 8), (8, 8), (8, 2))]
+    arguments = torch.ones(3, 1, 128, 128), weights, [torch.ones(2, c) for c in (8, 8, 2)]
+
+    def rounded(x, weights, biases, spec):
+        return torch_stack(x * (1 + 3e-5), weights, biases, spec)
+
+    def wrong(x, weights, biases, spec):
+        return wrong_gradient_below(x * (1 + 3e-5), weights, biases, spec)
+
+    put(rounded)
+    stencil_stack(*arguments, spec)
+    assert not caplog.records
+    first_use._sound.clear()
+    put(wrong)
+    stencil_stack(*arguments, spec)
+    assert "the gradient in weight 0" in caplog.text
 
 
 def test_too_little_memory_is_no_fault_of_the_kernel(put):
@@ -207,6 +261,20 @@ def test_a_wrong_affine_transform(put, monkeypatch, caplog):
     (record,) = caplog.records
     assert record.getMessage().startswith("affine on cpu, float32: ")
     assert "(CXX=none by hand)" in record.getMessage()
+
+
+def test_an_exponential_is_compared_where_a_new_flow_has_none(put, monkeypatch, caplog):
+    put(torch_stack)
+    module = __import__("sys").modules["flowlat.kernels.affine"]
+
+    def linear(x, params):
+        s, t = params.unbind(1)
+        return x * (1 + s) + t, s.flatten(1).sum(1)
+
+    monkeypatch.setattr(module, "choose", lambda device, dtype: "cpu")
+    monkeypatch.setattr(module, "affine_fused", linear)
+    affine(torch.randn(5, 4, 4), torch.zeros(5, 2, 4, 4))
+    assert "affine on cpu, float32: " in caplog.text
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

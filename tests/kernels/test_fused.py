@@ -2,12 +2,13 @@
 
 import ctypes
 import math
+import sys
 
 import pytest
 import torch
 
 from flowlat.bijections import Continuous
-from flowlat.kernels import Tables, available_kernels, solves
+from flowlat.kernels import Tables, available_kernels, first_use, solves
 from flowlat.kernels.library import kernels
 from flowlat.lattice import Lattice
 
@@ -188,3 +189,18 @@ def test_a_flow_that_is_the_identity_is_fused():
     y, log_det = Continuous(Lattice((32, 32)), 1, 2, True)(torch.randn(3, 32, 32))
     assert type(y.grad_fn).__name__ == "SolveBackward"
     assert 0 < log_det[0].abs().item() < 1e-3
+
+
+def test_a_new_flow_is_compared_with_filters_that_matter(monkeypatch, caplog):
+    """Its coefficients are zero, and so are the gradients of its filters."""
+    for known in ("_faults", "_sound", "_said"):
+        monkeypatch.setattr(first_use, known, type(getattr(first_use, known))())
+    flow = Continuous(Lattice((4, 6)), 1, 2, True)
+
+    def wrong(phi, tables, *how):
+        without_gradient = tables.first.detach() + 0 * tables.first
+        return flow._solve_plainly(phi, tables._replace(first=without_gradient), 1)
+
+    monkeypatch.setattr(sys.modules["flowlat.bijections.continuous"], "solve", wrong)
+    flow(torch.randn(3, 4, 6))
+    assert "solver on cpu, float32: the gradient in first" in caplog.text
