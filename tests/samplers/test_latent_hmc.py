@@ -161,7 +161,6 @@ def test_a_perfect_flow_makes_no_error():
     assert info["acceptance"] > 0.999
 
 
-@pytest.mark.parametrize("make", [prior_only, near, ode])
 def drawn(sampler, n_forces):
     """(phi ``(steps, replicas, *shape)``, the last state), with so many forces; None: as tuned."""
     state = sampler.start(seeded(1))
