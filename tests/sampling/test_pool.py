@@ -33,6 +33,7 @@ def config_of(*names: str):
 
 def test_two_processes_draw_the_chain_of_one(tmp_path, monkeypatch):
     """Cut short with two of them, and gone on with by one."""
+    fork_workers(monkeypatch)
     path = save_flow(tmp_path / "flow.ckpt", "lattice.shape=[4,4]", "arch=combconv_k1")
     names = [f"ckpt_path={path}", "n_samples=330", "sampler.replicas=2"]
     for folder in ("whole", "cut"):
@@ -123,6 +124,7 @@ def test_an_error_of_a_process_is_raised_here(tmp_path, monkeypatch):
 
 
 def test_a_signal_to_all_processes_ends_it_between_two_blocks(tmp_path, monkeypatch):
+    """Of processes that are new, as a user's are: it is held back from them."""
     path = save_flow(tmp_path / "flow.ckpt", "lattice.shape=[4,4]", "arch=combconv_k1")
     names = [f"ckpt_path={path}", "n_samples=500", f"+observables.own._target_={__name__}.Loud"]
     for folder in ("whole", "cut"):
