@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 
 from flowlat.kernels.first_use import N_COMPARED, Comparison, numbers, sound
-from flowlat.kernels.library import WITHOUT, Fused
+from flowlat.kernels.library import WITHOUT, Fused, applied
 from flowlat.kernels.select import choose
 
 
@@ -36,7 +36,7 @@ def affine(x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
 def affine_fused(x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
     """The same by the fused CPU kernel."""
     sizes = len(x), math.prod(x.shape[1:])
-    y, log_det = Fused.apply("affine", sizes, (x.shape, x.shape[:1]), x, params)
+    y, log_det = applied(Fused, "affine", sizes, (x.shape, x.shape[:1]), x, params)
     return y, log_det
 
 

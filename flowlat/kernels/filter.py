@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from flowlat.kernels.first_use import N_COMPARED, Comparison, sound
-from flowlat.kernels.library import WITHOUT, call, fields, threads_for
+from flowlat.kernels.library import WITHOUT, applied, call, fields, threads_for
 from flowlat.kernels.modes import modes_of
 from flowlat.kernels.select import choose
 from flowlat.lattice import Fourier
@@ -64,7 +64,7 @@ class Filter(ctypes.Structure):
 
 def filter_fused(x: Tensor, amplitude: Tensor) -> tuple[Tensor, float]:
     """The same by the fused CPU kernel."""
-    y, rounding = Fused.apply(x, amplitude)
+    y, rounding = applied(Fused, x, amplitude)
     return y, rounding
 
 

@@ -98,6 +98,26 @@ class Buffer:
         self.pool.setdefault(size, []).append(self.data)
 
 
+class Unrecorded:
+    """The context of an autograd function of which nobody asks for gradients: it keeps nothing."""
+
+    needs_input_grad: ClassVar[tuple[bool, ...]] = ()
+
+    def save_for_backward(self, *_: Tensor) -> None:
+        pass
+
+    def mark_non_differentiable(self, *_: Tensor) -> None:
+        pass
+
+
+def applied(function: type[torch.autograd.Function], *arguments: Any) -> Any:
+    """``function.apply``; where no gradients are computed its forward alone, which saves a tenth of
+    the time of a small batch."""
+    if torch.is_grad_enabled():
+        return function.apply(*arguments)
+    return function.forward(Unrecorded(), *arguments)
+
+
 class Fused(torch.autograd.Function):
     """A pair of compiled functions of some inputs, and so an operation with gradients.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from flowlat.kernels.first_use import N_COMPARED, Comparison, sound
-from flowlat.kernels.library import WITHOUT, call, fields, threads_for
+from flowlat.kernels.library import WITHOUT, applied, call, fields, threads_for
 from flowlat.kernels.select import choose
 from flowlat.lattice import sum_sites
 
@@ -71,7 +71,7 @@ def sinh_arcsinh_fused(
     x: Tensor, parameters: Tensor, inverse: bool = False, score: Tensor | None = None
 ) -> tuple[Tensor, ...]:
     """The same by the fused CPU kernel."""
-    result: tuple[Tensor, ...] = Fused.apply(inverse, score, x, parameters)
+    result: tuple[Tensor, ...] = applied(Fused, inverse, score, x, parameters)
     return result
 
 

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from flowlat.kernels.continuous.runge_kutta import RungeKutta
 from flowlat.kernels.continuous.tables import Tables
-from flowlat.kernels.library import Buffer, call, fields, pointers, threads_for
+from flowlat.kernels.library import Buffer, applied, call, fields, pointers, threads_for
 from flowlat.kernels.modes import modes_of
 from flowlat.kernels.select import announce, choose
 from flowlat.lattice.shells import shells
@@ -104,7 +104,7 @@ def solve(
     tableau = tuple(method.nodes), tuple(method.stages), tuple(method.weights)
     shapes = tuple(phi.shape[1:]), tuple(tables.coefficients.shape)
     planned = plan(*shapes, *tableau, n_steps, sign, odd)
-    result: tuple[Tensor, ...] = Solve.apply(planned, score, phi, *tables)
+    result: tuple[Tensor, ...] = applied(Solve, planned, score, phi, *tables)
     return result
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flowlat.kernels.first_use import N_COMPARED, Comparison, Function, sound
-from flowlat.kernels.library import WITHOUT, call, fields, threads_for
+from flowlat.kernels.library import WITHOUT, applied, call, fields, threads_for
 from flowlat.kernels.select import choose
 from flowlat.lattice import sum_sites
 
@@ -29,7 +29,7 @@ def phi4_action(phi: Tensor, m2: float, lam: float) -> Tensor:
     """
 
     def fast(phi: Tensor) -> Tensor:
-        result: Tensor = ActionFused.apply(phi, m2, lam)
+        result: Tensor = applied(ActionFused, phi, m2, lam)
         return result
 
     def plain(phi: Tensor) -> Tensor:
