@@ -55,8 +55,8 @@ def measure(case: str, names: Sequence[str], rounds: int, before: Path | None) -
     contenders = {name: contender(name, CASES[case], weights, before) for name in names}
     errors = errors_of(contenders)
     seconds: dict[tuple[str, str], list[float]] = {}
-    for number in range(rounds + 1):
-        for mode in ("train", "sample", "solve"):
+    for mode in ("train", "sample", "solve"):
+        for number in range(rounds + 1):
             for name in names:
                 start = time.process_time()
                 getattr(contenders[name], mode)()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,6 @@ from flowlat.kernels.first_use import N_COMPARED, Comparison, numbers, sound
 from flowlat.kernels.library import WITHOUT
 from flowlat.lattice import Fourier, Lattice, shell_of, shells
 from flowlat.lattice.momentum_basis import chebyshev, momentum_basis
-from flowlat.utils.gradients import cached_without_gradients
 from flowlat.utils.limits import LAYERS
 
 #: terms of f_j, and Chebyshev polynomials in t and in the momentum
@@ -25,6 +25,14 @@ TERMS, TIMES, MOMENTA = 8, 3, 8
 #: an FFT with the sites first, as the nonlinearity wants them, is slower than matrices up to 96^2
 #: and a third faster on 128^2 at most; on one processor it ended the process (PyTorch 2.13, MKL)
 LONGEST_DENSE = 1024
+
+
+class Kept(NamedTuple):
+    """Tables, and of what they are: the method, its steps, the sign, the values of parameters."""
+
+    how: tuple[RungeKutta, int, int]
+    parameters: tuple[Tensor, ...]
+    tables: Tables
 
 
 class Continuous(Bijection):
@@ -61,6 +69,7 @@ class Continuous(Bijection):
         super().__init__()
         self.n_steps = n_steps
         self.evaluation_steps: int | None = None
+        self._kept: dict[int, Kept] = {}  # of each sign the last
         self.volume = lattice.volume
         self.fourier = Fourier(lattice, LONGEST_DENSE)
         self.linear = nn.Parameter(torch.zeros(TIMES, MOMENTA))
@@ -114,13 +123,27 @@ class Continuous(Bijection):
         return VERNER, self.evaluation_steps or math.ceil(3 / 4 * self.n_steps)
 
     def _tables(self, sign: int) -> Tables:
-        """At the nodes of every step, of a solution forwards or, for a sign of -1, backwards."""
-        return self._tables_of(*self._method(), sign)
+        """At the nodes of every step, of a solution forwards or, for a sign of -1, backwards.
 
-    @cached_without_gradients
-    def _tables_of(self, method: RungeKutta, n_steps: int, sign: int) -> Tables:
-        times = in_time(method, n_steps, sign, self.linear.dtype, self.linear.device)
-        parameters = (self.linear, self.first, self.second, self.coefficients)
+        A flow that samples wants the same ones batch after batch: without gradients those before
+        are given again while the parameters have the same values, however they were set.
+        """
+        how = *self._method(), sign
+        parameters = self.linear, self.first, self.second, self.coefficients
+        if not constant(parameters):
+            return self._tables_of(how, parameters)
+        kept = self._kept.get(sign)
+        if kept is None or kept.how != how or not all(map(same, kept.parameters, parameters)):
+            # for gradients in a field, too, which cannot have what is made in inference mode
+            with torch.inference_mode(False), torch.no_grad():
+                values = tuple(parameter.clone() for parameter in parameters)
+                kept = self._kept[sign] = Kept(how, values, self._tables_of(how, values))
+        return kept.tables
+
+    def _tables_of(
+        self, how: tuple[RungeKutta, int, int], parameters: tuple[Tensor, ...]
+    ) -> Tables:
+        times = in_time(*how, parameters[0].dtype, parameters[0].device)
         linear, first, second, coefficients = (
             (times @ p.flatten(1)).unflatten(1, p.shape[1:]) for p in parameters
         )
@@ -168,6 +191,20 @@ def in_time(
     """The polynomials in t at the nodes of every step, ``(N, TIMES)``."""
     with torch.inference_mode(False):  # they may be needed for gradients later
         return chebyshev(2 * method.times(n_steps, sign, device) - 1, TIMES).to(dtype)
+
+
+def constant(parameters: Sequence[Tensor]) -> bool:
+    """Whether these are parameters on the CPU, as they are, of which nobody wants gradients."""
+    return (
+        # no results of a hook, such as a mask makes, nor tensors of a transformation of PyTorch
+        all(type(p) is nn.Parameter and p.device.type == "cpu" for p in parameters)
+        and not (torch.is_grad_enabled() and any(p.requires_grad for p in parameters))
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    return a.dtype == b.dtype and torch.equal(a, b)
 
 
 def solvers_of(flow: nn.Module) -> list[Continuous]:

@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from flowlat.bijections.base import Bijection
 from flowlat.kernels import sinh_arcsinh
-from flowlat.utils.gradients import cached_without_gradients
 
 
 class SinhArcsinh(Bijection):
@@ -40,7 +39,6 @@ class SinhArcsinh(Bijection):
         y, log_det, score = sinh_arcsinh(x, self._parameters_of_map(), score=score)
         return y, log_det, score
 
-    @cached_without_gradients
     def _parameters_of_map(self) -> Tensor:
         """a, delta, b/a, m, eps, n."""
         scales = torch.stack((self.log_a, self.log_delta, self.log_b - self.log_a)).exp()

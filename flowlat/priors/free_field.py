@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from flowlat.lattice import Lattice
 from flowlat.priors.base import Prior, log_standard_normal
 from flowlat.priors.spectrum import Spectrum
-from flowlat.utils.gradients import cached_without_gradients
 from flowlat.utils.limits import Positive
 
 
@@ -42,13 +41,8 @@ class FreeField(Prior):
         """log a(k), ``(S,)`` on the shells of :func:`flowlat.lattice.shells`."""
         return self.spectrum() - 0.5 * torch.log(2 * (self.spectrum.khat2 + self.log_mass2.exp()))
 
-    @cached_without_gradients
-    def _amplitude(self, sign: int) -> tuple[Tensor, Tensor]:
-        """Of the filter, or, for a sign of -1, of its inverse."""
-        return self.spectrum.amplitude(sign * self.log_amplitude())
-
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        z, log_det = self.spectrum.filter(noise, *self._amplitude(1))
+        z, log_det = self.spectrum.filter(noise, self.log_amplitude())
         if self.shift is not None:
             z = z + self.shift
         return z, (log_standard_normal(noise) - log_det).to(z.dtype)
@@ -56,5 +50,5 @@ class FreeField(Prior):
     def log_prob(self, z: Tensor) -> Tensor:
         if self.shift is not None:
             z = z - self.shift
-        noise, log_det = self.spectrum.filter(z, *self._amplitude(-1))
+        noise, log_det = self.spectrum.filter(z, -self.log_amplitude())
         return (log_standard_normal(noise) + log_det).to(z.dtype)

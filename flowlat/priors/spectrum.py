@@ -37,14 +37,11 @@ class Spectrum(nn.Module):
         """log a(k), ``(S,)`` on the shells of :func:`flowlat.lattice.shells`."""
         return self._basis @ self.coefficients
 
-    def amplitude(self, log_a: Tensor) -> tuple[Tensor, Tensor]:
-        """(a(k) on the shells, sum_k log a(k) over all modes, in float64) of a filter."""
-        return log_a.exp(), self._modes.double() @ log_a.double()
-
-    def filter(self, x: Tensor, amplitude: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor]:
-        """F^-1[a(k) F x] and its log-determinant, of x ``(batch, *shape)`` and :meth:`amplitude`.
+    def filter(self, x: Tensor, log_a: Tensor) -> tuple[Tensor, Tensor]:
+        """F^-1[a(k) F x] and its log-determinant sum_k log a(k), of x ``(batch, *shape)``.
 
         The log-determinant, ``(batch,)``, is in float64, and that of the map with its rounding.
         """
-        y, rounding = spectral_filter(x, amplitude, self.fourier, self._shell)
-        return y, (log_det + rounding).expand(len(x))
+        y, rounding = spectral_filter(x, log_a.exp(), self.fourier, self._shell)
+        log_det = self._modes.double() @ log_a.double() + rounding
+        return y, log_det.expand(len(x))

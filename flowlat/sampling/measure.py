@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from flowlat.actions import Action
+from flowlat.analysis.estimates import gradient
 from flowlat.config.build import instantiate_all
+from flowlat.lattice import Lattice
 from flowlat.observables import Configurations, Observable, SignAverages
 from flowlat.samplers.base import Block
 from flowlat.utils.errors import ConfigError
@@ -26,6 +28,27 @@ def build_observables(config: dict[str, Any]) -> dict[str, Observable]:
             target = config["observables"][name]["_target_"]
             raise ConfigError(f"observables.{name}._target_={target}: not an observable")
     return observables
+
+
+def check_derived(observables: dict[str, Observable], action: Action, lattice: Lattice) -> None:
+    """Evaluate what observables derive from averages, with its gradient, before anything is drawn.
+
+    Raises:
+        ConfigError: it cannot be evaluated, or autograd cannot differentiate it.
+    """
+    numbers = torch.randn(4, *lattice.shape, generator=torch.Generator().manual_seed(0))
+    configurations = Configurations(1 + numbers.double() / 10, action)
+    for name, observable in observables.items():
+        if type(observable).derive is Observable.derive:
+            continue
+        means = observable.measure(configurations).double().mean(0).numpy()
+        try:
+            gradient(observable, means)
+        except Exception as error:  # of the user's own code: of any kind
+            line = (str(error).splitlines() or [""])[0]
+            raise ConfigError(
+                f"observables.{name}: derive cannot be used: {type(error).__name__}: {line}"
+            ) from error
 
 
 def measure(

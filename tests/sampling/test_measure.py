@@ -1,10 +1,12 @@
+import numpy as np
 import pytest
 import torch
 
 from flowlat.actions import Phi4
-from flowlat.observables import Magnetization, TwoPoint
+from flowlat.lattice import Lattice
+from flowlat.observables import Magnetization, Observable, TwoPoint
 from flowlat.samplers.base import Block
-from flowlat.sampling.measure import build_observables, measure
+from flowlat.sampling.measure import build_observables, check_derived, measure
 from flowlat.utils.errors import ConfigError
 from tests.support.fakes import Infinite, Wrong
 
@@ -53,3 +55,34 @@ def test_what_is_no_observable():
     node = {"_target_": "flowlat.lattice.Lattice", "shape": [2]}
     with pytest.raises(ConfigError, match=r"observables.x._target_=flowlat.lattice.Lattice: not"):
         build_observables({"observables": {"x": node}})
+
+
+class Moments(Observable):
+    """<M>, <M^2>, and what ``of`` makes of them."""
+
+    symbol = "x"
+
+    def __init__(self, of):
+        self.of = of
+
+    def measure(self, configurations):
+        return torch.stack([configurations.mean_field, configurations.mean_field**2], 1)
+
+    def derive(self, means):
+        return self.of(means)
+
+
+@pytest.mark.parametrize(
+    ("of", "says"),
+    [
+        (lambda means: means.mul_(2), "RuntimeError: a leaf Variable"),
+        (lambda means: torch.as_tensor(np.exp(means.numpy())), "RuntimeError: Can't call numpy"),
+        (list, "AttributeError: 'list' object"),
+        (lambda means: torch.exp(1j * means), "RuntimeError: grad can be"),
+        (lambda means: means[7], "IndexError: index 7"),
+    ],
+)
+def test_what_cannot_be_derived_is_said_before_anything_is_drawn(of, says):
+    with pytest.raises(ConfigError, match=f"^observables.x: derive cannot be used: {says}"):
+        check_derived({"x": Moments(of)}, ACTION, Lattice((2, 4)))
+    check_derived({"x": Moments(lambda means: means[0] * torch.nan)}, ACTION, Lattice((2, 4)))
