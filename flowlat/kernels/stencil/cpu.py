@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from flowlat.kernels.library import Buffer, call, fields, pointers, threads_for
+from flowlat.kernels.library import Buffer, applied, call, fields, pointers, threads_for
 from flowlat.kernels.stencil.spec import StencilSpec, active_sites
 
 #: (kind, slope of the negative half) as stencil.cpp has them
@@ -109,12 +109,18 @@ def plan(spec: StencilSpec, channels: tuple[int, ...]) -> Plan:
 class _CpuStack(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, planned: Plan, *parameters: Tensor) -> Tensor:
-        size = call("kept_bytes", x.dtype, planned.stack, len(x), result=ctypes.c_int64)
-        kept = Buffer.tensor(size)
-        # saved and not an attribute, so that checkpointing may drop it and compute it again
-        ctx.save_for_backward(kept, *parameters)
-        ctx.plan, ctx.shape = planned, x.shape
-        return run_forward(planned, x, parameters, kept)
+        kept = None
+        if any(ctx.needs_input_grad):
+            size = call("kept_bytes", x.dtype, planned.stack, len(x), result=ctypes.c_int64)
+            kept = Buffer.tensor(size)
+            # saved and not an attribute, so that checkpointing may drop it and compute it again
+            ctx.save_for_backward(kept, *parameters)
+            ctx.plan, ctx.shape = planned, x.shape
+        y = x.new_empty((len(x), planned.channels_out, *x.shape[2:]))
+        task = Call.of(planned, len(x), parameters, y, kept)
+        task.x = x.data_ptr()
+        call("forward", x.dtype, planned.stack, task)
+        return y
 
     @staticmethod
     @once_differentiable
@@ -134,17 +140,6 @@ class _CpuStack(torch.autograd.Function):
         return grad_x, None, *grads
 
 
-def run_forward(
-    planned: Plan, x: Tensor, parameters: Sequence[Tensor], kept: Tensor | None = None
-) -> Tensor:
-    """The output; what the backward needs goes into ``kept``."""
-    y = x.new_empty((x.shape[0], planned.channels_out, *x.shape[2:]))
-    task = Call.of(planned, x.shape[0], parameters, y, kept)
-    task.x = x.data_ptr()
-    call("forward", x.dtype, planned.stack, task)
-    return y
-
-
 def cpu_stack(
     x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], spec: StencilSpec
 ) -> Tensor:
@@ -161,6 +156,5 @@ def cpu_stack(
     x = x.contiguous()
     parameters = [p.contiguous() for p in (*weights, *biases)]
     planned = plan(spec, (x.shape[1], *(w.shape[1] for w in weights)))
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *parameters)):
-        return _CpuStack.apply(x, planned, *parameters)
-    return run_forward(planned, x, parameters)
+    y: Tensor = applied(_CpuStack, x, planned, *parameters)
+    return y
