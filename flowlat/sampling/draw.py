@@ -21,7 +21,7 @@ from flowlat.runs.console import lines_above
 from flowlat.runs.folder.record import Record, record_without_hydra, require_free
 from flowlat.runs.signals import Signals
 from flowlat.samplers.base import IndependentSampler, State
-from flowlat.sampling.measure import REQUIRED
+from flowlat.sampling.measure import REQUIRED, check_derived
 from flowlat.sampling.pool import Draws, draw_in_processes
 from flowlat.sampling.setup import Setup, build_setup, pick_devices
 from flowlat.utils.errors import USER_ERRORS, ConfigError, Interrupted, TooLargeError
@@ -56,6 +56,7 @@ def draw(
     config = {**config, "observables": nodes | REQUIRED | nodes}  # a name has the user's own
     devices = pick_devices(config["device"], config["devices"])
     setup = build_setup(config, devices[0])
+    check_derived(setup.observables, setup.action, setup.lattice)
     require_window(config["mass_window"], setup.lattice.shape[-1], "mass_window")
     sampler, name = setup.sampler, option_name(config["sampler"])
     if len(devices) > 1 and not isinstance(sampler, IndependentSampler):

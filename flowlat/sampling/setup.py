@@ -19,7 +19,7 @@ from flowlat.families import flow_at, shipped_family
 from flowlat.lattice import Lattice
 from flowlat.observables import Observable
 from flowlat.samplers.base import Block, Sampler
-from flowlat.sampling.measure import build_observables, check_derived, measure
+from flowlat.sampling.measure import build_observables, measure
 from flowlat.utils.errors import ConfigError
 from flowlat.utils.files import sha256
 
@@ -92,7 +92,6 @@ def build_setup(config: dict[str, Any], device: torch.device) -> Setup:
     if not isinstance(sampler, Sampler):
         raise ConfigError(f"sampler._target_={node['_target_']}: not a sampler")
     observables = build_observables(config)
-    check_derived(observables, action, lattice)
     fields = fields_column(sampler.kind) if config["save_configs"] else None
     measured = partial(measure, observables, action, fields)
     checksum = None if path is None else sha256(checkpoint_file(path))
