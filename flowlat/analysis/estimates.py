@@ -1,8 +1,8 @@
 """Observables with their errors, from chains and from weighted ensembles."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -126,18 +126,13 @@ def gradient(observable: Observable, means: np.ndarray) -> np.ndarray:
     import its compiler for that.
     """
     point = torch.as_tensor(means, dtype=torch.float64)
-    exists = np.isfinite(evaluate(observable, means)).ravel()
-    if not exists.size:
-        return np.zeros((0, point.numel()))
-
-    def by(jacobian: Callable[..., Any]) -> np.ndarray:
-        rows: np.ndarray = jacobian(observable.derive, point).reshape(-1, point.numel()).numpy()
-        return rows
-
-    slope = by(torch.autograd.functional.jacobian)
-    if np.isnan(slope[exists]).any():
-        slope = by(lambda derive, point: torch.func.jacfwd(derive)(point))
-    return slope
+    value = evaluate(observable, means)
+    if not value.size:
+        return np.zeros((0, means.size))
+    slope = torch.autograd.functional.jacobian(observable.derive, point)
+    if slope.reshape(value.size, -1)[np.isfinite(value).ravel()].isnan().any():
+        slope = torch.func.jacfwd(observable.derive)(point)
+    return slope.reshape(value.size, -1).numpy()
 
 
 def shaped(estimates: list[Estimate], value: np.ndarray) -> Estimate | list[Estimate]:
